@@ -1,0 +1,23 @@
+"""Qualified names of modules and weights: globs and the order in which a person would list them."""
+
+__all__ = ["join_name", "matches", "natural_key"]
+
+import fnmatch
+import re
+
+_DIGITS = re.compile(r"(\d+)")
+
+
+def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
+    """A sort key that puts `layers.2` before `layers.10`."""
+    return tuple((0, int(part)) if part.isdigit() else (1, part) for part in _DIGITS.split(name) if part)
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Whether a qualified name fits a glob; `*` also crosses dots, so `model.layers.*` takes in everything below."""
+    return fnmatch.fnmatchcase(name, pattern)
+
+
+def join_name(prefix: str, name: str) -> str:
+    """`prefix.name`, without a dot where either is empty."""
+    return f"{prefix}.{name}" if prefix and name else prefix or name

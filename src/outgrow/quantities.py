@@ -1,0 +1,81 @@
+"""Bytes, seconds and rates: from text to numbers and back."""
+
+__all__ = ["format_bytes", "format_rate", "format_seconds", "parse_bytes"]
+
+import math
+import re
+
+from outgrow.errors import InputError
+
+_UNITS = {
+    "": 1, "b": 1,
+    "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12, "pb": 10**15,
+    "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40, "pib": 2**50,
+    "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12,
+}  # fmt: skip
+_NUMBER = re.compile(r"\s*([0-9]+(?:[._][0-9]+)*(?:\.[0-9]*)?(?:e[0-9]+)?)\s*([a-z]*)\s*", re.IGNORECASE)
+_HINT = "write a size such as 27MB (10^6 bytes), 4GiB (2^30 bytes) or a whole number of bytes"
+
+
+def parse_bytes(size: int | str) -> int:
+    """The number of bytes that `size` means: an int, or text such as `27MB` (10^6) or `4GiB` (2^30).
+
+    Raises:
+        InputError: the text is not a size, or the number is not finite or below zero.
+    """
+    if isinstance(size, bool) or not isinstance(size, int | str):
+        raise InputError(f"a size must be a whole number of bytes or text, not {type(size).__name__}", hint=_HINT)
+    if isinstance(size, int):
+        if size < 0:
+            raise InputError(f"a size cannot be negative: {size}", hint=_HINT)
+        return size
+    if size.strip().startswith("-"):
+        raise InputError(f"a size cannot be negative: {size!r}", hint=_HINT)
+    found = _NUMBER.fullmatch(size)
+    if found is None or found[2].lower() not in _UNITS:
+        raise InputError(f"not a size: {size!r}", hint=_HINT)
+    try:
+        number = float(found[1])
+    except ValueError as err:
+        raise InputError(f"not a size: {size!r}", hint=_HINT) from err
+    if not math.isfinite(number) or number * _UNITS[found[2].lower()] >= 2**63:
+        raise InputError(f"a size of {size!r} is larger than any memory (2^63 bytes)", hint=_HINT)
+    return round(number * _UNITS[found[2].lower()])
+
+
+def format_bytes(count: float) -> str:
+    """`count` bytes in decimal units with three figures, as disks and budgets are sold: `27.0 MB`."""
+    return _scaled(count, ("B", "kB", "MB", "GB", "TB", "PB"), 1000.0)
+
+
+def format_rate(bytes_per_second: float) -> str:
+    """A bandwidth in decimal units: `2.31 GB/s`."""
+    return f"{format_bytes(bytes_per_second)}/s"
+
+
+def format_seconds(seconds: float) -> str:
+    """A duration in the unit a reader would choose: `85 ms`, `2.31 s`, `4 min 10 s`, `3 h 05 min`."""
+    if seconds < 0:
+        return f"-{format_seconds(-seconds)}"
+    if seconds < 1e-3:
+        return f"{seconds * 1e6:.0f} µs"
+    if seconds < 1:
+        return f"{seconds * 1e3:.3g} ms"
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _scaled(number: float, units: tuple[str, ...], base: float) -> str:
+    size = abs(number)
+    for unit in units:
+        if size < base * 0.9995 or unit == units[-1]:
+            break
+        size /= base
+    sign = "-" if number < 0 else ""
+    if unit == units[0]:
+        return f"{sign}{size:.0f} {unit}"
+    return f"{sign}{size:.{2 if size < 9.995 else 1 if size < 99.95 else 0}f} {unit}"
