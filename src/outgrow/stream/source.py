@@ -1,0 +1,134 @@
+"""Where the bytes of a weight lie: runs of bytes in files that together are the weight, in its own order."""
+
+__all__ = ["Segment", "WeightSource", "cut", "source_of"]
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from outgrow.errors import InputError
+from outgrow.store.header import TensorMeta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """A run of bytes of a file that becomes a run of bytes of a weight."""
+
+    path: Path
+    """The file that holds the run."""
+    offset: int
+    """First byte of the run within the file."""
+    nbytes: int
+    """Length of the run in the file; above zero."""
+    begin: int
+    """First byte of the run within the assembled weight."""
+
+    def __post_init__(self) -> None:
+        if self.offset < 0 or self.nbytes <= 0 or self.begin < 0:
+            raise InputError(
+                f"a segment of {self.path} cannot have offset {self.offset}, {self.nbytes} bytes, begin {self.begin}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightSource:
+    """Where the bytes of one weight lie, and how to read them.
+
+    The segments are in order of `begin`, without gaps or overlaps, and cover `nbytes`. A weight without elements has no
+    segments. An encoded weight has one segment, which holds the encoded bytes.
+
+    Raises:
+        InputError: the segments do not cover the weight.
+    """
+
+    name: str
+    """Qualified name of the weight in the model."""
+    shape: tuple[int, ...]
+    """Shape of the whole weight, row-major."""
+    dtype: torch.dtype
+    """Dtype as stored, which is not always the one that the model computes in."""
+    segments: tuple[Segment, ...]
+    """In order of `begin`, gapless."""
+    codec: str | None = None
+    """Name of the lossless codec that the segment's bytes go through; None where the bytes are the weight's own."""
+
+    def __post_init__(self) -> None:
+        if self.codec is not None:
+            if len(self.segments) != 1 or self.segments[0].begin != 0:
+                raise InputError(
+                    f"weight {self.name!r} is encoded and must have one segment that begins at 0"
+                )
+            return
+        end = 0
+        for segment in self.segments:
+            if segment.begin != end:
+                raise InputError(
+                    f"the segments of weight {self.name!r} leave a gap or overlap at byte {end:,}: "
+                    f"the next one begins at {segment.begin:,}"
+                )
+            end += segment.nbytes
+        if end != self.nbytes:
+            raise InputError(
+                f"the segments of weight {self.name!r} hold {end:,} bytes but {self.dtype} {list(self.shape)} "
+                f"takes {self.nbytes:,}"
+            )
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the decoded weight in its stored dtype."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def stored_nbytes(self) -> int:
+        """Bytes to read from disk; less than `nbytes` for an encoded weight."""
+        return sum(segment.nbytes for segment in self.segments)
+
+    def rows(self, first: int, last: int) -> "WeightSource":
+        """The source of `weight[first:last]` along dim 0; bounds in rows, `0 <= first <= last <= shape[0]`.
+
+        Raises:
+            InputError: the weight is encoded or has no dims, or the bounds lie outside it.
+        """
+        if self.codec is not None:
+            raise InputError(
+                f"weight {self.name!r} is encoded with {self.codec!r}: it cannot be read by rows"
+            )
+        if not self.shape:
+            raise InputError(f"weight {self.name!r} is a scalar: it has no rows")
+        if not 0 <= first <= last <= self.shape[0]:
+            raise InputError(
+                f"rows {first}:{last} lie outside weight {self.name!r} with {self.shape[0]} rows"
+            )
+        row_nbytes = math.prod(self.shape[1:]) * self.dtype.itemsize
+        return replace(
+            self,
+            shape=(last - first, *self.shape[1:]),
+            segments=cut(self.segments, first * row_nbytes, last * row_nbytes),
+        )
+
+
+def cut(segments: tuple[Segment, ...], begin: int, end: int) -> tuple[Segment, ...]:
+    """The bytes `begin:end` of an assembled weight as segments of their own, counted from `begin`."""
+    pieces = []
+    for segment in segments:
+        low, high = max(begin, segment.begin), min(end, segment.begin + segment.nbytes)
+        if low < high:
+            pieces.append(
+                Segment(
+                    path=segment.path,
+                    offset=segment.offset + low - segment.begin,
+                    nbytes=high - low,
+                    begin=low - begin,
+                )
+            )
+    return tuple(pieces)
+
+
+def source_of(meta: TensorMeta) -> WeightSource:
+    """The source of a tensor that lies in one file as it is."""
+    run = Segment(path=meta.path, offset=meta.offset, nbytes=meta.nbytes, begin=0) if meta.nbytes else None
+    return WeightSource(
+        name=meta.name, shape=meta.shape, dtype=meta.dtype, segments=(run,) if run is not None else ()
+    )
