@@ -9,8 +9,8 @@ from collections.abc import Iterable
 class OutgrowError(Exception):
     """Any error that outgrow raises on purpose.
 
-    `str(error)` says what happened, to which thing, expected and found. `error.hint` says what the reader can do; the
-    command line shows it on a line of its own.
+    `str(error)` says what happened, to which thing, expected and found. `error.hint` says what the reader can
+    do; the command line shows it on a line of its own.
     """
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
@@ -30,7 +30,8 @@ class OutgrowError(Exception):
         return _rebuild, (type(self), self.message, self.hint, dict(self.__dict__))
 
 
-def _rebuild(kind: type[OutgrowError], message: str, hint: str | None, state: dict[str, object]) -> OutgrowError:
+def _rebuild(kind: type[OutgrowError], message: str, hint: str | None, state: dict[str, object]) ->
+OutgrowError:
     """Rebuild an error in another process, whatever its own constructor takes."""
     error = kind.__new__(kind)
     Exception.__init__(error, message)

@@ -14,7 +14,7 @@ def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
 
 
 def matches(name: str, pattern: str) -> bool:
-    """Whether a qualified name fits a glob; `*` also crosses dots, so `model.layers.*` takes in everything below."""
+    """Whether a qualified name fits a glob; `*` also crosses dots, so `layers.*` takes in all below."""
     return fnmatch.fnmatchcase(name, pattern)
 
 

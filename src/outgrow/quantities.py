@@ -24,7 +24,7 @@ def parse_bytes(size: int | str) -> int:
         InputError: the text is not a size, or the number is not finite or below zero.
     """
     if isinstance(size, bool) or not isinstance(size, int | str):
-        raise InputError(f"a size must be a whole number of bytes or text, not {type(size).__name__}", hint=_HINT)
+        raise InputError(f"a size must be an int (bytes) or text, not {type(size).__name__}", hint=_HINT)
     if isinstance(size, int):
         if size < 0:
             raise InputError(f"a size cannot be negative: {size}", hint=_HINT)

@@ -1,0 +1,10 @@
+"""`python -m outgrow.cli` is the same program as `outgrow`."""
+
+import sys
+
+from outgrow.cli.main import main
+
+__all__: list[str] = []
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,166 @@
+"""How everything looks on a terminal: tables on stdout; errors, notes and progress on stderr. The only user
+of rich.
+
+Honours NO_COLOR, `--quiet` and output that is not a terminal: then there is no colour and no live line.
+"""
+
+__all__ = ["LiveLine", "error", "is_quiet", "live", "note", "picture", "progress", "quiet_option", "table"]
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.live import Live
+from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+from rich.table import Table
+from rich.text import Text
+
+from outgrow.events import Listener, Progress
+from outgrow.quantities import format_bytes
+
+_QUIET = "outgrow.quiet"
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def quiet_option(command: _Function) -> _Function:
+    """Give a command its own `--quiet`, which means the same as `outgrow --quiet COMMAND`."""
+
+    def remember(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+        context.meta[_QUIET] = value or is_quiet()
+
+    option = click.option(
+        "-q",
+        "--quiet",
+        is_flag=True,
+        expose_value=False,
+        callback=remember,
+        help="Say nothing on stderr but errors.",
+    )
+    return option(command)
+
+
+def is_quiet() -> bool:
+    """Whether the user asked for silence on stderr."""
+    context = click.get_current_context(silent=True)
+    return bool(context is not None and context.meta.get(_QUIET, False))
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table on stdout; a column whose every cell looks like a number is aligned right."""
+    drawn = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for index, column in enumerate(columns):
+        numeric = bool(rows) and all(_looks_numeric(str(row[index])) for row in rows)
+        drawn.add_column(Text(column), justify="right" if numeric else "left", header_style="dim")
+    for row in rows:
+        drawn.add_row(*(Text(str(cell)) for cell in row))
+    _console(sys.stdout).print(drawn)
+
+
+def picture(title: str, rows: Sequence[tuple[str, object]]) -> None:
+    """Print pairs of a name and a value on stdout, under a title."""
+    drawn = Table(
+        title=title or None,
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        pad_edge=False,
+        show_header=False,
+    )
+    drawn.add_column(style="dim", no_wrap=True)
+    drawn.add_column()
+    for name, value in rows:
+        drawn.add_row(Text(name), Text(str(value)))
+    _console(sys.stdout).print(drawn)
+
+
+def error(message: str, *, hint: str | None = None, kind: str = "Error") -> None:
+    """Print an error and its hint on stderr, also under `--quiet`."""
+    console = _console(sys.stderr)
+    console.print(Text.assemble((f"{kind}: ", "bold red"), message), soft_wrap=True)
+    if hint:
+        console.print(Text.assemble(("  Hint: ", "bold"), hint), soft_wrap=True)
+
+
+def note(message: str) -> None:
+    """Print one line on stderr, unless quiet."""
+    if not is_quiet():
+        _console(sys.stderr).print(Text(message), soft_wrap=True)
+
+
+@contextmanager
+def progress() -> Iterator[Listener]:
+    """A listener that draws `Progress` events on stderr while the block runs; mute if quiet or no terminal."""
+    console = _console(sys.stderr)
+    if is_quiet() or not console.is_terminal:
+        yield lambda _event: None
+        return
+    bars = Bars(
+        TextColumn("{task.description}"), BarColumn(),
+        TextColumn("{task.fields[amount]}"), TimeRemainingColumn(), TextColumn("{task.fields[item]}"),
+        console=console, transient=True,
+    )  # fmt: skip
+    tasks: dict[str, TaskID] = {}
+
+    def draw(event: object, /) -> None:
+        if not isinstance(event, Progress):
+            return
+        shown = {"completed": event.done, "total": event.total, "amount": _amount(event), "item": event.item}
+        if event.task in tasks:
+            bars.update(tasks[event.task], **shown)  # type: ignore[arg-type]
+        else:
+            tasks[event.task] = bars.add_task(event.task, **shown)  # type: ignore[arg-type]
+
+    with bars:
+        yield draw
+
+
+class LiveLine:
+    """One line on stderr that can be rewritten."""
+
+    def __init__(self, shown: Live | None) -> None:
+        self._shown = shown
+
+    def update(self, text: str) -> None:
+        """Show `text` in place of what the line said before."""
+        if self._shown is not None:
+            self._shown.update(Text(text, style="dim", no_wrap=True, overflow="ellipsis"))
+
+
+@contextmanager
+def live() -> Iterator[LiveLine]:
+    """One line on stderr to rewrite while the block runs; mute if quiet or not a terminal.
+
+    Text printed to stdout meanwhile would tear it where both are the same terminal: print whole lines, or use
+    it where stdout is elsewhere.
+    """
+    console = _console(sys.stderr)
+    if is_quiet() or not console.is_terminal:
+        yield LiveLine(None)
+        return
+    with Live(console=console, transient=True, refresh_per_second=8, redirect_stdout=False) as shown:
+        yield LiveLine(shown)
+
+
+def _console(stream: Any) -> Console:
+    """A console for the stream as it is now: tests exchange `sys.stdout`. rich itself honours NO_COLOR."""
+    console = Console(file=stream, highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        # rich would fold tables at 80 columns, which breaks whatever reads them next.
+        console.width = 200
+    return console
+
+
+def _amount(event: Progress) -> str:
+    if event.unit == "bytes":
+        total = f" / {format_bytes(event.total)}" if event.total is not None else ""
+        return f"{format_bytes(event.done)}{total}"
+    total = f" / {event.total}" if event.total is not None else ""
+    return f"{event.done}{total} {event.unit}"
+
+
+def _looks_numeric(cell: str) -> bool:
+    return cell == "" or cell[0].isdigit() or (cell[0] == "-" and (cell == "-" or cell[1:2].isdigit()))

@@ -1,0 +1,7 @@
+"""For those who extend outgrow and test what they wrote: contracts to subclass, faults, small models.
+
+Import the file that you need: `from outgrow.testing.<noun> import ...`; nothing is loaded by importing the
+package.
+"""
+
+__all__: list[str] = []
