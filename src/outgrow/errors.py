@@ -30,8 +30,9 @@ class OutgrowError(Exception):
         return _rebuild, (type(self), self.message, self.hint, dict(self.__dict__))
 
 
-def _rebuild(kind: type[OutgrowError], message: str, hint: str | None, state: dict[str, object]) ->
-OutgrowError:
+def _rebuild(
+    kind: type[OutgrowError], message: str, hint: str | None, state: dict[str, object]
+) -> OutgrowError:
     """Rebuild an error in another process, whatever its own constructor takes."""
     error = kind.__new__(kind)
     Exception.__init__(error, message)

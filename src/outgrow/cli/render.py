@@ -93,7 +93,7 @@ def note(message: str) -> None:
 
 @contextmanager
 def progress() -> Iterator[Listener]:
-    """A listener that draws `Progress` events on stderr while the block runs; mute if quiet or no terminal."""
+    """A listener that draws `Progress` events on stderr while the block runs; mute if quiet or no tty."""
     console = _console(sys.stderr)
     if is_quiet() or not console.is_terminal:
         yield lambda _event: None
