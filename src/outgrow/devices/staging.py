@@ -2,7 +2,6 @@
 
 __all__ = ["Slab"]
 
-import contextlib
 import errno
 import mmap
 import weakref
@@ -83,16 +82,13 @@ class Slab:
         if self._unpin is not None:
             self._unpin()
             self.is_pinned = False
-        mapping, view = self._mapping, self._view
+        mapping = self._mapping
         self._mapping = self._view = self._tensor = None
-        # Where someone still holds a view, the mapping cannot be closed. The pages go all the same: such a
-        # view then reads zeros, and the address space follows when the last one dies.
+        # Not mapping.close(): torch holds the memoryview but no export of it, so that the mapping would go
+        # while tensors still point into it. The pages go at once; such a tensor then reads zeros, and the
+        # address space follows when the last one dies.
         if hasattr(mapping, "madvise") and hasattr(mmap, "MADV_DONTNEED"):
             mapping.madvise(mmap.MADV_DONTNEED)
-        with contextlib.suppress(BufferError):
-            if view is not None:
-                view.release()
-            mapping.close()
 
     def __enter__(self) -> Self:
         return self
