@@ -1,0 +1,129 @@
+"""Open files by path, shared by threads, and the loop that fills a buffer from one of them."""
+
+__all__ = ["OpenFiles", "checked_buffer", "fill"]
+
+import io
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from outgrow.errors import InputError, StoreError
+
+# A disk that answers this often in a row with nothing, or with less than a block, is not going to answer.
+_FRUITLESS_READS = 16
+
+
+class OpenFiles:
+    """One open file a path, opened at first use. `close` waits until nobody reads.
+
+    Without that wait a descriptor number could be given to another file while a thread still reads from it.
+    """
+
+    def __init__(self, flags: int = 0) -> None:
+        self._flags = flags
+        self._files: dict[Path, io.FileIO] = {}
+        self._changed = threading.Condition()
+        self._in_use = 0
+        self._is_closed = False
+
+    @contextmanager
+    def use(self, path: Path) -> Iterator[io.FileIO]:
+        """The open file of `path`, kept open at least for the length of the `with`.
+
+        Raises:
+            StoreError: it cannot be opened, or `close` was called before.
+        """
+        with self._changed:
+            if self._is_closed:
+                raise StoreError(f"cannot read {str(path)!r}: the reader is closed")
+            file = self._files.get(path)
+            if file is None:
+                try:
+                    file = io.FileIO(
+                        path, "rb", opener=lambda name, flags: os.open(name, flags | self._flags)
+                    )
+                except OSError as err:
+                    raise StoreError(f"cannot open {str(path)!r}: {err.strerror or err}") from err
+                self._files[path] = file
+            self._in_use += 1
+        try:
+            yield file
+        finally:
+            with self._changed:
+                self._in_use -= 1
+                if not self._in_use:
+                    self._changed.notify_all()
+
+    def close(self) -> None:
+        """Refuse further use, wait for those under way, and close everything."""
+        with self._changed:
+            self._is_closed = True
+            while self._in_use:
+                self._changed.wait()
+            for file in self._files.values():
+                file.close()
+            self._files.clear()
+
+
+def checked_buffer(path: Path, offset: int, into: memoryview, needed: int | None) -> tuple[memoryview, int]:
+    """`into` as flat bytes, and how many of them must come.
+
+    Raises:
+        InputError: `into` is read-only or not contiguous, or `offset` or `needed` are out of range.
+    """
+    if into.readonly or not into.c_contiguous:
+        raise InputError(f"cannot read {str(path)!r} into memory that is read-only or not contiguous")
+    flat = into if into.format == "B" and into.ndim == 1 else into.cast("B")
+    needed = flat.nbytes if needed is None else needed
+    if offset < 0 or not 0 <= needed <= flat.nbytes:
+        raise InputError(f"cannot read {needed} bytes at {offset} of {str(path)!r} into {flat.nbytes} bytes")
+    return flat, needed
+
+
+def fill(
+    read_some: Callable[[int, memoryview], int],
+    path: Path,
+    offset: int,
+    into: memoryview,
+    needed: int,
+    *,
+    size_bytes: Callable[[], int],
+    alignment: int = 1,
+) -> int:
+    """Call `read_some(position, part)` until `needed` bytes are in `into`; returns how many came.
+
+    A short read goes on where it ended, with `alignment` at the last whole block before that.
+
+    Raises:
+        StoreError: reading failed, or the file ends before `needed` bytes.
+    """
+    done = 0
+    fruitless = 0
+    while done < needed:
+        start = done - done % alignment
+        try:
+            came = read_some(offset + start, into[start:])
+        except InterruptedError:
+            continue
+        except OSError as err:
+            raise StoreError(
+                f"reading {str(path)!r} failed at byte {offset + start:,}, {done:,} of {needed:,} bytes in: "
+                f"{err.strerror or err}",
+                hint="look at the disk (`dmesg`); a network file system may be gone",
+            ) from err
+        if start + came > done:
+            done = start + came
+            fruitless = 0
+            continue
+        size = size_bytes()
+        if offset + done < size and fruitless < _FRUITLESS_READS:
+            fruitless += 1
+            continue
+        raise StoreError(
+            f"{str(path)!r} ended at byte {offset + done:,}: expected {needed:,} bytes from byte {offset:,}, "
+            f"found {done:,}; the file has {size:,} bytes",
+            hint=f"the file was cut short; run `outgrow store verify {path.parent}` to list all damage",
+        )
+    return done

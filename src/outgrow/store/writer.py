@@ -1,0 +1,152 @@
+"""Writes safetensors files so that a name never stands for half a file."""
+
+__all__ = ["TensorSpec", "make_private_directory", "write_safetensors"]
+
+import contextlib
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from io import FileIO
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from outgrow.errors import InputError, StoreError
+from outgrow.events import Listener, Progress, ignore
+from outgrow.quantities import format_bytes
+from outgrow.store.header import encode_header
+
+TensorSpec = tuple[str, tuple[int, ...], torch.dtype, Callable[[], Tensor]]
+"""A tensor that is not there yet: name, shape, dtype, and what makes it when its turn has come."""
+
+# Small enough that Ctrl-C is answered at once and progress moves, large enough to cost nothing.
+_PART_BYTES = 2**25
+
+
+def write_safetensors(
+    path: Path | str,
+    tensors: Mapping[str, Tensor] | Iterable[TensorSpec],
+    metadata: Mapping[str, str] | None = None,
+    listener: Listener = ignore,
+) -> None:
+    """Write one safetensors file, one tensor at a time; `path` appears complete or not at all.
+
+    The data begins at a whole page, so that a direct reader can read it in place. Tensors lie in the order
+    given, those with larger elements first, as every reader needs them aligned. The file is readable by its
+    owner alone (0600), as is a directory made for it (0700). `listener` hears `Progress` in bytes.
+
+    A failure or Ctrl-C leaves neither the file nor a temporary one; a file that was at `path` before stays as
+    it was.
+
+    Raises:
+        InputError: a name twice, a dtype that safetensors has not, a tensor without data, or one that is not
+            what its spec says.
+        StoreError: the disk is full or cannot be written.
+    """
+    path = Path(path)
+    if isinstance(tensors, Mapping):
+        specs = [(name, tuple(tensor.shape), tensor.dtype, _same(tensor)) for name, tensor in tensors.items()]
+    else:
+        specs = [(name, tuple(shape), dtype, make) for name, shape, dtype, make in tensors]
+    specs.sort(key=lambda spec: -spec[2].itemsize)
+    header, places = encode_header(((name, shape, dtype) for name, shape, dtype, _ in specs), metadata)
+    total = sum(nbytes for _, nbytes in places.values())
+    make_private_directory(path.parent)
+    with _replacing(path, len(header) + total) as file:
+        _write_all(file, memoryview(header))
+        done = 0
+        for name, shape, dtype, make in specs:
+            data = _bytes_of(name, make(), shape, dtype)
+            for start in range(0, data.nbytes, _PART_BYTES):
+                listener(Progress(task="writing", done=done, total=total, item=name))
+                part = data[start : start + _PART_BYTES]
+                _write_all(file, part)
+                done += part.nbytes
+        listener(Progress(task="writing", done=done, total=total))
+
+
+def make_private_directory(path: Path) -> None:
+    """Make `path` and its missing parents, each for its owner alone (0700); what is there stays as it is.
+
+    Raises:
+        StoreError: it cannot be made, or is not a directory.
+    """
+    missing = [part for part in (path, *path.parents) if not part.exists()]
+    try:
+        for part in reversed(missing):
+            part.mkdir(mode=0o700, exist_ok=True)
+    except OSError as err:
+        raise StoreError(f"cannot make the directory {str(path)!r}: {err.strerror or err}") from err
+    if not path.is_dir():
+        raise StoreError(f"{str(path)!r} is in the way: it is not a directory")
+
+
+def _same(tensor: Tensor) -> Callable[[], Tensor]:
+    return lambda: tensor
+
+
+def _bytes_of(name: str, tensor: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> memoryview:
+    if tuple(tensor.shape) != shape or tensor.dtype != dtype:
+        raise InputError(
+            f"tensor {name!r} should be {dtype} of {shape} but is {tensor.dtype} of {tuple(tensor.shape)}"
+        )
+    if tensor.layout != torch.strided or tensor.is_meta:
+        kind = "on the meta device" if tensor.is_meta else f"of layout {tensor.layout}"
+        raise InputError(f"tensor {name!r} is {kind} and has no bytes to write")
+    plain = tensor.detach().resolve_conj().resolve_neg().to("cpu").contiguous()
+    return plain.reshape(-1).view(torch.uint8).numpy().data
+
+
+@contextmanager
+def _replacing(path: Path, nbytes: int) -> Iterator[FileIO]:
+    """A temporary file beside `path` that takes its place when the block ends well, and else is removed."""
+    temporary: Path | None = None
+    try:
+        free = shutil.disk_usage(path.parent).free
+        if free < nbytes:
+            raise _disk_full(path, nbytes, free)
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
+        temporary = Path(name)
+        with FileIO(descriptor, "wb") as file:
+            yield file
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        temporary = None
+        _sync_directory(path.parent)
+    except OSError as err:
+        if err.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise _disk_full(path, nbytes, shutil.disk_usage(path.parent).free) from err
+        raise StoreError(
+            f"cannot write {str(path)!r}: {err.strerror or err}", hint="is the directory writable?"
+        ) from err
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(FileNotFoundError):
+                temporary.unlink()
+
+
+def _write_all(file: FileIO, data: memoryview) -> None:
+    while data.nbytes:
+        data = data[file.write(data) :]
+
+
+def _sync_directory(path: Path) -> None:
+    # Windows cannot open a directory; its rename is durable by itself.
+    if os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _disk_full(path: Path, nbytes: int, free: int) -> StoreError:
+    return StoreError(
+        f"no space for {str(path)!r}: it needs {format_bytes(nbytes)} and {format_bytes(free)} are free",
+        hint="free some space or choose another directory",
+    )
