@@ -1,14 +1,19 @@
 """Where the bytes of a weight lie: runs of bytes in files that together are the weight, in its own order."""
 
-__all__ = ["Segment", "WeightSource", "cut", "source_of"]
+__all__ = ["Segment", "WeightSource", "cut", "join", "read_rows", "source_of"]
 
+import bisect
+import itertools
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from outgrow.errors import InputError
+from outgrow.errors import InputError, StoreError
 from outgrow.store.header import TensorMeta
 
 
@@ -112,23 +117,63 @@ class WeightSource:
 def cut(segments: tuple[Segment, ...], begin: int, end: int) -> tuple[Segment, ...]:
     """The bytes `begin:end` of an assembled weight as segments of their own, counted from `begin`."""
     pieces = []
-    for segment in segments:
+    at = max(0, bisect.bisect_right(segments, begin, key=attrgetter("begin")) - 1)
+    while at < len(segments) and segments[at].begin < end:
+        segment = segments[at]
         low, high = max(begin, segment.begin), min(end, segment.begin + segment.nbytes)
         if low < high:
-            pieces.append(
-                Segment(
-                    path=segment.path,
-                    offset=segment.offset + low - segment.begin,
-                    nbytes=high - low,
-                    begin=low - begin,
-                )
-            )
+            offset = segment.offset + low - segment.begin
+            pieces.append(Segment(path=segment.path, offset=offset, nbytes=high - low, begin=low - begin))
+        at += 1
     return tuple(pieces)
+
+
+def join(pieces: Iterable[tuple[Segment, ...]]) -> tuple[Segment, ...]:
+    """Pieces one after the other, each counted from its own beginning; runs that touch in their file become one."""
+    joined: list[Segment] = []
+    end = 0
+    for segment in itertools.chain.from_iterable(pieces):
+        last = joined[-1] if joined else None
+        if last and last.path == segment.path and last.offset + last.nbytes == segment.offset:
+            joined[-1] = replace(last, nbytes=last.nbytes + segment.nbytes)
+        else:
+            joined.append(replace(segment, begin=end))
+        end += segment.nbytes
+    return tuple(joined)
 
 
 def source_of(meta: TensorMeta) -> WeightSource:
     """The source of a tensor that lies in one file as it is."""
     run = Segment(path=meta.path, offset=meta.offset, nbytes=meta.nbytes, begin=0) if meta.nbytes else None
-    return WeightSource(
-        name=meta.name, shape=meta.shape, dtype=meta.dtype, segments=(run,) if run is not None else ()
-    )
+    return WeightSource(name=meta.name, shape=meta.shape, dtype=meta.dtype, segments=(run,) if run else ())
+
+
+def read_rows(source: WeightSource, first: int, last: int | None) -> Tensor:
+    """`weight[first:last]` along dim 0, or all of it where `last` is None, in the stored dtype on the CPU.
+
+    Plain buffered reads, one after the other: for buffers and other small things. A scalar counts as one row.
+
+    Raises:
+        StoreError: a file cannot be read or is shorter than the source says.
+    """
+    part = source if last is None or not source.shape else source.rows(first, last)
+    slab = torch.empty(part.nbytes, dtype=torch.uint8)
+    view = memoryview(slab.numpy())
+    for segment in part.segments:
+        _read_into(segment, view[segment.begin : segment.begin + segment.nbytes])
+    return slab.view(part.dtype).reshape(part.shape)
+
+
+def _read_into(segment: Segment, into: memoryview) -> None:
+    try:
+        with segment.path.open("rb") as file:
+            file.seek(segment.offset)
+            found = file.readinto(into)
+    except OSError as err:
+        raise StoreError(f"cannot read {str(segment.path)!r}: {err.strerror or err}") from err
+    if found != segment.nbytes:
+        raise StoreError(
+            f"{str(segment.path)!r} ends early: expected {segment.nbytes:,} bytes at offset {segment.offset:,}, "
+            f"found {found:,}",
+            hint=f"the file was truncated; run `outgrow store verify {segment.path.parent}`",
+        )
