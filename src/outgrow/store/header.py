@@ -194,15 +194,19 @@ def _read_raw(path: Path) -> tuple[bytes, int, StoreCorrupt | None]:
         with path.open("rb") as file:
             file_bytes = file.seek(0, 2)
             file.seek(0)
-            length = int.from_bytes(file.read(8), "little")
+            first = file.read(9)
+            length = int.from_bytes(first[:8], "little")
             if file_bytes < 10:
                 return b"", file_bytes, _not_safetensors(path, f"it has {file_bytes} bytes")
+            if first[8:] != b"{":
+                return b"", file_bytes, _not_safetensors(path, "its header does not begin with '{'")
             if length > HEADER_LIMIT_BYTES:
                 return b"", file_bytes, _not_safetensors(path, f"its header would have {length:,} bytes")
             if 8 + length > file_bytes:
                 ends = f"ends at byte {8 + length:,} but the file has {file_bytes:,} bytes"
                 error = StoreCorrupt(f"the header of {str(path)!r} {ends}", hint=_hint(path))
                 return b"", file_bytes, error
+            file.seek(8)
             raw = file.read(length)
     except FileNotFoundError as err:
         raise InputError(f"no such file: {str(path)!r}") from err
@@ -213,8 +217,6 @@ def _read_raw(path: Path) -> tuple[bytes, int, StoreCorrupt | None]:
     if len(raw) != length:
         message = f"the header of {str(path)!r} has {length:,} bytes but only {len(raw):,} could be read"
         return b"", file_bytes, StoreCorrupt(message, hint=_hint(path))
-    if not raw.startswith(b"{"):
-        return b"", file_bytes, _not_safetensors(path, "its header does not begin with '{'")
     return raw, file_bytes, None
 
 
@@ -233,8 +235,8 @@ def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _meta(name: str, entry: object, path: Path, *, start: int, file_bytes: int) -> TensorMeta:
-    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
-        raise _corrupt(name, path, "needs exactly a dtype, a shape and data_offsets")
+    if not isinstance(entry, dict) or not {"dtype", "shape", "data_offsets"} <= set(entry):
+        raise _corrupt(name, path, "needs a dtype, a shape and data_offsets")
     code, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if code not in DTYPES:
         if code in _FOREIGN:

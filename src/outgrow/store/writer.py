@@ -98,7 +98,8 @@ def _bytes_of(name: str, tensor: Tensor, shape: tuple[int, ...], dtype: torch.dt
         kind = "on the meta device" if tensor.is_meta else f"of layout {tensor.layout}"
         raise InputError(f"tensor {name!r} is {kind} and has no bytes to write")
     plain = tensor.detach().resolve_conj().resolve_neg().to("cpu").contiguous()
-    return plain.reshape(-1).view(torch.uint8).numpy().data
+    # One element is contiguous whatever its stride, but only one of stride 1 can be viewed as bytes.
+    return plain.as_strided((plain.numel(),), (1,)).view(torch.uint8).numpy().data
 
 
 @contextmanager
