@@ -104,13 +104,13 @@ class FileTensor(Tensor):
 def _derived(
     tensor: FileTensor, shape: Sequence[int], segments: tuple[Segment, ...] | None = None
 ) -> FileTensor:
-    """`tensor` in another shape, of other segments where given; a refusal stays."""
+    """A view of `tensor` in another shape, of other segments where given; what spoils the one spoils the other."""
     return FileTensor(
         shape,
         tensor.dtype,
         stored=tensor.stored,
         segments=tensor.segments if segments is None else segments,
-        refusal=tensor.refusal,
+        losses=tensor.losses,
     )
 
 
