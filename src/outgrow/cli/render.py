@@ -51,13 +51,13 @@ def is_quiet() -> bool:
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table on stdout; a column whose every cell looks like a number is aligned right."""
-    drawn = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    drawn = Table(box=None, pad_edge=False)
     for index, column in enumerate(columns):
         numeric = bool(rows) and all(_looks_numeric(str(row[index])) for row in rows)
         drawn.add_column(Text(column), justify="right" if numeric else "left", header_style="dim")
     for row in rows:
         drawn.add_row(*(Text(str(cell)) for cell in row))
-    _console(sys.stdout).print(drawn)
+    _draw(title, drawn)
 
 
 def picture(title: str, rows: Sequence[tuple[str, object]]) -> None:
@@ -74,7 +74,7 @@ def picture(title: str, rows: Sequence[tuple[str, object]]) -> None:
     drawn.add_column()
     for name, value in rows:
         drawn.add_row(Text(name), Text(str(value)))
-    _console(sys.stdout).print(drawn)
+    _draw(title, drawn)
 
 
 def error(message: str, *, hint: str | None = None, kind: str = "Error") -> None:
@@ -152,6 +152,16 @@ def _console(stream: Any) -> Console:
         # rich would fold tables at 80 columns, which breaks whatever reads them next.
         console.width = 200
     return console
+
+
+def _draw(title: str, drawn: Table) -> None:
+    console = _console(sys.stdout)
+    with console.capture() as captured:
+        if title:
+            console.print(Text(title, style="bold"))
+        console.print(drawn)
+    # rich fills every line with blanks to the table's width, which is noise in a file.
+    sys.stdout.write("\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n")
 
 
 def _amount(event: Progress) -> str:

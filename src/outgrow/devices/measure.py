@@ -119,11 +119,16 @@ def probe_copy_bandwidth(
     """Copy `nbytes` from memory to a CUDA device; the best of `repeats`.
 
     Raises:
-        DeviceError: there is no such device, or memory cannot be pinned.
+        DeviceError: there is no CUDA device, its memory is full, or memory cannot be pinned.
     """
     if not torch.cuda.is_available():
         raise DeviceError("there is no CUDA device to copy to", hint="`outgrow doctor` shows what torch sees")
-    target = torch.empty(nbytes, dtype=torch.uint8, device=device)
+    try:
+        target = torch.empty(nbytes, dtype=torch.uint8, device=device)
+    except torch.OutOfMemoryError as err:
+        raise DeviceError(
+            f"{device} has no {format_bytes(nbytes)} free", hint="stop what else uses the GPU, or copy less"
+        ) from err
     with Slab(nbytes, pinned=pinned) as slab:
         source = slab.tensor[:nbytes]
         source.zero_()
