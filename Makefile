@@ -1,0 +1,76 @@
+# Everything that a reader or a developer needs, on a machine with only Python 3.11 (or newer) and make.
+#
+#   make demo       chapter 1: a real language model in a tenth of its memory, checked
+#   make demo-all   every chapter of the demo
+#   make test       all tests, closing with pytest's summary
+#   make check      lint, spelling, types, import contracts, documentation
+#   make bench      the benchmarks there are; make bench CASE=name runs one
+#   make docs       the documentation as HTML in docs/_build/html
+#   make golden     rewrite the golden files of the tests; review the diff
+#   make matrix     the slow sweep over every architecture that builds offline
+#   make clean      remove what was built here, .venv included
+#
+# Variables: PYTHON (the interpreter to make .venv from), TORCH_INDEX (the index that torch comes from; `none` for
+# pip's own), WORKERS (processes of the tests), PYTEST (more arguments for pytest).
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help venv demo demo-all test check bench docs golden matrix clean
+
+PYTHON ?=
+TORCH_INDEX ?=
+CASE ?=
+PYTEST ?=
+WORKERS ?= auto
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.outgrow-stamp
+PYTEST_RUN := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --maxprocesses=8 --dist=worksteal
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+help:
+	@sed -n 's/^#   /  /p' Makefile
+
+venv: $(STAMP)
+
+# Nothing to do while the stamp is newer than what it was made from.
+$(STAMP): pyproject.toml .ci/environment
+	@VENV='$(VENV)' PYTHON='$(PYTHON)' TORCH_INDEX='$(TORCH_INDEX)' bash .ci/environment </dev/null
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/outgrow demo
+
+demo-all: $(STAMP)
+	$(BIN)/outgrow demo
+
+test: $(STAMP)
+	$(PYTEST_RUN) $(PYTEST)
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/sphinx-build -q -n -W --keep-going -b html docs docs/_build/html
+
+bench: $(STAMP)
+	$(BIN)/python -m bench $(CASE)
+
+docs: $(STAMP)
+	$(BIN)/sphinx-build -n -W --keep-going -b html docs docs/_build/html
+	@echo "Open docs/_build/html/index.html"
+
+golden: $(STAMP)
+	$(BIN)/python -m pytest -p no:randomly --rewrite-golden $(PYTEST)
+	@git --no-pager diff --stat -- tests/golden || true
+
+matrix: $(STAMP)
+	$(PYTEST_RUN) -m slow $(PYTEST)
+
+clean:
+	rm -rf $(VENV) build dist docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
+	find src tests bench docs examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
