@@ -5,12 +5,20 @@ __all__ = ["join_name", "matches", "natural_key"]
 import fnmatch
 import re
 
-_DIGITS = re.compile(r"(\d+)")
+_DIGITS = re.compile(r"([0-9]+)")
 
 
-def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
+def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
     """A sort key that puts `layers.2` before `layers.10`."""
-    return tuple((0, int(part)) if part.isdigit() else (1, part) for part in _DIGITS.split(name) if part)
+    return tuple(_part_key(part) for part in _DIGITS.split(name) if part)
+
+
+def _part_key(part: str) -> tuple[int, int, str]:
+    if not _DIGITS.fullmatch(part):
+        return 1, 0, part
+    # As text, because Python refuses to read numbers of thousands of digits: a longer one is larger.
+    digits = part.lstrip("0")
+    return 0, len(digits), digits
 
 
 def matches(name: str, pattern: str) -> bool:

@@ -4,6 +4,7 @@ __all__ = ["format_bytes", "format_rate", "format_seconds", "parse_bytes"]
 
 import math
 import re
+from decimal import Decimal
 
 from outgrow.errors import InputError
 
@@ -13,7 +14,11 @@ _UNITS = {
     "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40, "pib": 2**50,
     "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12,
 }  # fmt: skip
-_NUMBER = re.compile(r"\s*([0-9]+(?:[._][0-9]+)*(?:\.[0-9]*)?(?:e[0-9]+)?)\s*([a-z]*)\s*", re.IGNORECASE)
+_NUMBER = re.compile(
+    r"\s*((?:[0-9]+(?:_[0-9]+)*(?:\.[0-9]*)?|\.[0-9]+)(?:e[+-]?[0-9]+)?)\s*([a-z]*)\s*",
+    re.IGNORECASE | re.ASCII,
+)
+_TOO_LARGE = 2**63
 _HINT = "write a size such as 27MB (10^6 bytes), 4GiB (2^30 bytes) or a whole number of bytes"
 
 
@@ -21,26 +26,29 @@ def parse_bytes(size: int | str) -> int:
     """The number of bytes that `size` means: an int, or text such as `27MB` (10^6) or `4GiB` (2^30).
 
     Raises:
-        InputError: the text is not a size, or the number is not finite or below zero.
+        InputError: the text is not a size, or the number is below zero or not below 2^63.
     """
     if isinstance(size, bool) or not isinstance(size, int | str):
         raise InputError(f"a size must be an int (bytes) or text, not {type(size).__name__}", hint=_HINT)
     if isinstance(size, int):
         if size < 0:
             raise InputError(f"a size cannot be negative: {size}", hint=_HINT)
+        if size >= _TOO_LARGE:
+            power = size.bit_length() - 1
+            raise InputError(f"a size of 2^{power} bytes is larger than any memory (2^63 bytes)", hint=_HINT)
         return size
     if size.strip().startswith("-"):
         raise InputError(f"a size cannot be negative: {size!r}", hint=_HINT)
     found = _NUMBER.fullmatch(size)
     if found is None or found[2].lower() not in _UNITS:
         raise InputError(f"not a size: {size!r}", hint=_HINT)
-    try:
-        number = float(found[1])
-    except ValueError as err:
-        raise InputError(f"not a size: {size!r}", hint=_HINT) from err
-    if not math.isfinite(number) or number * _UNITS[found[2].lower()] >= 2**63:
+    unit = _UNITS[found[2].lower()]
+    # A float tells absurd exponents from usable ones; Decimal counts, because a float is whole only up to 2^53.
+    rough = float(found[1]) * unit
+    count = round(Decimal(found[1]) * unit) if 0 < rough < 2 * _TOO_LARGE else int(min(rough, _TOO_LARGE))
+    if count >= _TOO_LARGE:
         raise InputError(f"a size of {size!r} is larger than any memory (2^63 bytes)", hint=_HINT)
-    return round(number * _UNITS[found[2].lower()])
+    return count
 
 
 def format_bytes(count: float) -> str:
@@ -57,11 +65,14 @@ def format_seconds(seconds: float) -> str:
     """A duration in the unit a reader would choose: `85 ms`, `2.31 s`, `4 min 10 s`, `3 h 05 min`."""
     if seconds < 0:
         return f"-{format_seconds(-seconds)}"
-    if seconds < 1e-3:
+    if not math.isfinite(seconds):
+        return f"{seconds} s"
+    # The borders lie where rounding to the text's figures would reach the next unit.
+    if 0 < seconds < 0.9995e-3:
         return f"{seconds * 1e6:.0f} µs"
-    if seconds < 1:
+    if 0 < seconds < 0.9995:
         return f"{seconds * 1e3:.3g} ms"
-    if seconds < 60:
+    if seconds < 59.95:
         return f"{seconds:.3g} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:

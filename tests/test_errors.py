@@ -1,0 +1,77 @@
+import pickle
+
+import pytest
+
+from outgrow import errors
+from outgrow.errors import DeviceError, InputError, OutgrowError, RemoteError, StoreError, nearest_names
+
+FAMILIES = [InputError, StoreError, DeviceError, RemoteError]
+
+
+class WithOwnConstructor(StoreError):
+    def __init__(self, weight: str, *, expected: int) -> None:
+        super().__init__(f"weight {weight!r} has not {expected} bytes", hint="download it again")
+        self.weight = weight
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_is_an_outgrow_error(family):
+    with pytest.raises(OutgrowError, match="broken"):
+        raise family("broken")
+
+
+def test_input_errors_are_value_errors_too():
+    with pytest.raises(ValueError, match="no such size"):
+        raise InputError("no such size")
+
+
+def test_text_shows_the_hint_on_a_line_of_its_own():
+    error = StoreError("the file ends early", hint="download it again")
+    assert str(error) == "the file ends early\n  Hint: download it again"
+    assert error.message == "the file ends early"
+    assert error.hint == "download it again"
+
+
+def test_text_without_a_hint_is_the_message():
+    assert str(DeviceError("no GPU")) == "no GPU"
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_pickling_keeps_kind_message_and_hint(family):
+    copy = pickle.loads(pickle.dumps(family("broken", hint="mend it")))
+    assert type(copy) is family
+    assert (copy.message, copy.hint) == ("broken", "mend it")
+
+
+def test_pickling_keeps_errors_with_another_constructor():
+    copy = pickle.loads(pickle.dumps(WithOwnConstructor("lm_head.weight", expected=4)))
+    assert type(copy) is WithOwnConstructor
+    assert copy.weight == "lm_head.weight"
+    assert str(copy) == "weight 'lm_head.weight' has not 4 bytes\n  Hint: download it again"
+
+
+def test_pickling_keeps_notes():
+    error = StoreError("broken")
+    error.add_note("while opening x")
+    assert pickle.loads(pickle.dumps(error)).__notes__ == ["while opening x"]
+
+
+def test_nearest_names_lists_the_alike_best_first():
+    known = ["buffered", "direct", "mmap"]
+    assert nearest_names("bufered", known) == ("buffered",)
+    assert nearest_names("qqqq", known) == ()
+    assert nearest_names("layers.1", ["layers.1", "layers.10", "head"])[0] == "layers.1"
+
+
+def test_nearest_names_takes_any_iterable_and_count():
+    known = (f"layer{n}" for n in range(9))
+    assert len(nearest_names("layer", known, count=2)) == 2
+
+
+def test_all_lists_every_public_class():
+    public = {
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, Exception)
+    }
+    assert public <= set(errors.__all__)
