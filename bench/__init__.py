@@ -1,0 +1,1 @@
+"""Measurements of outgrow against physical limits and against its peers; never installed."""

@@ -1,0 +1,17 @@
+"""The questions that are measured, by name: `python -m bench CASE`."""
+
+__all__ = ["CASES"]
+
+from types import ModuleType
+
+from bench.cases import curve, five_times, floor, open_model, peers, plan_large, run7b
+
+CASES: dict[str, ModuleType] = {
+    "floor": floor,
+    "curve": curve,
+    "peers": peers,
+    "open": open_model,
+    "plan_large": plan_large,
+    "run7b": run7b,
+    "five_times": five_times,
+}

@@ -1,0 +1,134 @@
+"""Pictures of result files, from their JSON alone: `python -m bench plot FILE…` writes an SVG beside each."""
+
+__all__ = ["draw", "main"]
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+_MINE, _FLOOR, _PEER = "#1f6f8b", "#b0b0b0", "#d08c60"
+
+
+def draw(path: Path) -> Path:
+    """Draw one result file; return the picture's path.
+
+    Raises:
+        ValueError: the case has no picture, or nothing in the file was measured.
+    """
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams.update(
+        {"svg.hashsalt": path.stem, "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
+    )
+    from matplotlib import pyplot
+
+    record = json.loads(path.read_text())
+    drawings = {"floor": _curve, "curve": _curve, "run7b": _curve, "peers": _peers}
+    if record["case"] not in drawings:
+        raise ValueError(f"no picture for case {record['case']!r}; there is one for {', '.join(drawings)}")
+    figure, axes = pyplot.subplots(figsize=(7, 4.2))
+    try:
+        drawings[record["case"]](axes, record)
+        figure.text(0.01, 0.01, _label(record), fontsize=6.5, color="#606060")
+        figure.tight_layout(rect=(0, 0.04, 1, 1))
+        target = path.with_suffix(".svg")
+        figure.savefig(target, metadata={"Date": None})
+    finally:
+        pyplot.close(figure)
+    return target
+
+
+def _curve(axes: Any, record: dict[str, Any]) -> None:
+    rows = sorted((r for r in record["summary"] if "fraction" in r), key=lambda row: row["fraction"])
+    if not rows:
+        raise ValueError("no budget was measured")
+    budgets = [100 * row["fraction"] for row in rows]
+    rates = [1 / row["token_seconds"]["median"] for row in rows]
+    least = [rate - 1 / row["token_seconds"]["max"] for rate, row in zip(rates, rows, strict=True)]
+    most = [1 / row["token_seconds"]["min"] - rate for rate, row in zip(rates, rows, strict=True)]
+    axes.errorbar(
+        budgets,
+        rates,
+        yerr=[least, most],
+        color=_MINE,
+        marker="o",
+        capsize=3,
+        label="outgrow (median, range)",
+    )
+    axes.plot(
+        budgets, [1 / row["floor_seconds"]["median"] for row in rows], color=_FLOOR, ls="--",
+        label="floor: max(compute, streamed bytes / disk)",
+    )  # fmt: skip
+    for row in record["summary"]:
+        if row["label"] == "resident":
+            axes.axhline(1 / row["token_seconds"]["median"], color=_PEER, lw=1, label="everything resident")
+    axes.set(xlabel="budget, % of the weights", ylabel="tokens per second", ylim=(0, None))
+    axes.set_title(f"Decoding {_model(record)} over budgets, {record['cache']} cache", loc="left")
+    axes.legend(frameon=False)
+
+
+def _peers(axes: Any, record: dict[str, Any]) -> None:
+    rows = [row for row in record["summary"] if row["peer_figures"]["token_seconds"]["median"]]
+    if not rows:
+        raise ValueError("no peer was measured")
+    names, seconds, errors, colours, notes = [], [], [], [], []
+    for fraction in dict.fromkeys(row["fraction"] for row in rows):
+        group = [row for row in rows if row["fraction"] == fraction]
+        mine = [s for row in group for s in row["outgrow"]["token_seconds"]["samples"]]
+        entries = [("outgrow", sorted(mine), "")] if mine else []
+        for row in group:
+            times = row["times_faster"]["median"]
+            entries.append(
+                (
+                    row["peer"],
+                    sorted(row["peer_figures"]["token_seconds"]["samples"]),
+                    f"{times:.1f} x" if times else "",
+                )
+            )
+        for name, samples, note in entries:
+            middle = samples[len(samples) // 2]
+            names.append(f"{name}, {fraction:.0%}")
+            seconds.append(middle)
+            errors.append((middle - samples[0], samples[-1] - middle))
+            colours.append(_MINE if name == "outgrow" else _PEER)
+            notes.append(note)
+    places = list(range(len(names)))[::-1]
+    axes.barh(
+        places,
+        seconds,
+        color=colours,
+        xerr=list(zip(*errors, strict=True)),
+        error_kw={"capsize": 2, "lw": 0.8},
+    )
+    for place, width, error, note in zip(places, seconds, errors, notes, strict=True):
+        axes.annotate(note, (width + error[1], place), xytext=(4, 0), textcoords="offset points", va="center")
+    axes.set_yticks(places, names)
+    axes.set(xlabel="seconds per token (median, range); outgrow is so many times faster in interleaved pairs")
+    axes.set_title(f"Decoding {_model(record)} under one memory limit", loc="left")
+
+
+def _model(record: dict[str, Any]) -> str:
+    return f"{record['model']['name']} ({record['model']['weights_bytes'] / 1e9:.2f} GB)"
+
+
+def _label(record: dict[str, Any]) -> str:
+    about = record["machine"]
+    return (
+        f"{about['cpu']}, {about['cores']} cores, {about['memory_bytes'] / 2**30:.0f} GiB, {about['system']} "
+        f"{about['kernel']}; torch {record['versions']['torch']}, "
+        f"transformers {record['versions']['transformers']}; {record['date'][:10]}; {record['rounds']} rounds; commit {record['commit'][:9]}"
+    )
+
+
+def main(files: Sequence[str]) -> int:
+    """Draw each file; print what was written."""
+    for file in files:
+        try:
+            print(draw(Path(file)))
+        except (OSError, ValueError) as err:
+            print(f"error: {file}: {err}", file=sys.stderr)
+            return 2
+    return 0
