@@ -43,7 +43,8 @@ def parse_bytes(size: int | str) -> int:
     if found is None or found[2].lower() not in _UNITS:
         raise InputError(f"not a size: {size!r}", hint=_HINT)
     unit = _UNITS[found[2].lower()]
-    # A float tells absurd exponents from usable ones; Decimal counts, because a float is whole only up to 2^53.
+    # A float tells absurd exponents from usable ones; Decimal counts, because a float is whole only up to
+    # 2^53.
     rough = float(found[1]) * unit
     count = round(Decimal(found[1]) * unit) if 0 < rough < 2 * _TOO_LARGE else int(min(rough, _TOO_LARGE))
     if count >= _TOO_LARGE:
