@@ -64,7 +64,7 @@ def test_a_container_that_sees_only_its_own_part_uses_the_mount_itself(tmp_path)
         tmp_path,
         {
             "proc/self/cgroup": "4:memory:/docker/abc/inner\n",
-            "proc/self/mountinfo": "35 31 0:32 /docker/abc /sys/fs/cgroup/memory ro - cgroup none rw,memory\n",
+            "proc/self/mountinfo": "35 31 0:32 /docker/abc /sys/fs/cgroup/memory ro - cgroup c rw,memory\n",
             "sys/fs/cgroup/memory/memory.limit_in_bytes": "1000\n",
             "sys/fs/cgroup/memory/inner/memory.limit_in_bytes": "500\n",
         },

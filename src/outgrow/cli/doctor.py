@@ -12,7 +12,7 @@ import click
 from outgrow import __version__
 from outgrow.cli import render
 from outgrow.cli.cache import cache_directory
-from outgrow.errors import InputError, OutgrowError
+from outgrow.errors import DeviceError, InputError
 from outgrow.quantities import format_bytes, format_rate, parse_bytes
 
 # Version of what `--json` prints; it goes up when a key changes its meaning or goes away.
@@ -76,7 +76,7 @@ def examine(path: Path | None, *, nbytes: int) -> DoctorReport:
     """Measure and decide; `path` is an existing file or directory, or None for the cache directory's disk.
 
     Raises:
-        InputError: the path does not exist. A disk that cannot be measured is part of the report.
+        InputError: the path does not exist, or `nbytes` is too small to measure. A disk that cannot be measured is part of the report.
     """
     from outgrow import devices  # torch is loaded only when the command runs
     from outgrow.devices.gpudirect import gpudirect_state
@@ -177,7 +177,7 @@ def _attempt(measure: Any) -> tuple[Any, str | None]:
     """The outcome, or None and the error as text: one figure that fails must not cost the others."""
     try:
         return measure(), None
-    except OutgrowError as err:
+    except DeviceError as err:
         return None, str(err)
 
 

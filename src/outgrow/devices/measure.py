@@ -119,27 +119,32 @@ def probe_copy_bandwidth(
     """Copy `nbytes` from memory to a CUDA device; the best of `repeats`.
 
     Raises:
-        DeviceError: there is no CUDA device, its memory is full, or memory cannot be pinned.
+        DeviceError: there is no CUDA device, it refuses (its memory is full), or memory cannot be pinned.
     """
     if not torch.cuda.is_available():
         raise DeviceError("there is no CUDA device to copy to", hint="`outgrow doctor` shows what torch sees")
     try:
-        target = torch.empty(nbytes, dtype=torch.uint8, device=device)
-    except torch.OutOfMemoryError as err:
-        raise DeviceError(
-            f"{device} has no {format_bytes(nbytes)} free", hint="stop what else uses the GPU, or copy less"
-        ) from err
+        seconds = _time_copies(torch.device(device), nbytes, pinned, repeats)
+    except RuntimeError as err:  # what torch raises for all that CUDA refuses, memory included
+        reason = (str(err).splitlines() or ["no reason given"])[0]
+        raise DeviceError(f"copying {format_bytes(nbytes)} to {device} failed: {reason}") from err
+    return BandwidthSample(bytes=nbytes, seconds=seconds, mode="pinned" if pinned else "pageable")
+
+
+def _time_copies(device: torch.device, nbytes: int, pinned: bool, repeats: int) -> float:
+    """Seconds of the fastest of `repeats` copies."""
+    target = torch.empty(nbytes, dtype=torch.uint8, device=device)
+    best = float("inf")
     with Slab(nbytes, pinned=pinned) as slab:
         source = slab.tensor[:nbytes]
         source.zero_()
-        best = float("inf")
         for _ in range(repeats + 1):  # one more, to warm up
             torch.cuda.synchronize(target.device)
             started = time.perf_counter()
             target.copy_(source, non_blocking=pinned)
             torch.cuda.synchronize(target.device)
             best = min(best, time.perf_counter() - started)
-    return BandwidthSample(bytes=nbytes, seconds=best, mode="pinned" if pinned else "pageable")
+    return best
 
 
 class DirectReadsRefused(DeviceError):

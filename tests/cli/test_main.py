@@ -1,0 +1,220 @@
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+import types
+
+import click
+import pytest
+
+from outgrow import __version__
+from outgrow.cli import main as cli
+from outgrow.cli.main import COMMANDS, CommandEntry, main
+from outgrow.errors import StoreError
+
+
+@pytest.fixture
+def command(monkeypatch):
+    """Add a command called `probe` with the given body."""
+
+    def add(body):
+        module = types.ModuleType("outgrow_test_probe")
+        module.probe = click.command()(click.option("--number", type=int)(body))
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        entry = CommandEntry(attribute=f"{module.__name__}:probe", help="A command of the tests.")
+        monkeypatch.setitem(COMMANDS, "probe", entry)
+
+    return add
+
+
+def test_help_lists_every_command_and_the_exit_codes(capsys):
+    assert main(["--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for name, entry in COMMANDS.items():
+        assert name in shown
+        assert entry.help in shown
+    for text in ("Exit codes: 0 done;", "130 interrupted", "_OUTGROW_COMPLETE=bash_source"):
+        assert text in shown
+
+
+def test_version_is_the_packages(capsys):
+    assert main(["--version"]) == 0
+    assert __version__ in capsys.readouterr().out
+
+
+def test_no_arguments_show_the_help_on_stderr(capsys):
+    assert main([]) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "Commands:" in output.err
+
+
+def test_help_loads_no_command(monkeypatch, capsys):
+    broken = CommandEntry(attribute="outgrow_no_such_module:broken", help="Cannot be loaded.")
+    monkeypatch.setitem(COMMANDS, "broken", broken)
+    assert main(["--help"]) == 0
+    assert "Cannot be loaded." in capsys.readouterr().out
+
+
+def test_an_unknown_command_lists_the_nearest(capsys):
+    assert main(["doctr"]) == 2
+    errors = capsys.readouterr().err
+    assert "there is no command 'doctr'" in errors
+    assert "Hint: did you mean: doctor?" in errors
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--nonsense"], ["probe", "--nonsense"], ["probe", "--number", "x"], ["probe", "extra"]],
+    ids=" ".join,
+)
+def test_wrong_usage_is_an_error_with_a_hint(command, capsys, arguments):
+    command(lambda number: None)
+    assert main(arguments) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith("Error: ")
+    assert "--help` shows how it is called" in output.err
+
+
+def test_an_error_of_ours_is_a_message_and_a_hint_without_a_traceback(command, capsys):
+    def fail(number):
+        raise StoreError("the file ends early", hint="download it again")
+
+    command(fail)
+    assert main(["probe"]) == 2
+    assert capsys.readouterr().err == "StoreError: the file ends early\n  Hint: download it again\n"
+
+
+def test_a_message_with_brackets_is_shown_as_it_is(command, capsys):
+    def fail(number):
+        raise StoreError("weight 'a[bold]b' of [1, 2]" + " long" * 60)
+
+    command(fail)
+    assert main(["probe"]) == 2
+    assert capsys.readouterr().err == "StoreError: weight 'a[bold]b' of [1, 2]" + " long" * 60 + "\n"
+
+
+def test_a_fault_of_ours_shows_a_traceback_and_how_to_report_it(command, capsys):
+    def fail(number):
+        raise ZeroDivisionError("oops")
+
+    command(fail)
+    assert main(["probe"]) == 1
+    errors = capsys.readouterr().err
+    assert "Traceback (most recent call last)" in errors
+    assert "ZeroDivisionError: oops" in errors
+    assert "outgrow doctor --json" in errors.splitlines()[-1]
+
+
+def test_a_full_disk_that_nobody_foresaw_is_still_a_message(command, capsys):
+    def fail(number):
+        raise OSError(errno.ENOSPC, "No space left on device", "/data/weights")
+
+    command(fail)
+    assert main(["probe"]) == 2
+    assert "/data/weights: No space left on device" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, click.Abort])
+def test_an_interruption_is_130(command, capsys, interruption):
+    def fail(number):
+        raise interruption
+
+    command(fail)
+    assert main(["probe"]) == 130
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("outcome", "code"), [(None, 0), (1, 1), (0, 0)], ids=["nothing", "one", "zero"])
+def test_a_command_returns_its_exit_code(command, outcome, code):
+    command(lambda number: outcome)
+    assert main(["probe"]) == code
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_command_may_exit_in_clicks_way(command, code):
+    def leave(number):
+        click.get_current_context().exit(code)
+
+    command(leave)
+    assert main(["probe"]) == code
+
+
+def test_quiet_is_known_to_the_command(command):
+    from outgrow.cli import render
+
+    seen = []
+    command(lambda number: seen.append(render.is_quiet()))
+    assert main(["--quiet", "probe"]) == 0
+    assert main(["probe"]) == 0
+    assert seen == [True, False]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_loads_and_explains_itself(name, capsys):
+    assert main([name, "--help"]) == 0
+    assert f"Usage: outgrow {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("module", ["outgrow", "outgrow.cli"])
+def test_python_m_is_the_same_program(module):
+    done = subprocess.run(
+        [sys.executable, "-m", module, "--version"], capture_output=True, text=True, check=True
+    )
+    assert __version__ in done.stdout
+
+
+def test_a_closed_pipe_is_quiet():
+    code = "import sys; from outgrow.cli.main import main; sys.exit(main(['--help']))"
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdout=write, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
+
+
+def test_ctrl_c_returns_promptly_with_130():
+    code = (
+        "import sys, time, click\n"
+        "from outgrow.cli import main as cli\n"
+        "@click.command()\n"
+        "def probe():\n"
+        "    print('ready', flush=True)\n"
+        "    time.sleep(60)\n"
+        "cli.COMMANDS['probe'] = cli.CommandEntry(attribute='__main__:probe', help='')\n"
+        "sys.exit(cli.main(['probe']))\n"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert child.stdout.readline() == "ready\n"
+    started = time.monotonic()
+    child.send_signal(signal.SIGINT)
+    _, errors = child.communicate(timeout=30)
+    assert child.returncode == 130
+    assert errors == "Interrupted.\n"
+    assert time.monotonic() - started < 5
+
+
+def test_shell_completion_names_the_commands():
+    environment = {
+        **os.environ,
+        "_OUTGROW_COMPLETE": "bash_complete",
+        "COMP_WORDS": "outgrow do",
+        "COMP_CWORD": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "outgrow"], env=environment, capture_output=True, text=True, check=True
+    )
+    assert "plain,doctor" in done.stdout
+
+
+def test_an_entry_that_is_no_command_is_a_fault(monkeypatch, capsys):
+    monkeypatch.setitem(cli.COMMANDS, "wrong", CommandEntry(attribute="outgrow:__version__", help=""))
+    assert main(["wrong"]) == 1
+    assert "not a click command" in capsys.readouterr().err
