@@ -1,10 +1,19 @@
 """A checkpoint as a whole: one file, a sharded index or a Hugging Face directory, opened by headers alone."""
 
-__all__ = ["Checkpoint", "FileIdentity", "StoreChanged", "check_unchanged", "open_checkpoint", "read_index"]
+__all__ = [
+    "Checkpoint",
+    "FileIdentity",
+    "Layout",
+    "StoreChanged",
+    "check_unchanged",
+    "locate",
+    "open_checkpoint",
+    "read_index",
+]
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from outgrow.errors import InputError, StoreError
@@ -69,6 +78,22 @@ class Checkpoint:
         return sum(meta.nbytes for meta in self.tensors.values())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """Which files a checkpoint should consist of, before any of them was opened."""
+
+    root: Path
+    """The directory of the files."""
+    files: tuple[Path, ...]
+    """The safetensors files, sorted."""
+    index: Path | None = None
+    """The index that names them."""
+    places: Mapping[str, str] | None = None
+    """The file name of each tensor by the index; None without one."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """The index's own metadata."""
+
+
 def open_checkpoint(path: Path | str) -> Checkpoint:
     """Read the headers at `path`: a safetensors file, a `*.index.json`, or a directory with either.
 
@@ -80,19 +105,39 @@ def open_checkpoint(path: Path | str) -> Checkpoint:
         StoreCorrupt: a file or the index is damaged, or a file that the index names is missing.
         StoreError: a file cannot be read.
     """
+    layout = locate(path)
+    for file in layout.files:
+        if not file.is_file():
+            held = [name for name, place in (layout.places or {}).items() if layout.root / place == file]
+            raise StoreCorrupt(
+                f"the index {str(layout.index)!r} names {file.name!r}, which is missing, "
+                f"with {len(held)} tensors in it, {held[0]!r} first",
+                hint=f"download it again; `outgrow store verify {layout.root}` lists all that is missing",
+            )
+    return _open_files(layout)
+
+
+def locate(path: Path | str) -> Layout:
+    """Which files make up the checkpoint at `path`; they are neither opened nor, where an index names them,
+    looked for.
+
+    Raises:
+        InputError: nothing is there, or it is no checkpoint.
+        StoreCorrupt: the index is damaged.
+    """
     path = Path(path).expanduser()
     if path.is_dir():
-        return _open_directory(path)
+        return _locate_in_directory(path)
     if not path.exists():
         raise InputError(
             f"no checkpoint at {str(path)!r}: no such file or directory",
             hint="give a .safetensors file, a .index.json or the directory of a model",
         )
     if path.name.endswith(".index.json"):
-        return _open_index(path)
+        return _locate_by_index(path)
     if path.suffix in _TORCH_SUFFIXES:
         raise InputError(f"{str(path)!r} is not a safetensors file", hint=_convert_hint(path))
-    return _open_files(path.parent, (path,))
+    return Layout(root=path.parent, files=(path,))
 
 
 def read_index(path: Path) -> tuple[dict[str, str], dict[str, str]]:
@@ -153,14 +198,14 @@ def check_unchanged(identities: Mapping[Path, FileIdentity]) -> None:
         )
 
 
-def _open_directory(root: Path) -> Checkpoint:
+def _locate_in_directory(root: Path) -> Layout:
     if (root / "model.safetensors").is_file():
-        return _open_files(root, (root / "model.safetensors",))
+        return Layout(root=root, files=(root / "model.safetensors",))
     indexes = sorted(root.glob("*.safetensors.index.json"))
     if (root / "model.safetensors.index.json") in indexes:
-        return _open_index(root / "model.safetensors.index.json")
+        return _locate_by_index(root / "model.safetensors.index.json")
     if len(indexes) == 1:
-        return _open_index(indexes[0])
+        return _locate_by_index(indexes[0])
     if indexes:
         names = ", ".join(index.name for index in indexes)
         raise InputError(
@@ -168,7 +213,7 @@ def _open_directory(root: Path) -> Checkpoint:
         )
     files = tuple(sorted(path for path in root.glob("*.safetensors") if path.is_file()))
     if files:
-        return _open_files(root, files)
+        return Layout(root=root, files=files)
     others = sorted(path for path in root.iterdir() if path.suffix in _TORCH_SUFFIXES)
     if others:
         raise InputError(f"{str(root)!r} has no safetensors files", hint=_convert_hint(others[0]))
@@ -178,34 +223,20 @@ def _open_directory(root: Path) -> Checkpoint:
     )
 
 
-def _open_index(path: Path) -> Checkpoint:
+def _locate_by_index(path: Path) -> Layout:
     places, metadata = read_index(path)
     if any(not name.endswith(".safetensors") for name in places.values()):
         raise InputError(f"the index {str(path)!r} is not of safetensors files", hint=_convert_hint(path))
     files = tuple(sorted({path.parent / name for name in places.values()}))
-    for file in files:
-        if not file.is_file():
-            held = [name for name, place in places.items() if path.parent / place == file]
-            raise StoreCorrupt(
-                f"the index {str(path)!r} names {file.name!r}, which is missing, "
-                f"with {len(held)} tensors in it, {held[0]!r} first",
-                hint=f"download it again; `outgrow store verify {path.parent}` lists all that is missing",
-            )
-    return _open_files(path.parent, files, places=places, metadata=metadata, index=path)
+    return Layout(root=path.parent, files=files, index=path, places=places, metadata=metadata)
 
 
-def _open_files(
-    root: Path,
-    files: tuple[Path, ...],
-    *,
-    places: Mapping[str, str] | None = None,
-    metadata: Mapping[str, str] | None = None,
-    index: Path | None = None,
-) -> Checkpoint:
+def _open_files(layout: Layout) -> Checkpoint:
+    root, places = layout.root, layout.places
     tensors: dict[str, TensorMeta] = {}
-    merged = dict(metadata or {})
+    merged = dict(layout.metadata)
     identities = {}
-    for file in files:
+    for file in layout.files:
         # Taken before the header is read: a file replaced in between then shows as changed.
         identities[file] = FileIdentity.of(file)
         metas, own = read_header(file)
@@ -224,13 +255,13 @@ def _open_files(
     for name, place in (places or {}).items():
         if name not in tensors:
             raise StoreCorrupt(
-                f"the index {str(index)!r} puts {name!r} into {place!r}, which has no such tensor",
+                f"the index {str(layout.index)!r} puts {name!r} into {place!r}, which has no such tensor",
                 hint="index and files are not of the same download; download both again",
             )
     return Checkpoint(
         root=root,
         tensors=tensors,
-        files=files,
+        files=layout.files,
         metadata=merged,
         identities=identities,
         is_huggingface=(root / "config.json").is_file(),

@@ -1,9 +1,10 @@
 """Writes safetensors files so that a name never stands for half a file."""
 
-__all__ = ["TensorSpec", "make_private_directory", "write_safetensors"]
+__all__ = ["TensorSpec", "make_private_directory", "replacing", "write_json", "write_safetensors"]
 
 import contextlib
 import errno
+import json
 import os
 import shutil
 import tempfile
@@ -56,7 +57,7 @@ def write_safetensors(
     header, places = encode_header(((name, shape, dtype) for name, shape, dtype, _ in specs), metadata)
     total = sum(nbytes for _, nbytes in places.values())
     make_private_directory(path.parent)
-    with _replacing(path, len(header) + total) as file:
+    with replacing(path, len(header) + total) as file:
         _write_all(file, memoryview(header))
         done = 0
         for name, shape, dtype, make in specs:
@@ -67,6 +68,18 @@ def write_safetensors(
                 _write_all(file, part)
                 done += part.nbytes
         listener(Progress(task="writing", done=done, total=total))
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write `content` as a JSON file that appears complete or not at all, for its owner alone (0600).
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    text = (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
+    make_private_directory(path.parent)
+    with replacing(path, len(text)) as file:
+        _write_all(file, memoryview(text))
 
 
 def make_private_directory(path: Path) -> None:
@@ -103,8 +116,14 @@ def _bytes_of(name: str, tensor: Tensor, shape: tuple[int, ...], dtype: torch.dt
 
 
 @contextmanager
-def _replacing(path: Path, nbytes: int) -> Iterator[FileIO]:
-    """A temporary file beside `path` that takes its place when the block ends well, and else is removed."""
+def replacing(path: Path, nbytes: int) -> Iterator[FileIO]:
+    """A temporary file beside `path` that takes its place when the block ends well, and else is removed.
+
+    The file is its owner's alone (0600) and on the disk before it is renamed.
+
+    Raises:
+        StoreError: fewer than `nbytes` are free, or the directory cannot be written.
+    """
     temporary: Path | None = None
     try:
         free = shutil.disk_usage(path.parent).free
