@@ -76,7 +76,8 @@ def examine(path: Path | None, *, nbytes: int) -> DoctorReport:
     """Measure and decide; `path` is an existing file or directory, or None for the cache directory's disk.
 
     Raises:
-        InputError: the path does not exist, or `nbytes` is too small to measure. A disk that cannot be measured is part of the report.
+        InputError: the path does not exist, or `nbytes` is too small to measure. A disk that cannot be
+        measured is part of the report.
     """
     from outgrow import devices  # torch is loaded only when the command runs
     from outgrow.devices.gpudirect import gpudirect_state

@@ -1,0 +1,109 @@
+import io
+import sys
+
+import pytest
+
+from outgrow.cli import render
+from outgrow.cli.cache import cache_directory
+from outgrow.events import Progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """Make stderr a terminal; in the test itself, because pytest exchanges the streams between set-up and call."""
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+
+    def attach():
+        stream = Terminal()
+        monkeypatch.setattr(sys, "stderr", stream)
+        return stream
+
+    return attach
+
+
+def test_a_table_aligns_numbers_right_and_leaves_no_blanks_behind(capsys):
+    render.table("Weights", ("name", "bytes"), [("embed", 5), ("layers.0.up_proj", 1200)])
+    assert capsys.readouterr().out == (
+        "Weights\nname              bytes\nembed                 5\nlayers.0.up_proj   1200\n"
+    )
+
+
+def test_a_long_line_is_not_folded_where_nobody_looks(capsys):
+    render.picture("", [("Why", "because " * 20)])
+    assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+def test_brackets_in_cells_are_text(capsys):
+    render.table("", ("shape",), [("[2, 3]",), ("[bold]x",)])
+    assert "[2, 3]\n[bold]x\n" in capsys.readouterr().out
+
+
+def test_errors_are_red_on_a_terminal_and_plain_with_no_color(terminal, monkeypatch):
+    stream = terminal()
+    render.error("broken", hint="mend it")
+    assert "\x1b[1;31m" in stream.getvalue()
+    stream = terminal()
+    monkeypatch.setenv("NO_COLOR", "1")
+    render.error("broken", hint="mend it")
+    assert "31m" not in stream.getvalue()
+    assert "broken" in stream.getvalue()
+
+
+def test_progress_is_drawn_on_a_terminal(terminal):
+    stream = terminal()
+    with render.progress() as listener:
+        listener(Progress(task="converting", done=5_000_000, total=10_000_000, item="lm_head.weight"))
+        listener(Progress(task="converting", done=10_000_000, total=10_000_000, item="lm_head.weight"))
+        listener(Progress(task="counting", done=3, total=None, unit="tensors"))
+        listener("an event that it does not know")
+    shown = stream.getvalue()
+    assert "converting" in shown
+    assert "10.0 MB / 10.0 MB" in shown
+    assert "3 tensors" in shown
+
+
+def test_progress_and_live_line_are_mute_without_a_terminal(capsys):
+    with render.progress() as listener:
+        listener(Progress(task="converting", done=1, total=2))
+    with render.live() as line:
+        line.update("27.0 MB resident")
+    output = capsys.readouterr()
+    assert (output.out, output.err) == ("", "")
+
+
+def test_a_live_line_is_rewritten_on_a_terminal(terminal):
+    stream = terminal()
+    with render.live() as line:
+        line.update("27.0 MB resident")
+    assert "27.0 MB resident" in stream.getvalue()
+
+
+def test_notes_go_to_stderr(capsys):
+    render.note("measuring")
+    assert capsys.readouterr() == ("", "measuring\n")
+
+
+@pytest.mark.parametrize(
+    ("platform", "variables", "expected"),
+    [
+        ("linux", {"OUTGROW_CACHE": "/data/cache"}, "/data/cache"),
+        ("linux", {"XDG_CACHE_HOME": "/var/xdg"}, "/var/xdg/outgrow"),
+        ("linux", {"HOME": "/home/ada"}, "/home/ada/.cache/outgrow"),
+        ("darwin", {"HOME": "/Users/ada"}, "/Users/ada/Library/Caches/outgrow"),
+        ("win32", {"LOCALAPPDATA": "/c/local"}, "/c/local/outgrow/Cache"),
+    ],
+)
+def test_the_cache_lies_where_the_system_keeps_such_things(monkeypatch, platform, variables, expected):
+    for name in ("OUTGROW_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "platform", platform)
+    assert cache_directory().as_posix() == expected
