@@ -116,9 +116,9 @@ def weights_bytes(directory: Path) -> int:
 def make_checkpoint(name: str, *, directory: Path | None = None, seed: int = 0, sparse: bool = False) -> Path:
     """Write the random checkpoint `name` of `SHAPES` unless it is already there; return its directory.
 
-    Weights are normal with deviation 0.02, norms are one. With `sparse` the files have true headers and sizes,
-    but holes for weights: enough to plan from headers, and no disk is used. A half-written checkpoint is never
-    left under the final name.
+    Weights are normal with deviation 0.02, norms are one. With `sparse` the files have true headers and sizes
+    but holes for weights: enough to plan from headers, and no disk is used. A half-written checkpoint never
+    has the final name.
 
     Raises:
         OSError: the disk has not enough room; nothing is left behind.

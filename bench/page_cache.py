@@ -13,7 +13,7 @@ _CACHESTAT = 451  # the same number on every architecture; Linux 6.5
 def drop_caches(paths: Sequence[Path]) -> str:
     """Take these files out of the page cache; return how: `fadvise`, or `global` where that was not enough.
 
-    Dropping file by file leaves other processes' caches alone. Dirty pages cannot be dropped: sync comes first.
+    Dropping file by file leaves other processes' caches alone. Dirty pages stay, so sync comes first.
     """
     for path in paths:
         descriptor = os.open(path, os.O_RDONLY)

@@ -3,6 +3,7 @@
 __all__ = ["draw", "main"]
 
 import json
+import statistics
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,12 +57,20 @@ def _curve(axes: Any, record: dict[str, Any]) -> None:
         color=_MINE,
         marker="o",
         capsize=3,
-        label="outgrow (median, range)",
+        label="outgrow (median, range; figures: time / floor)",
     )
     axes.plot(
         budgets, [1 / row["floor_seconds"]["median"] for row in rows], color=_FLOOR, ls="--",
         label="floor: max(compute, streamed bytes / disk)",
     )  # fmt: skip
+    for budget, rate, row in zip(budgets, rates, rows, strict=True):
+        axes.annotate(
+            f"{row['floor_ratio']['median']:.2f}",
+            (budget, rate),
+            xytext=(-4, 6),
+            textcoords="offset points",
+            ha="right",
+        )
     for row in record["summary"]:
         if row["label"] == "resident":
             axes.axhline(1 / row["token_seconds"]["median"], color=_PEER, lw=1, label="everything resident")
@@ -89,7 +98,7 @@ def _peers(axes: Any, record: dict[str, Any]) -> None:
                 )
             )
         for name, samples, note in entries:
-            middle = samples[len(samples) // 2]
+            middle = statistics.median(samples)
             names.append(f"{name}, {fraction:.0%}")
             seconds.append(middle)
             errors.append((middle - samples[0], samples[-1] - middle))
@@ -106,7 +115,7 @@ def _peers(axes: Any, record: dict[str, Any]) -> None:
     for place, width, error, note in zip(places, seconds, errors, notes, strict=True):
         axes.annotate(note, (width + error[1], place), xytext=(4, 0), textcoords="offset points", va="center")
     axes.set_yticks(places, names)
-    axes.set(xlabel="seconds per token (median, range); outgrow is so many times faster in interleaved pairs")
+    axes.set(xlabel="seconds per token (median, range); figures: times that outgrow took, in pairs")
     axes.set_title(f"Decoding {_model(record)} under one memory limit", loc="left")
 
 
@@ -116,11 +125,16 @@ def _model(record: dict[str, Any]) -> str:
 
 def _label(record: dict[str, Any]) -> str:
     about = record["machine"]
-    return (
-        f"{about['cpu']}, {about['cores']} cores, {about['memory_bytes'] / 2**30:.0f} GiB, {about['system']} "
-        f"{about['kernel']}; torch {record['versions']['torch']}, "
-        f"transformers {record['versions']['transformers']}; {record['date'][:10]}; {record['rounds']} rounds; commit {record['commit'][:9]}"
+    versions = record["versions"]
+    parts = (
+        f"{about['cpu']}, {about['cores']} cores, {about['memory_bytes'] / 2**30:.0f} GiB",
+        f"{about['system']} {about['kernel']}",
+        f"torch {versions['torch']}, transformers {versions['transformers']}",
+        record["date"][:10],
+        f"rounds: {record['rounds']}",
+        f"commit {record['commit'][:9]}",
     )
+    return "; ".join(parts)
 
 
 def main(files: Sequence[str]) -> int:

@@ -1,0 +1,93 @@
+import json
+
+import pytest
+
+from bench.__main__ import main
+from bench.cases import CASES
+from bench.systems import SYSTEMS
+
+
+def run_toy(case, tmp_path, *arguments):
+    assert main([case, "--toy", "--results", str(tmp_path / "results"), *arguments]) == 0
+    (path,) = (tmp_path / "results").glob("*.json")
+    return json.loads(path.read_text())
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_case_runs_at_toy_size_and_keeps_every_sample(case, tmp_path, stub):
+    arguments = ["--peers", "mmap"] if case == "peers" else []
+    record = run_toy(case, tmp_path, *arguments)
+    assert record["case"] == case
+    assert record["toy"]
+    assert record["summary"]
+    assert record["samples"]
+    assert not [sample["error"] for sample in record["samples"] if "error" in sample]
+    assert record["machine"]["memory_bytes"] > 0
+    assert record["versions"]["torch"]
+    assert str(tmp_path) not in json.dumps({**record, "command": []})
+
+
+def test_floor_takes_ratios_within_a_round(tmp_path, stub):
+    record = run_toy("floor", tmp_path, "--fractions", "0.5")
+    resident, row = record["summary"]
+    sample = next(s for s in record["samples"] if s["system"] == "outgrow")
+    steps = sample["decode_step_seconds"]
+    seconds = sum(steps) / len(steps)
+    compute = resident["token_seconds"]["median"]
+    read = sample["decode"]["disk_bytes"] / len(steps) / sample["disk_bytes_per_second"]
+    assert row["floor_ratio"]["median"] == pytest.approx(seconds / max(compute, read))
+    assert row["resident_ratio"]["median"] == pytest.approx(seconds / compute)
+    assert row["equal_logits"] == [4, 4]
+    assert row["failures"] == []
+
+
+def test_peers_have_the_bits_of_the_resident_model(tmp_path, stub):
+    peers = ("mmap", "transformers", "accelerate")
+    record = run_toy("peers", tmp_path, "--fractions", "0.45", "--peers", *peers)
+    assert [row["peer"] for row in record["summary"]] == list(peers)
+    for row in record["summary"]:
+        assert row["failures"] == []
+        assert row["peer_figures"]["equal_logits"] == [4, 4]
+        assert row["outgrow"]["equal_logits"] == [4, 4]
+        mine, theirs = row["outgrow"]["token_seconds"], row["peer_figures"]["token_seconds"]
+        assert row["times_faster"]["median"] == pytest.approx(theirs["median"] / mine["median"])
+
+
+def test_wrong_bits_are_counted(tmp_path, stub, monkeypatch):
+    class Wrong(stub):
+        def open(self, spec):
+            model = super().open(spec)
+            weight = model.lm_head.weight.data.clone()
+            weight[7] = 1
+            model.lm_head.weight.data = weight
+            return model
+
+    monkeypatch.setitem(SYSTEMS, "outgrow", Wrong)
+    record = run_toy("floor", tmp_path, "--fractions", "0.5")
+    assert record["summary"][1]["equal_logits"][0] == 0
+
+
+def test_failing_system_is_a_result_and_not_the_end(tmp_path, stub, monkeypatch):
+    class Broken(stub):
+        def open(self, spec):
+            raise RuntimeError("no such thing")
+
+    monkeypatch.setitem(SYSTEMS, "outgrow", Broken)
+    record = run_toy("peers", tmp_path, "--fractions", "0.45", "--peers", "mmap")
+    (row,) = record["summary"]
+    assert row["times_faster"]["median"] is None
+    assert row["peer_figures"]["token_seconds"]["median"] > 0
+    assert row["failures"] == ["outgrow 45% beside mmap: RuntimeError in open: no such thing"]
+
+
+def test_five_times_reports_passes_and_kills(tmp_path, stub):
+    (row,) = run_toy("five_times", tmp_path)["summary"]
+    assert row["passes"] == 4
+    assert row["weights_over_limit"] >= 5
+    assert row["limit_was_set"] is False
+
+
+def test_plan_large_marks_what_was_not_run(tmp_path, stub):
+    for row in run_toy("plan_large", tmp_path)["summary"]:
+        assert row["status"] == "planned, not run"
+        assert row["floor_seconds_per_token"] >= row["compute_seconds_scaled_by_bytes"]
