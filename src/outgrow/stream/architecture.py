@@ -13,7 +13,8 @@ from outgrow.store.checkpoint import Checkpoint
 
 
 class UnsupportedCheckpoint(InputError):
-    """A sound checkpoint whose weights cannot be read in place: they must be computed from what the files hold."""
+    """A sound checkpoint whose weights cannot be read in place: they are computed from what the files
+    hold."""
 
 
 def import_transformers() -> ModuleType:
@@ -41,29 +42,31 @@ def read_config(path: Path, *, trust_remote_code: bool = False) -> Any:
     """The transformers config in `path`, a directory or a JSON file.
 
     Raises:
-        InputError: it cannot be understood, transformers does not know the architecture, or it needs code of its own
-            and `trust_remote_code` is off.
+        InputError: it cannot be understood, transformers does not know the architecture, or it needs code of
+            its own and `trust_remote_code` is off.
         UnsupportedCheckpoint: the weights are quantized.
     """
     transformers = import_transformers()
+    from huggingface_hub.errors import StrictDataclassError
+
     try:
         config = transformers.AutoConfig.from_pretrained(path, trust_remote_code=trust_remote_code)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as err:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, StrictDataclassError) as err:
         if "trust_remote_code" in str(err):
             raise InputError(
-                f"the model in {str(path)!r} brings Python code of its own, which is not run unless asked for",
+                f"the model in {str(path)!r} brings Python code of its own, which runs only if asked for",
                 hint="read that code, then pass trust_remote_code=True",
             ) from err
         raise InputError(
             f"the config in {str(path)!r} cannot be used: {_first_line(err)}",
-            hint=f"is it a model's config.json, and does transformers {transformers.__version__} know the model?",
+            hint=f"is it a model's, and does transformers {transformers.__version__} know the model?",
         ) from err
     quantization = getattr(config, "quantization_config", None)
     if quantization:
         method = quantization.get("quant_method") if isinstance(quantization, dict) else None
         raise UnsupportedCheckpoint(
             f"the weights in {str(path)!r} are quantized ({method or 'unknown method'})",
-            hint="load it resident with transformers and use outgrow.stream.offload, or take an unquantized copy",
+            hint="take an unquantized copy, or load it with transformers and use outgrow.stream.offload",
         )
     return config
 
@@ -77,8 +80,8 @@ def choose_class(
 ) -> tuple[Any, Any]:
     """The model class for `config`, and the config to give it (of a composite model sometimes its text part).
 
-    In this order: `model_class` (a model class, an Auto class, or the name of either), the model's own code where it
-    is trusted, the first of `config.architectures`, and what AutoModelForCausalLM takes.
+    In this order: `model_class` (a model class, an Auto class, or the name of either), the model's own code
+    where it is trusted, the first of `config.architectures`, and what AutoModelForCausalLM takes.
 
     Raises:
         InputError: there is no such class, or none for this config.
@@ -116,7 +119,7 @@ def choose_class(
 def choose_dtype(
     config: Any, asked: torch.dtype | str | None, checkpoint: Checkpoint | None = None
 ) -> torch.dtype:
-    """The dtype that the model computes in: `asked`, else the config's, else that of the first floating weight.
+    """The dtype that a model computes in: `asked`, else the config's, else that of the first floating weight.
 
     Raises:
         InputError: it is not a floating dtype that torch can compute in.

@@ -1,9 +1,10 @@
 """A tensor that knows where its bytes lie in files and holds none of them.
 
-transformers renames, merges, splits and casts weights while it loads a checkpoint, differently for each family. Instead
-of repeating its rules, the weights are handed to it as `FileTensor`: every operation of its loading code then moves
-pieces of files about instead of bytes, and what comes out at the end says where the model's weights lie. An operation
-whose result is not made of whole runs of bytes leaves its name behind in `refusal`.
+transformers renames, merges, splits and casts weights while it loads a checkpoint, differently for each
+family. Instead of repeating its rules, the weights are handed to it as `FileTensor`: every operation of its
+loading code then moves pieces of files about instead of bytes, and what comes out at the end says where the
+model's weights lie. An operation whose result is not made of whole runs of bytes leaves its name behind in
+`refusal`.
 """
 
 __all__ = ["MAX_SEGMENTS", "FileTensor"]
@@ -29,8 +30,9 @@ _aten = torch.ops.aten
 class FileTensor(Tensor):
     """A tensor by its place in files: shape and dtype are real, values are not there.
 
-    It claims to be on the CPU, so that code which places tensors takes it for a loaded one. Operations that copy, cast,
-    join, split or reorder return another FileTensor; any other one returns a FileTensor with `refusal` set.
+    It claims to be on the CPU, so that code which places tensors takes it for a loaded one. Operations that
+    copy, cast, join, split or reorder return another FileTensor; any other one returns a FileTensor with
+    `refusal` set.
     """
 
     stored: torch.dtype
@@ -38,11 +40,11 @@ class FileTensor(Tensor):
     segments: tuple[Segment, ...]
     """Runs of bytes that make up the stored tensor, in row-major order."""
     losses: list[str]
-    """The operations that made this tensor something else than runs of bytes; one list for all views of a tensor."""
+    """The operations that made it something else than runs of bytes; one list for all views of a tensor."""
 
     @staticmethod
     def __new__(
-        cls,
+        cls: "type[FileTensor]",
         shape: Sequence[int],
         dtype: torch.dtype,
         *,
@@ -50,7 +52,8 @@ class FileTensor(Tensor):
         segments: tuple[Segment, ...] = (),
         losses: list[str] | None = None,
     ) -> "FileTensor":
-        make: Callable[..., FileTensor] = torch.Tensor._make_wrapper_subclass  # type: ignore[attr-defined]
+        """A tensor of `shape` and `dtype` whose bytes are `segments`, in dtype `stored`."""
+        make: Callable[..., FileTensor] = torch.Tensor._make_wrapper_subclass
         tensor = make(cls, tuple(shape), dtype=dtype, device="cpu", requires_grad=False)
         tensor.stored = stored
         tensor.segments = segments
@@ -63,7 +66,7 @@ class FileTensor(Tensor):
 
     @property
     def refusal(self) -> str | None:
-        """The first operation that made this tensor something else than runs of bytes; None where it is only that."""
+        """The first operation that made it something else than runs of bytes; None where it is only that."""
         return self.losses[0] if self.losses else None
 
     def __repr__(self, **_options: object) -> str:  # type: ignore[override]
@@ -86,7 +89,7 @@ class FileTensor(Tensor):
         return read_rows(source, 0, None).to(self.dtype)
 
     @classmethod
-    def __torch_dispatch__(  # noqa: D105
+    def __torch_dispatch__(  # type: ignore[override]
         cls,
         func: Any,
         types: Iterable[type],
@@ -98,13 +101,14 @@ class FileTensor(Tensor):
         return _refuse(func, args, kwargs or {}) if result is NotImplemented else result
 
     # Without this, every operation would wrap its result in this class a second time.
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
 
 def _derived(
     tensor: FileTensor, shape: Sequence[int], segments: tuple[Segment, ...] | None = None
 ) -> FileTensor:
-    """A view of `tensor` in another shape, of other segments where given; what spoils the one spoils the other."""
+    """A view of `tensor` in another shape, of other segments where given; what spoils one spoils the
+    other."""
     return FileTensor(
         shape,
         tensor.dtype,

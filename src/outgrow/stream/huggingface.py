@@ -1,7 +1,7 @@
 """Opening a Hugging Face checkpoint without reading its weights.
 
-transformers' own `from_pretrained` does the work, so that class, names, ties, dtypes and buffers are the ones it gives;
-it is handed tensors that know their place in the files and have no values (`FileTensor`).
+transformers' own `from_pretrained` does the work, so that class, names, ties, dtypes and buffers are the ones
+it gives; it is handed tensors that know their place in the files and have no values (`FileTensor`).
 """
 
 __all__ = ["OpenedModel", "open_architecture", "open_huggingface"]
@@ -9,6 +9,7 @@ __all__ = ["OpenedModel", "open_architecture", "open_huggingface"]
 import contextlib
 import functools
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ from outgrow.stream.file_tensor import FileTensor
 from outgrow.stream.model_path import ModelFiles, find_model
 from outgrow.stream.source import WeightSource, source_of
 
+# What transformers writes into its report: the exception, the operation, the weight.
+_FAILED_CONVERSION = re.compile(r"^(.*)\nError: (\w+) on tensors destined for (\S+)\. Ckpt", re.MULTILINE)
 _RESIDENT = "load it resident with transformers and use outgrow.stream.offload"
 
 
@@ -40,17 +43,18 @@ class OpenedModel:
     """A transformers model whose weights are still in their files."""
 
     model: nn.Module
-    """In eval mode. Parameters are on the meta device in the shape and dtype that the model computes in, without
-    gradients, tied ones one object; buffers are real, on the CPU."""
+    """In eval mode. Parameters are on the meta device in the shape and dtype that the model computes in, tied
+    ones one object, none asking for gradients; buffers are real, on the CPU."""
     sources: Mapping[str, WeightSource]
-    """Where the bytes of each parameter lie, by its first name in `named_parameters()`. A source has the dtype as
-    stored: where the parameter's differs, the bytes are to be cast after reading."""
+    """Where the bytes of each parameter lie, by its first name in `named_parameters()`. A source has the
+    dtype as stored: where the parameter's differs, the values are to be cast after reading."""
     checkpoint: Checkpoint
     """The files."""
     unused: tuple[str, ...]
     """Names in the model's terms of what the files hold and the model has no place for, sorted."""
     computed: tuple[str, ...]
-    """Parameters that are real, because no file holds them and the model's class says it fills them in itself."""
+    """Parameters that are real, since no file holds them and the model's class says it fills them in
+    itself."""
 
 
 def open_huggingface(
@@ -60,20 +64,20 @@ def open_huggingface(
     trust_remote_code: bool = False,
     model_class: type | str | None = None,
 ) -> OpenedModel:
-    """The model at `path` (a directory, a file in it, or a Hub name) as transformers makes it, by headers alone.
+    """The model at `path` (a directory, a file in it, a Hub name) as transformers makes it, by headers alone.
 
-    `dtype` is what the model computes in. None does what `from_pretrained` does: the config's dtype for every floating
-    weight (files may hold others, such as float32 norms in a bfloat16 model), except where the class keeps modules in
-    float32. `model_class` is a transformers class, an Auto class or the name of either; None takes the first of
-    `config.architectures`, else AutoModelForCausalLM's choice. The Python code that a model may bring is run only with
-    `trust_remote_code`.
+    `dtype` is what the model computes in. None does what `from_pretrained` does: the config's dtype for every
+    floating weight (files may hold others, such as float32 norms in a bfloat16 model), except where the class
+    keeps modules in float32. `model_class` is a transformers class, an Auto class or the name of either; None
+    takes the first of `config.architectures`, else AutoModelForCausalLM's choice. The Python code that a
+    model may bring runs only with `trust_remote_code`.
 
-    No weight is read, except persistent buffers, and two weights that the config ties although the files hold both:
-    they are compared, as transformers does.
+    No weight is read, except persistent buffers, and two weights that the config ties although the files hold
+    both: they are compared, as transformers does.
 
     Raises:
-        InputError: nothing is there, it is no Hugging Face checkpoint, weights are missing or of another shape than
-            the config says, or the dtype cannot be.
+        InputError: nothing is there, it is no Hugging Face checkpoint, weights are missing or of another
+            shape than the config says, or the dtype cannot be.
         UnsupportedCheckpoint: weights are quantized, or are not whole runs of the files' bytes.
         StoreError: a file is damaged or cannot be read.
     """
@@ -103,7 +107,7 @@ def open_huggingface(
 
 
 def open_architecture(config: Any, *, dtype: torch.dtype | str | None = None) -> nn.Module:
-    """The model that a config alone describes, everything on the meta device: for plans of models nobody has here.
+    """The model that a config alone describes, all on the meta device: for plans of models nobody has here.
 
     `config` is a transformers config, a `config.json`, or the directory of one.
 
@@ -124,14 +128,14 @@ def open_architecture(config: Any, *, dtype: torch.dtype | str | None = None) ->
 def _build(
     kind: Any, config: Any, dtype: torch.dtype, checkpoint: Checkpoint, *, keep_on_meta: bool
 ) -> tuple[Any, dict[str, Any]]:
-    """The model with a FileTensor for each parameter that the files hold, and transformers' own loading report."""
+    """The model with a FileTensor for each parameter in the files, and transformers' own loading report."""
     weights = {name: FileTensor.of(source_of(meta)) for name, meta in checkpoint.tensors.items()}
     guard: contextlib.AbstractContextManager[object] = (
         _MissingStayOnMeta() if keep_on_meta else contextlib.nullcontext()
     )
     try:
         # A default device that the caller has set would otherwise take the buffers.
-        with _quietly(), torch.device("cpu"), guard:
+        with _quietly() as reports, torch.device("cpu"), guard:
             model, report = kind.from_pretrained(
                 None,
                 config=config,
@@ -141,15 +145,18 @@ def _build(
                 output_loading_info=True,
             )
     except RuntimeError as err:
+        failures = [found for report in reports for found in _FAILED_CONVERSION.findall(report)]
+        why = "{2!r} needs {1}, and {0}".format(*failures[0]) if failures else str(err)
         raise UnsupportedCheckpoint(
-            f"transformers cannot put the weights in {str(checkpoint.root)!r} together: {err}",
-            hint=f"do config.json and the weights belong together? If so, {_RESIDENT}",
+            f"transformers cannot put the weights in {str(checkpoint.root)!r} together: {why}",
+            hint=f"is the download complete, and config.json of the same model? If so, {_RESIDENT}",
         ) from err
     return model, report
 
 
 class _MissingStayOnMeta(TorchFunctionMode):
-    """Keeps parameters that no file holds on the meta device, where transformers would allocate them to fill them in.
+    """Keeps parameters that no file holds on the meta device, where transformers would allocate and fill
+    them.
 
     A wrong config would otherwise cost the memory of a whole model before its error.
     """
@@ -164,23 +171,34 @@ class _MissingStayOnMeta(TorchFunctionMode):
 
 
 @contextlib.contextmanager
-def _quietly() -> Iterator[None]:
-    """Without transformers' progress bar and table of unexpected weights: the caller gets both in other ways."""
+def _quietly() -> Iterator[list[str]]:
+    """Without transformers' progress bar, and with its tables of what went wrong in a list instead of the
+    log."""
     from transformers.utils import logging as hf_logging
 
-    def is_no_report(record: logging.LogRecord) -> bool:
-        return "LOAD REPORT" not in record.getMessage()
-
+    reports: list[str] = []
     logger = logging.getLogger("transformers.modeling_utils")
+    level, is_wanted = logger.level, logger.isEnabledFor(logging.WARNING)
+
+    def is_no_report(record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        if "LOAD REPORT" not in message:
+            return is_wanted or record.levelno > logging.WARNING
+        reports.append(message)
+        return False
+
+    # The tables are made only where warnings are wanted, and the reason of a failure is in them.
+    logger.setLevel(min(level or logging.WARNING, logging.WARNING))
     had_bar = hf_logging.is_progress_bar_enabled()
-    hf_logging.disable_progress_bar()
+    hf_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     logger.addFilter(is_no_report)
     try:
-        yield
+        yield reports
     finally:
         logger.removeFilter(is_no_report)
+        logger.setLevel(level)
         if had_bar:
-            hf_logging.enable_progress_bar()
+            hf_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _check_report(model: nn.Module, report: Mapping[str, Any], files: ModelFiles) -> None:
@@ -218,7 +236,7 @@ def _sources(model: nn.Module) -> dict[str, WeightSource]:
             )
         if weight.dtype.is_floating_point and not weight.stored.is_floating_point:
             raise UnsupportedCheckpoint(
-                f"weight {name!r} is stored as {weight.stored}, which is no number of {weight.dtype}: quantized?",
+                f"weight {name!r} is stored as {weight.stored} but used as {weight.dtype}: is it quantized?",
                 hint=_RESIDENT,
             )
     for name, weight in model.named_parameters():
@@ -235,7 +253,7 @@ def _empty(model: nn.Module) -> None:
     for module in model.modules():
         for name, weight in list(module.named_parameters(recurse=False, remove_duplicate=False)):
             if not isinstance(weight, FileTensor):
-                weight.requires_grad_(requires_grad=False)
+                weight.requires_grad_(False)
                 continue
             empty = plain.get(id(weight))
             if empty is None:

@@ -1,4 +1,4 @@
-"""From what a user calls a model (a directory, a file, a name on the Hugging Face Hub) to its files on this machine."""
+"""From what a user calls a model (a directory, a file, a name on the Hugging Face Hub) to its files here."""
 
 __all__ = ["ModelFiles", "find_model"]
 
@@ -28,7 +28,8 @@ class ModelFiles:
 
 
 def find_model(path: Path | str, *, trust_remote_code: bool = False) -> ModelFiles:
-    """The files of the model that `path` names; a Hub name such as `org/model` is downloaded or found in its cache.
+    """The files of the model that `path` names; a Hub name like `org/model` is downloaded or found in the
+    cache.
 
     Of a Hub repository only safetensors, JSON and tokenizer files are fetched, and Python files only with
     `trust_remote_code`.
@@ -63,12 +64,14 @@ def _checked_folder(folder: Path) -> Path:
     if (folder / "adapter_config.json").is_file():
         raise InputError(
             f"{str(folder)!r} holds an adapter (adapter_config.json), not a model alone",
-            hint="merge it into its base model with peft's `merge_and_unload()` and `save_pretrained()` first",
+            hint="merge it into its base model first: peft's `merge_and_unload()`, then `save_pretrained()`",
         )
     if (folder / "config.json").is_file():
         return folder
     foreign = sorted(file.name for file in folder.iterdir() if file.suffix in _FOREIGN)
-    hint = "give the directory of a downloaded model; for weights without a config build the model and use offload"
+    hint = (
+        "give the directory of a downloaded model, or build the model yourself and use outgrow.stream.offload"
+    )
     if foreign:
         hint = f"run `outgrow store convert {folder / foreign[0]} NEW_DIRECTORY` first"
     raise InputError(

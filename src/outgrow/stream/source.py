@@ -33,7 +33,8 @@ class Segment:
     def __post_init__(self) -> None:
         if self.offset < 0 or self.nbytes <= 0 or self.begin < 0:
             raise InputError(
-                f"a segment of {self.path} cannot have offset {self.offset}, {self.nbytes} bytes, begin {self.begin}"
+                f"a segment of {str(self.path)!r} cannot have offset {self.offset}, {self.nbytes} bytes "
+                f"and begin {self.begin}"
             )
 
 
@@ -41,8 +42,9 @@ class Segment:
 class WeightSource:
     """Where the bytes of one weight lie, and how to read them.
 
-    The segments are in order of `begin`, without gaps or overlaps, and cover `nbytes`. A weight without elements has no
-    segments. An encoded weight has one segment, which holds the encoded bytes.
+    The segments are in order of `begin`, without gaps or overlaps, and cover `nbytes`. A weight without
+    elements has no segments. A segment of an encoded weight is encoded by itself and decodes to the bytes up
+    to the next one's `begin`.
 
     Raises:
         InputError: the segments do not cover the weight.
@@ -57,13 +59,14 @@ class WeightSource:
     segments: tuple[Segment, ...]
     """In order of `begin`, gapless."""
     codec: str | None = None
-    """Name of the lossless codec that the segment's bytes go through; None where the bytes are the weight's own."""
+    """Name of the lossless codec of the segments' bytes; None where they are the weight's own."""
 
     def __post_init__(self) -> None:
         if self.codec is not None:
-            if len(self.segments) != 1 or self.segments[0].begin != 0:
+            begins = [segment.begin for segment in self.segments]
+            if begins and (begins[0] != 0 or sorted(set(begins)) != begins or begins[-1] >= self.nbytes):
                 raise InputError(
-                    f"weight {self.name!r} is encoded and must have one segment that begins at 0"
+                    f"the encoded segments of weight {self.name!r} do not follow each other from byte 0"
                 )
             return
         end = 0
@@ -76,8 +79,8 @@ class WeightSource:
             end += segment.nbytes
         if end != self.nbytes:
             raise InputError(
-                f"the segments of weight {self.name!r} hold {end:,} bytes but {self.dtype} {list(self.shape)} "
-                f"takes {self.nbytes:,}"
+                f"the segments of weight {self.name!r} hold {end:,} bytes, but {self.dtype} in shape "
+                f"{list(self.shape)} takes {self.nbytes:,}"
             )
 
     @property
@@ -129,7 +132,8 @@ def cut(segments: tuple[Segment, ...], begin: int, end: int) -> tuple[Segment, .
 
 
 def join(pieces: Iterable[tuple[Segment, ...]]) -> tuple[Segment, ...]:
-    """Pieces one after the other, each counted from its own beginning; runs that touch in their file become one."""
+    """Pieces one after the other, each counted from its own beginning; runs that touch in a file become
+    one."""
     joined: list[Segment] = []
     end = 0
     for segment in itertools.chain.from_iterable(pieces):
@@ -158,7 +162,7 @@ def read_rows(source: WeightSource, first: int, last: int | None) -> Tensor:
     """
     part = source if last is None or not source.shape else source.rows(first, last)
     slab = torch.empty(part.nbytes, dtype=torch.uint8)
-    view = memoryview(slab.numpy())
+    view: memoryview = slab.numpy().data
     for segment in part.segments:
         _read_into(segment, view[segment.begin : segment.begin + segment.nbytes])
     return slab.view(part.dtype).reshape(part.shape)
@@ -173,7 +177,7 @@ def _read_into(segment: Segment, into: memoryview) -> None:
         raise StoreError(f"cannot read {str(segment.path)!r}: {err.strerror or err}") from err
     if found != segment.nbytes:
         raise StoreError(
-            f"{str(segment.path)!r} ends early: expected {segment.nbytes:,} bytes at offset {segment.offset:,}, "
-            f"found {found:,}",
+            f"{str(segment.path)!r} ends early: expected {segment.nbytes:,} bytes at offset "
+            f"{segment.offset:,}, found {found:,}",
             hint=f"the file was truncated; run `outgrow store verify {segment.path.parent}`",
         )
