@@ -1,0 +1,121 @@
+"""How the modules of a streamed model are called: bytes in before, out after, whatever happens between."""
+
+__all__ = ["StreamedLinear", "clone_views", "streamed_forward", "watched_forward"]
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+from torch.utils._pytree import tree_map_only
+
+from outgrow.stream.live_weight import LiveWeight
+
+if TYPE_CHECKING:
+    from outgrow.stream.weight_stream import WeightStream
+
+
+def streamed_forward(
+    stream: "WeightStream", weights: Sequence[LiveWeight], original: Callable[..., Any]
+) -> Callable[..., Any]:
+    """`original`, a module's forward, with `weights` in memory while it runs."""
+
+    @functools.wraps(original)
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        stream.enter(weights)
+        try:
+            if torch.is_grad_enabled():
+                with saved_tensors_hooks(*_keeping_handles(stream)):
+                    result = original(*args, **kwargs)
+            else:
+                result = original(*args, **kwargs)
+        except BaseException:
+            stream.leave(weights)
+            raise
+        return stream.leave(weights, result)
+
+    return _opaque(forward, original)
+
+
+def watched_forward(stream: "WeightStream", original: Callable[..., Any]) -> Callable[..., Any]:
+    """`original`, the forward of the whole model, as one pass of the stream."""
+
+    @functools.wraps(original)
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        stream.begin_pass()
+        try:
+            result = original(*args, **kwargs)
+        except BaseException as error:
+            stream.end_pass(error)
+            raise
+        stream.end_pass(None)
+        return result
+
+    return _opaque(forward, original)
+
+
+class StreamedLinear(torch.autograd.Function):
+    """`F.linear` by a streamed weight, which is read again for the gradient of the inputs."""
+
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any,
+        inputs: Tensor,
+        bias: Tensor | None,
+        product: Callable[[Tensor, Tensor | None], Tensor],
+        weight: Callable[[], Tensor],
+    ) -> Tensor:
+        """`inputs` `[..., in]` to `[..., out]`."""
+        ctx.weight = weight
+        return product(inputs, bias)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:  # type: ignore[override]
+        """Gradients of inputs and bias; the weight is frozen."""
+        to_inputs = to_bias = None
+        if ctx.needs_input_grad[0]:
+            to_inputs = gradient @ ctx.weight()
+        if ctx.needs_input_grad[1]:
+            to_bias = gradient.reshape(-1, gradient.shape[-1]).sum(0)
+        return to_inputs, to_bias, None, None
+
+
+def clone_views(result: Any, storages: set[int]) -> Any:
+    """`result` with a copy in place of every tensor in it whose storage is at one of these addresses."""
+
+    def apart(tensor: Tensor) -> Tensor:
+        return tensor.clone() if tensor.untyped_storage().data_ptr() in storages else tensor
+
+    return tree_map_only(Tensor, apart, result)
+
+
+def _keeping_handles(stream: "WeightStream") -> tuple[Callable[[Tensor], Any], Callable[[Any], Tensor]]:
+    """Hooks that let autograd keep a note of which weight it needs, not its bytes, which will be others by then."""
+
+    def pack(tensor: Tensor) -> Any:
+        weight = stream.bound_weight(tensor)
+        if weight is None:
+            return tensor
+        memory = stream.memory_in_window(weight)
+        return weight, tensor.storage_offset() - memory.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype
+
+    def unpack(kept: Any) -> Tensor:
+        if isinstance(kept, Tensor):
+            return kept
+        weight, offset, shape, stride, dtype = kept
+        whole = stream.read_whole(weight)
+        if dtype != whole.dtype:
+            raise NotImplementedError(f"autograd kept weight {weight.name!r} as {dtype} instead of {whole.dtype}")
+        return whole.as_strided(shape, stride, whole.storage_offset() + offset)
+
+    return pack, unpack
+
+
+def _opaque(forward: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:
+    """Let signature look-ups see the original, and torch.compile leave the wrapper alone."""
+    forward.__signature__ = inspect.signature(original)  # type: ignore[attr-defined]
+    forward._torchdynamo_disable = True  # type: ignore[attr-defined]
+    return forward

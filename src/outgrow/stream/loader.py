@@ -1,0 +1,354 @@
+"""Threads that carry out what the residency machine says, and the wait for what they bring."""
+
+__all__ = ["Loader", "LoaderCounts", "WindowStuck"]
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from outgrow.errors import OutgrowError, StoreError
+from outgrow.stream.backends.backend import Backend, Carrier
+from outgrow.stream.plan import Plan
+from outgrow.stream.residency import Fetch, Residency, State, Ticket
+from outgrow.stream.weights import PAGE_BYTES, STAGED_CHUNK_BYTES, Chunk, Piece, chunks_of, staging_for
+
+
+class WindowStuck(OutgrowError):
+    """A piece is needed, and the memory that it should come to never becomes free."""
+
+
+@dataclass(slots=True)
+class LoaderCounts:
+    """What a loader has done so far."""
+
+    bytes_read: int = 0
+    """Bytes that came from files."""
+    stalls: int = 0
+    """How often a module had to wait for a piece."""
+    stall_seconds: float = 0.0
+    """How long they waited."""
+    busy_seconds: float = 0.0
+    """How long at least one read was under way or queued."""
+    idle_seconds: float = 0.0
+    """How long the disk had nothing to do because the window was full."""
+    fetches: int = 0
+    """Pieces that were read."""
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """Reads of one piece that are not finished."""
+
+    piece: Piece
+    into: Tensor
+    ticket: Ticket | None
+    pending: int
+    error: BaseException | None = None
+
+
+class Loader:
+    """Brings pieces into memory: ahead of their use into the window, or at once into memory of their own.
+
+    One lock guards the machine and the queue; I/O threads hold it only between reads. The loader knows nothing of the
+    model, so that its threads never keep one alive.
+    """
+
+    def __init__(self, plan: Plan, backend: Backend, *, threads: int, lookahead: int | None) -> None:
+        """Start `threads` I/O threads; nothing is fetched and no window is open before `start`."""
+        self.plan = plan
+        self.backend = backend
+        self.counts = LoaderCounts()
+        self._lock = threading.Lock()
+        self._work = threading.Condition(self._lock)
+        self._arrival = threading.Condition(self._lock)
+        self._queue: deque[tuple[_Job, Chunk]] = deque()
+        self._running = 0
+        self._busy_since: float | None = None
+        self._idle_since: float | None = None
+        self._is_closing = False
+        self._staging_bytes = 0
+        self._process = os.getpid()
+        self._machine = Residency(
+            window_bytes=plan.window_bytes, footprints=plan.footprints, order=plan.order, lookahead=lookahead
+        )
+        self._threads = [
+            threading.Thread(target=self._run, name=f"outgrow-read-{index}", daemon=True) for index in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def misses(self) -> int:
+        """Pieces that nobody had fetched when they were needed."""
+        return self._machine.misses
+
+    @property
+    def wasted(self) -> int:
+        """Pieces that were fetched and not used."""
+        return self._machine.wasted
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """The order that fetching ahead follows."""
+        return self._machine.order
+
+    def start(self) -> None:
+        """Open the window and begin to fetch ahead.
+
+        Raises:
+            DeviceError: the device has not that much memory.
+        """
+        with self._lock:
+            self._staging_bytes = self.plan.staging_bytes // len(self._threads)
+            if self.plan.window_bytes:
+                self.backend.open_window(self.plan.window_bytes)
+            self._enqueue(self._machine.start())
+
+    def set_order(self, order: Sequence[int]) -> None:
+        """Follow another order from the next pass on."""
+        with self._lock:
+            self._enqueue(self._machine.set_order(order))
+
+    def acquire(self, piece: int) -> Ticket:
+        """The ticket of a piece that is in the window now; waits for it where need be. To be given to `release`.
+
+        Raises:
+            StoreError: its file cannot be read.
+            WindowStuck: its memory is in use and nobody will free it.
+        """
+        if os.getpid() != self._process:
+            raise OutgrowError(
+                "this streamed model was opened in another process: its I/O threads did not come along with fork()",
+                hint="open the model in the process that uses it, or send it by pickle, which reopens it by path",
+            )
+        with self._lock:
+            ticket, fetches = self._machine.need(piece)
+            self._enqueue(fetches)
+            if ticket.state is not State.READY:
+                self._wait_for(ticket)
+            self._machine.use(ticket)
+        self.backend.before_use(ticket)
+        return ticket
+
+    def memory_of(self, ticket: Ticket) -> Tensor:
+        """The elements of an acquired piece, in its shape and dtype; shares the window's memory."""
+        memory = ticket.payload.get("memory")
+        if not isinstance(memory, Tensor):
+            memory = ticket.payload["memory"] = self._view(ticket, self.plan.pieces[ticket.piece])
+        return memory
+
+    def release(self, ticket: Ticket) -> None:
+        """The piece is no longer in use; its memory is used again."""
+        self.backend.after_use(ticket)
+        with self._lock:
+            self._enqueue(self._machine.release(ticket))
+
+    def fetch_now(self, pieces: Sequence[tuple[Piece, Tensor]], *, room_bytes: int) -> None:
+        """Read pieces into memory of their own (flat, in the dtype that the model computes in), and wait for all of them.
+
+        All threads' staging memory together takes about `room_bytes`, but at least two pages each.
+
+        Raises:
+            StoreError: a file cannot be read. Nothing more is read then; the memory is undefined.
+        """
+        jobs = []
+        spare = room_bytes // len(self._threads) - 2 * PAGE_BYTES
+        chunk_bytes = min(max(spare, PAGE_BYTES), STAGED_CHUNK_BYTES)
+        with self._lock:
+            before = self._staging_bytes
+            self._staging_bytes = max(before, staging_for((piece for piece, _ in pieces), chunk_bytes))
+            for piece, into in pieces:
+                chunks = chunks_of(piece, in_place=False, staged_bytes=chunk_bytes)
+                job = _Job(piece, into, None, len(chunks))
+                jobs.append(job)
+                self._queue.extend((job, chunk) for chunk in chunks)
+            self._note_work()
+            self._work.notify_all()
+            try:
+                self._arrival.wait_for(lambda: all(job.pending == 0 for job in jobs))
+            except BaseException:
+                # Ctrl-C: what has not begun is not begun, and what has must end before its memory may go.
+                mine = set(map(id, jobs))
+                self._queue = deque(entry for entry in self._queue if id(entry[0]) not in mine)
+                self._arrival.wait_for(lambda: self._running == 0, timeout=60)
+                raise
+            finally:
+                self._staging_bytes = before
+        for job in jobs:
+            if job.error is not None:
+                raise job.error
+
+    def drain(self) -> None:
+        """Stop fetching ahead and wait until no read is under way."""
+        with self._lock:
+            self._machine.stop()
+            self._drop_unwanted()
+            self._arrival.wait_for(lambda: not self._queue and self._running == 0)
+
+    def close(self) -> None:
+        """Stop the threads and give all memory back; may be called twice."""
+        with self._lock:
+            if self._is_closing:
+                return
+            self._machine.stop()
+            self._is_closing = True
+            self._queue.clear()
+            self._work.notify_all()
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join()
+        self.backend.close_window()
+
+    def check(self) -> None:
+        """Raise AssertionError where the machine's invariants are broken."""
+        with self._lock:
+            self._machine.check()
+
+    def settled_counts(self) -> LoaderCounts:
+        """A copy of the counts, with the times up to now."""
+        with self._lock:
+            now = time.perf_counter()
+            busy = self.counts.busy_seconds + (now - self._busy_since if self._busy_since is not None else 0.0)
+            idle = self.counts.idle_seconds + (now - self._idle_since if self._idle_since is not None else 0.0)
+            return LoaderCounts(
+                bytes_read=self.counts.bytes_read,
+                stalls=self.counts.stalls,
+                stall_seconds=self.counts.stall_seconds,
+                busy_seconds=busy,
+                idle_seconds=idle,
+                fetches=self.counts.fetches,
+            )
+
+    def _wait_for(self, ticket: Ticket) -> None:
+        began = time.perf_counter()
+        try:
+            while ticket.state is not State.READY:
+                if ticket.state is State.FAILED:
+                    assert ticket.error is not None
+                    raise ticket.error
+                if ticket.state is State.WAITING and not self._queue and not self._running:
+                    piece = self.plan.pieces[ticket.piece]
+                    raise WindowStuck(
+                        f"weight {piece.weight.name!r} needs {self.plan.footprints[piece.index].nbytes:,} bytes of a "
+                        f"window of {self.plan.window_bytes:,}, which are in use",
+                        hint="give the model a larger budget",
+                    )
+                if not any(thread.is_alive() for thread in self._threads):
+                    raise OutgrowError("the I/O threads of this streamed model are gone")
+                self._arrival.wait(timeout=1.0)
+        except BaseException:
+            self._enqueue(self._machine.release(ticket))
+            raise
+        finally:
+            self.counts.stalls += 1
+            self.counts.stall_seconds += time.perf_counter() - began
+
+    def _enqueue(self, fetches: list[Fetch]) -> None:
+        for fetch in fetches:
+            piece = self.plan.pieces[fetch.ticket.piece]
+            print_of = self.plan.footprints[piece.index]
+            chunks = chunks_of(piece, in_place=self.plan.in_place, staged_bytes=self.plan.chunk_bytes)
+            reservation = self.backend.reservation(fetch.ticket.begin, print_of.nbytes)
+            fetch.ticket.payload["reservation"] = reservation
+            into = reservation
+            if not print_of.is_in_place:
+                into = reservation[: piece.nbytes].view(piece.weight.dtype)
+            job = _Job(piece, into, fetch.ticket, len(chunks))
+            entries = [(job, chunk) for chunk in chunks]
+            if fetch.is_urgent:
+                self._queue.extendleft(reversed(entries))
+            else:
+                self._queue.extend(entries)
+            self.counts.fetches += 1
+        if fetches:
+            self._work.notify_all()
+        self._note_work()
+
+    def _view(self, ticket: Ticket, piece: Piece) -> Tensor:
+        reservation = ticket.payload["reservation"]
+        assert isinstance(reservation, Tensor)
+        lead = self.plan.footprints[piece.index].lead
+        return reservation[lead : lead + piece.nbytes].view(piece.weight.dtype).view(piece.shape)
+
+    def _note_work(self) -> None:
+        """Keep the clocks of a busy and of an idle disk."""
+        now = time.perf_counter()
+        if self._queue or self._running:
+            if self._busy_since is None:
+                self._busy_since = now
+            if self._idle_since is not None:
+                self.counts.idle_seconds += now - self._idle_since
+                self._idle_since = None
+            return
+        if self._busy_since is not None:
+            self.counts.busy_seconds += now - self._busy_since
+            self._busy_since = None
+        if self._idle_since is None and self._machine.is_full:
+            self._idle_since = now
+
+    def _drop_unwanted(self) -> None:
+        """Forget queued chunks of tickets that were given up."""
+        kept: deque[tuple[_Job, Chunk]] = deque()
+        for job, chunk in self._queue:
+            if job.ticket is not None and job.ticket.state is State.DOOMED:
+                self._finish(job)
+            else:
+                kept.append((job, chunk))
+        self._queue = kept
+
+    def _finish(self, job: _Job) -> None:
+        """One chunk of `job` is done, or will never be."""
+        job.pending -= 1
+        if job.pending:
+            return
+        if job.ticket is not None:
+            if job.error is not None:
+                self._enqueue(self._machine.failed(job.ticket, job.error))
+            else:
+                self._enqueue(self._machine.loaded(job.ticket))
+
+    def _run(self) -> None:
+        carrier: Carrier | None = None
+        staging_bytes = 0
+        try:
+            while True:
+                with self._lock:
+                    while not self._queue and not self._is_closing:
+                        self._work.wait()
+                    if self._is_closing:
+                        return
+                    job, chunk = self._queue.popleft()
+                    is_wanted = job.error is None and not (job.ticket and job.ticket.state is State.DOOMED)
+                    self._running += 1
+                    wished_bytes = self._staging_bytes
+                count, error = 0, None
+                try:
+                    if carrier is None or staging_bytes != wished_bytes:
+                        if carrier is not None:
+                            carrier.close()
+                        carrier, staging_bytes = self.backend.make_carrier(wished_bytes), wished_bytes
+                    if is_wanted:
+                        count = carrier.carry(chunk, job.piece, job.into, job.ticket)
+                except Exception as err:  # noqa: BLE001  whatever it is, it is raised again where the piece is needed
+                    error = err if isinstance(err, OutgrowError) else _wrapped(err, job.piece)
+                with self._lock:
+                    self._running -= 1
+                    self.counts.bytes_read += count
+                    job.error = job.error or error
+                    self._finish(job)
+                    self._note_work()
+                    self._arrival.notify_all()
+        finally:
+            if carrier is not None:
+                carrier.close()
+
+
+def _wrapped(err: Exception, piece: Piece) -> StoreError:
+    error = StoreError(f"reading weight {piece.weight.name!r} failed: {type(err).__name__}: {err}")
+    error.__cause__ = err
+    return error

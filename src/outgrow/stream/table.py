@@ -1,0 +1,84 @@
+"""Rows of a table that is on disk, each read when it is looked up."""
+
+__all__ = ["RowReader"]
+
+import math
+import os
+
+import torch
+from torch import Tensor
+
+from outgrow.store.readers import BufferedReader
+from outgrow.store.readers.descriptors import OpenFiles
+from outgrow.stream.live_weight import LiveWeight
+from outgrow.stream.source import Segment
+
+
+class RowReader:
+    """Gathers rows of embeddings. Reads go through the page cache: rows are small, and the same tokens come again."""
+
+    def __init__(self) -> None:
+        self._reader = BufferedReader()
+        self._hints = OpenFiles(0)
+
+    def gather(self, weight: LiveWeight, indices: Tensor) -> Tensor:
+        """`weight[indices]`, shape `[*indices.shape, *weight.shape[1:]]`, on the device of `indices`.
+
+        Raises:
+            IndexError: an index lies outside the table.
+            StoreError: a file cannot be read.
+        """
+        if indices.dtype not in (torch.int64, torch.int32):
+            # torch's own error for indices that cannot be.
+            return torch.nn.functional.embedding(indices, torch.empty(1, 1, device=indices.device))
+        static = weight.weight
+        wanted, places = torch.unique(indices.reshape(-1).cpu(), return_inverse=True)
+        if wanted.numel() and (int(wanted[0]) < 0 or int(wanted[-1]) >= weight.shape[0]):
+            raise IndexError(
+                f"index out of range in embedding {weight.name!r}: found {int(wanted[0])} to {int(wanted[-1])}, "
+                f"expected 0 to {weight.shape[0] - 1}"
+            )
+        rows = torch.empty((wanted.numel(), *weight.shape[1:]), dtype=static.dtype)
+        missing: list[tuple[int, int]] = []
+        for place, row in enumerate(wanted.tolist()):
+            tile = _resident_row(weight, row)
+            if tile is None:
+                missing.append((place, row))
+            else:
+                rows[place] = tile
+        if missing:
+            rows[[place for place, _ in missing]] = self._read(weight, [row for _, row in missing])
+        return rows.to(indices.device)[places.to(indices.device)].reshape(*indices.shape, *weight.shape[1:])
+
+    def close(self) -> None:
+        """Close all files."""
+        self._reader.close()
+        self._hints.close()
+
+    def _read(self, weight: LiveWeight, rows: list[int]) -> Tensor:
+        source = weight.weight.source
+        row_bytes = math.prod(source.shape[1:]) * source.dtype.itemsize
+        runs = [(place, segment) for place, row in enumerate(rows) for segment in source.rows(row, row + 1).segments]
+        if len(runs) > 1:
+            self._announce([segment for _, segment in runs])
+        raw = torch.empty(len(rows) * row_bytes, dtype=torch.uint8)
+        view = memoryview(raw.numpy())
+        for place, segment in runs:
+            begin = place * row_bytes + segment.begin
+            self._reader.read_into(segment.path, segment.offset, view[begin : begin + segment.nbytes])
+        return raw.view(source.dtype).view(len(rows), *source.shape[1:]).to(weight.weight.dtype)
+
+    def _announce(self, segments: list[Segment]) -> None:
+        """Let the system read all rows at once instead of one after the other."""
+        if not hasattr(os, "posix_fadvise"):
+            return
+        for segment in segments:
+            with self._hints.use(segment.path) as file:
+                os.posix_fadvise(file.fileno(), segment.offset, segment.nbytes, os.POSIX_FADV_WILLNEED)
+
+
+def _resident_row(weight: LiveWeight, row: int) -> Tensor | None:
+    for (first, last), tile in weight.tiles.items():
+        if first <= row < last:
+            return tile[row - first]
+    return None
