@@ -65,10 +65,14 @@ def run_plan(model: Path, budget_bytes: int, *, timeout_seconds: float) -> dict[
     try:
         found: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
     except (IndexError, json.JSONDecodeError):
-        return {"error": f"exit {ended.returncode}: {ended.stderr[-1500:]}"}
+        return {"error": f"exit {ended.returncode}: {_last_words(ended.stderr)}"}
     if found["exit_code"]:
-        found["error"] = ended.stderr[-1500:]
+        found["error"] = _last_words(ended.stderr)
     return found
+
+
+def _last_words(text: str) -> str:
+    return "\n".join(text.strip().splitlines()[-3:])
 
 
 def main(arguments: list[str]) -> int:

@@ -1,14 +1,30 @@
+import os
+
 import pytest
 
-from bench.page_cache import cached_bytes, drop_caches
+from bench import page_cache
 
 
-def test_dropped_files_are_no_longer_cached(tmp_path):
-    path = tmp_path / "file"
-    path.write_bytes(b"x" * (1 << 20))
-    if cached_bytes([path]) is None:
+@pytest.fixture
+def droppable(tmp_path):
+    """A file that is cached, on a file system that can forget it, under a kernel that says so."""
+    path, other = tmp_path / "file", tmp_path / "other"
+    for one in (path, other):
+        one.write_bytes(b"x" * (1 << 20))
+    if page_cache.cached_bytes([other]) is None:
         pytest.skip("this kernel does not say what it caches")
-    assert cached_bytes([path, path]) == 2 << 20
-    if drop_caches([path]) == "fadvise" and cached_bytes([path]):
+    with other.open("rb+") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    if page_cache.cached_bytes([other]):
         pytest.skip("this file system keeps its files in memory")
-    assert cached_bytes([path]) == 0
+    return path
+
+
+def test_cached_bytes_add_up(droppable):
+    assert page_cache.cached_bytes([droppable, droppable]) == 2 << 20
+
+
+def test_files_are_dropped_without_touching_other_caches(droppable):
+    assert page_cache.drop_caches([droppable]) == "fadvise"
+    assert page_cache.cached_bytes([droppable]) == 0
