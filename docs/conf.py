@@ -1,0 +1,28 @@
+"""How Sphinx builds the documentation: `make docs`."""
+
+import importlib.metadata
+
+project = "outgrow"
+author = "The outgrow authors"
+copyright = "The outgrow authors"
+release = importlib.metadata.version("outgrow")
+version = release
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+source_suffix = {".md": "markdown"}
+exclude_patterns = ["_build"]
+
+myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
+myst_heading_anchors = 3
+
+# Docstrings are Markdown-like text with Google's sections. Types stand in the signatures; linking every one
+# of torch's and the standard library's would need their inventories from the network.
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+napoleon_numpy_docstring = False
+default_role = "code"
+nitpick_ignore_regex = [("py:.*", ".*")]
+
+html_theme = "furo"
+html_title = f"outgrow {release}"
+html_show_sourcelink = False
