@@ -62,14 +62,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
 
 def picture(title: str, rows: Sequence[tuple[str, object]]) -> None:
     """Print pairs of a name and a value on stdout, under a title."""
-    drawn = Table(
-        title=title or None,
-        title_justify="left",
-        title_style="bold",
-        box=None,
-        pad_edge=False,
-        show_header=False,
-    )
+    drawn = Table(box=None, pad_edge=False, show_header=False)
     drawn.add_column(style="dim", no_wrap=True)
     drawn.add_column()
     for name, value in rows:
