@@ -1,6 +1,6 @@
 """From a model and the places of its weights on disk to a running stream."""
 
-__all__ = ["ATTRIBUTE", "attach", "stream_of"]
+__all__ = ["ATTRIBUTE", "attach", "live_weights", "stream_of"]
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from outgrow.errors import InputError
 from outgrow.events import Listener
-from outgrow.names import join_name, matches
+from outgrow.names import matches
 from outgrow.store.checkpoint import FileIdentity
 from outgrow.store.readers import make_reader
 from outgrow.stream.backends import make_backend
@@ -47,7 +47,7 @@ def attach(
     Raises:
         BudgetTooSmall: no plan fits. The model is as it was.
     """
-    weights = _live_weights(model, sources, strides or {}, device)
+    weights = live_weights(model, sources, strides or {}, device)
     if not weights:
         raise InputError(
             f"{type(model).__name__} has no parameters that could be streamed",
@@ -99,12 +99,13 @@ def stream_of(model: nn.Module) -> WeightStream:
     )
 
 
-def _live_weights(
+def live_weights(
     model: nn.Module,
     sources: Mapping[str, WeightSource],
     strides: Mapping[str, tuple[int, ...]],
     device: torch.device,
 ) -> list[LiveWeight]:
+    """The weights that `sources` name, in module order. Parameters on meta are replaced once, everywhere, on `device`."""
     named = dict(model.named_parameters(remove_duplicate=False))
     keys = {name: _key(named[name]) for name in sources if name in named}
     objects: dict[object, dict[int, nn.Parameter]] = {key: {} for key in keys.values()}
@@ -154,8 +155,3 @@ def _use(users: list[User]) -> Use:
     if all(table or linear for table, linear in zip(tables, linears, strict=True)):
         return Use.GATHER_AND_ROWS if any(tables) else Use.ROWS
     return Use.WHOLE
-
-
-def first_name(module_name: str, attribute: str) -> str:
-    """Qualified name of a module's own parameter."""
-    return join_name(module_name, attribute)
