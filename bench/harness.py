@@ -18,7 +18,7 @@ from bench.child import Spec, measure
 from bench.figures import failure, token_seconds
 from bench.limit import run_limited
 from bench.models import SHAPES, bench_directory, make_checkpoint, weight_files, weights_bytes
-from bench.probe import probe_disk
+from bench.probe import Probe, probe_disk
 from bench.systems import SYSTEMS
 
 FORMAT = 1
@@ -71,12 +71,12 @@ class Bench:
         """Progress, on stderr."""
         print(f"[{self.case}] {text}", file=sys.stderr, flush=True)
 
-    def probe(self) -> float:
-        """Bytes per second that the disk gives now, at best."""
+    def probe(self) -> Probe:
+        """What the disk gives now."""
         found = probe_disk(self.files)
         self.probes.append({**dataclasses.asdict(found), "best": found.best, "sustained": found.sustained})
         self.say(f"disk probe: best {found.best / 1e9:.2f} GB/s, sustained {found.sustained / 1e9:.2f} GB/s")
-        return found.best
+        return found
 
     def prepare(self, systems: Sequence[str]) -> None:
         """Let systems that need a copy of the weights write it, once; not limited, not compared."""
@@ -154,7 +154,7 @@ class Bench:
             }
         return {**record, "spec": _plain(spec), "limited": dataclasses.asdict(ended)}
 
-    def finish(self, summary: Any, **more: Any) -> Path:
+    def finish(self, summary: Sequence[dict[str, Any]], **more: Any) -> Path:
         """Write the result file and return its path; print the summary."""
         about = machine.machine()
         record = {
@@ -179,6 +179,8 @@ class Bench:
             "probes": self.probes,
             "samples": self.samples,
         }
+        for row in summary:
+            self.say(_brief(row))
         path = write_result(record, self.options.results, self.options.name or self.case)
         self.say(f"written {path}")
         return path
@@ -199,6 +201,19 @@ def write_result(record: dict[str, Any], directory: Path, case: str) -> Path:
     finally:
         temporary.unlink(missing_ok=True)
     return path
+
+
+def _brief(row: dict[str, Any]) -> str:
+    """One line of a summary's row: medians and plain values."""
+    parts = []
+    for key, value in row.items():
+        if isinstance(value, dict) and "median" in value:
+            value = value["median"]
+        if isinstance(value, float):
+            value = f"{value:,.0f}" if key.endswith("_bytes") else f"{value:.4g}"
+        if value is not None and value != [] and not isinstance(value, dict):
+            parts.append(f"{key} {value}")
+    return "; ".join(parts)
 
 
 def _plain(spec: Spec) -> dict[str, Any]:

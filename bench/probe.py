@@ -34,8 +34,9 @@ class Probe:
 
     @property
     def sustained(self) -> float:
-        """The rate of the last variant: what is left where a disk lends a burst first, as rented ones do."""
-        return tuple(self.bytes_per_second.values())[-1]
+        """The fastest variant after the first: what is left where a disk lends a burst at first."""
+        rates = tuple(self.bytes_per_second.values())
+        return max(rates[1:] or rates)
 
 
 def probe_disk(

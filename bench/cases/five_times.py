@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> Path:
             budget_bytes=budget,
             decode_tokens=options.passes,
         )
-        disk = max(before, bench.probe())
+        disk = max(before.best, bench.probe().best)
         ended = sample.get("limited") or {}
         row = {
             "round": number,

@@ -3,7 +3,6 @@
 __all__ = ["add_arguments", "measure_budgets", "run", "summarise"]
 
 import argparse
-import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -52,7 +51,8 @@ def measure_budgets(bench: Bench, fractions: Sequence[float], tokens: int, fit_t
                 )
                 sample["fraction"] = fraction
             after = bench.probe()
-            sample["disk_bytes_per_second"] = max(before, after)
+            sample["disk_bytes_per_second"] = max(before.best, after.best)
+            sample["sustained_bytes_per_second"] = max(before.sustained, after.sustained)
             before = after
 
 
@@ -82,46 +82,44 @@ def _resident_row(samples: list[dict[str, Any]]) -> dict[str, Any]:
 def _row(bench: Bench, label: str, pairs: list[tuple[dict[str, Any], dict[str, Any]]]) -> dict[str, Any]:
     if not pairs:
         return {"label": label}
-    embedding = bench.shape.embedding_bytes
-    columns: dict[str, list[float]] = {
-        key: []
-        for key in (
-            "token_seconds", "floor_seconds", "floor_ratio", "ideal_floor_ratio", "resident_ratio",
-            "streamed_bytes_per_token", "prefill_first_ratio", "prefill_again_ratio", "anon_excess_bytes",
-            "anon_excess_over_imports_bytes",
-        )
-    }  # fmt: skip
-    equal = compared = 0
-    for sample, resident in pairs:
-        seconds, compute = figures.token_seconds(sample), figures.token_seconds(resident)
-        streamed, disk = figures.streamed_bytes_per_token(sample), sample["disk_bytes_per_second"]
-        ideal = figures.ideal_bytes_per_token(bench.weights_bytes, embedding, sample["spec"]["budget_bytes"])
-        floor = figures.floor_seconds(compute, streamed, disk)
-        columns["token_seconds"].append(seconds)
-        columns["floor_seconds"].append(floor)
-        columns["floor_ratio"].append(seconds / floor)
-        columns["ideal_floor_ratio"].append(seconds / figures.floor_seconds(compute, ideal, disk))
-        columns["resident_ratio"].append(seconds / compute)
-        columns["streamed_bytes_per_token"].append(streamed)
-        first, again = (
-            sample["prefills"][i]["seconds"] / resident["prefills"][i]["seconds"] for i in (0, -1)
-        )
-        columns["prefill_first_ratio"].append(first)
-        columns["prefill_again_ratio"].append(again)
-        excess = figures.anon_excess_bytes(sample, figures.overhead_bytes(resident))
-        columns["anon_excess_bytes"].append(excess)
-        columns["anon_excess_over_imports_bytes"].append(
-            figures.anon_excess_bytes(sample, sample["anon_imported_bytes"])
-        )
-        same, of = figures.equal_steps(sample, resident)
-        equal, compared = equal + same, compared + of
+    found = [_ratios(bench, sample, resident) for sample, resident in pairs]
+    equal = [figures.equal_steps(sample, resident) for sample, resident in pairs]
+    columns = {key: figures.spread([one[key] for one in found]) for key in found[0]}
     sample = pairs[0][0]
     return {
         "label": label,
         "fraction": sample["fraction"],
         "budget_bytes": sample["spec"]["budget_bytes"],
         "limit_bytes": (sample.get("limited") or {}).get("limit_bytes"),
-        "tokens_per_second": 1 / statistics.median(columns["token_seconds"]),
-        "equal_logits": [equal, compared],
-        **{key: figures.spread(values) for key, values in columns.items()},
+        "tokens_per_second": 1 / columns["token_seconds"]["median"],
+        "equal_logits": [sum(same for same, _ in equal), sum(of for _, of in equal)],
+        **columns,
+    }
+
+
+def _ratios(bench: Bench, sample: dict[str, Any], resident: dict[str, Any]) -> dict[str, float]:
+    """All figures of one run against the resident run of its round."""
+    seconds, compute = figures.token_seconds(sample), figures.token_seconds(resident)
+    streamed, disk = figures.streamed_bytes_per_token(sample), sample["disk_bytes_per_second"]
+    budget = sample["spec"]["budget_bytes"]
+    ideal = figures.ideal_bytes_per_token(bench.weights_bytes, bench.shape.embedding_bytes, budget)
+    floor = figures.floor_seconds(compute, streamed, disk)
+    sustained = figures.floor_seconds(compute, streamed, sample["sustained_bytes_per_second"])
+    prefill, reference = sample["prefills"], resident["prefills"]
+    prefill_floor = figures.floor_seconds(reference[-1]["seconds"], prefill[-1]["disk_bytes"] or 0, disk)
+    return {
+        "token_seconds": seconds,
+        "floor_seconds": floor,
+        "floor_ratio": seconds / floor,
+        "sustained_floor_ratio": seconds / sustained,
+        "ideal_floor_ratio": seconds / figures.floor_seconds(compute, ideal, disk),
+        "resident_ratio": seconds / compute,
+        "streamed_bytes_per_token": streamed,
+        "disk_bytes_per_second": disk,
+        "cpu_seconds_per_token": sample["decode"]["cpu_seconds"] / len(sample["decode_step_seconds"]),
+        "prefill_first_ratio": prefill[0]["seconds"] / reference[0]["seconds"],
+        "prefill_again_ratio": prefill[-1]["seconds"] / reference[-1]["seconds"],
+        "prefill_floor_ratio": prefill[-1]["seconds"] / prefill_floor,
+        "anon_excess_bytes": figures.anon_excess_bytes(sample, figures.overhead_bytes(resident)),
+        "anon_excess_over_imports_bytes": figures.anon_excess_bytes(sample, sample["anon_imported_bytes"]),
     }

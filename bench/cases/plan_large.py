@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> Path:
     seconds are worked out here from a probe of the small model's real files and its measured compute.
     """
     bench = Bench("plan_large", options)
-    disk = bench.probe()
+    disk = bench.probe().best
     resident = bench.measure("resident", round_number=0, limit_bytes=None, decode_tokens=16)
     compute = None if figures.failure(resident) else figures.token_seconds(resident)
     rows = []

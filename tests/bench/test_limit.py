@@ -92,3 +92,20 @@ def test_command_line_reports_and_passes_the_exit_code(capfd):
     arguments = ["--memory", "1GB", "--unlimited", "--", *python("import sys; sys.exit(7)")]
     assert limit.main(arguments) == 7
     assert "peak RssAnon" in capfd.readouterr().err
+
+
+def test_unified_hierarchy_gets_its_controller_and_limit(monkeypatch, tmp_path):
+    (tmp_path / "cgroup.controllers").write_text("cpu memory")
+    (tmp_path / "cgroup.subtree_control").write_text("cpu")
+    monkeypatch.setattr(limit, "_V1", tmp_path / "none")
+    monkeypatch.setattr(limit, "_V2", (tmp_path,))
+    group = limit._make(123 << 20)
+    assert group.version == 2
+    assert group.path.parent == tmp_path
+    assert (group.path / "memory.max").read_text() == str(123 << 20)
+    assert (tmp_path / "cgroup.subtree_control").read_text() == "+memory"
+    (group.path / "memory.events").write_text("low 0\noom 3\noom_kill 2\n")
+    assert group.oom_kills() == 2
+    assert group.peak_bytes() is None
+    (group.path / "memory.peak").write_text("77\n")
+    assert group.peak_bytes() == 77
