@@ -284,11 +284,10 @@ def _decode_records(path: Path) -> dict[str, dict[str, Any]]:
         raise ValueError(
             f"version {content.get('version')!r} is not known to this outgrow, which knows {_VERSION}"
         )
-    tensors: dict[str, dict[str, Any]] = dict(content.get("tensors", "none"))
+    tensors: dict[str, Any] = dict(content.get("tensors", "none"))
     for name, record in tensors.items():
-        if not isinstance(record, dict) or not all(
-            isinstance(record.get(key), str) for key in ("file", _ALGORITHM)
-        ):
+        texts = [record.get(key) for key in ("file", _ALGORITHM)] if isinstance(record, dict) else [None]
+        if not all(isinstance(text, str) for text in texts):
             raise ValueError(f"the record of {name!r} has no file or digest")
         if Path(record["file"]).is_absolute() or ".." in Path(record["file"]).parts:
             raise ValueError(f"the record of {name!r} points outside the directory")

@@ -1,6 +1,13 @@
 """Writes safetensors files so that a name never stands for half a file."""
 
-__all__ = ["TensorSpec", "make_private_directory", "replacing", "write_json", "write_safetensors"]
+__all__ = [
+    "TensorSpec",
+    "make_private_directory",
+    "replacing",
+    "sync_directory",
+    "write_json",
+    "write_safetensors",
+]
 
 import contextlib
 import errno
@@ -136,7 +143,7 @@ def replacing(path: Path, nbytes: int) -> Iterator[FileIO]:
             os.fsync(file.fileno())
         temporary.replace(path)
         temporary = None
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     except OSError as err:
         if err.errno in (errno.ENOSPC, errno.EDQUOT):
             raise _disk_full(path, nbytes, shutil.disk_usage(path.parent).free) from err
@@ -154,7 +161,8 @@ def _write_all(file: FileIO, data: memoryview) -> None:
         data = data[file.write(data) :]
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
+    """Make sure that names put into the directory survive a power cut."""
     # Windows cannot open a directory; its rename is durable by itself.
     if os.name == "nt":
         return
