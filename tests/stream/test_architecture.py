@@ -125,6 +125,7 @@ def test_own_code_runs_only_where_trusted(write_config):
     config = read_config(folder, trust_remote_code=True)
     kind, _ = choose_class(config, folder=folder, trust_remote_code=True)
     assert kind.__name__ == "OwnModel"
+    assert kind._auto_class == "AutoModelForCausalLM"
 
 
 @pytest.mark.parametrize(

@@ -370,7 +370,8 @@ def test_transformers_logging_is_left_as_it_was(llama, verbosity):
     from transformers.utils import logging as hf_logging
 
     logger = logging.getLogger("transformers.modeling_utils")
-    before, usual = (list(logger.filters), logger.level), hf_logging.get_verbosity()
+    logger.setLevel(logging.NOTSET)
+    before, usual = (list(logger.filters), logging.NOTSET), hf_logging.get_verbosity()
     hf_logging.set_verbosity(verbosity)
     hf_logging.enable_progress_bar()
     try:

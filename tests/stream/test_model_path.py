@@ -48,6 +48,11 @@ def test_file_stands_for_the_model_in_its_directory(llama, name, weights):
     assert find_model(llama / name) == ModelFiles(folder=llama, weights=llama / weights, name=str(llama))
 
 
+def test_relative_path_holds_in_another_directory(llama, monkeypatch):
+    monkeypatch.chdir(llama.parent)
+    assert find_model("llama") == ModelFiles(folder=llama, weights=llama, name="llama")
+
+
 def test_home_is_expanded(llama, monkeypatch):
     monkeypatch.setenv("HOME", str(llama.parent))
     assert find_model("~/llama").folder == llama
@@ -96,6 +101,9 @@ def test_hub_name_downloads_only_what_is_needed(llama, hub):
     )
     find_model("org/model", trust_remote_code=True)
     assert allowed[1]("own.py")
+    find_model("org/model", config_only=True)
+    assert allowed[2]("config.json")
+    assert not allowed[2]("model.safetensors")
 
 
 def http_error(kind):

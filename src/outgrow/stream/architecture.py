@@ -160,12 +160,16 @@ def _own_class(config: Any, folder: Path) -> Any:
     """The class in the model's own Python files that its config asks for; None where it has none."""
     references = getattr(config, "auto_map", None) or {}
     wanted = ("AutoModelForCausalLM", "AutoModelForSeq2SeqLM", "AutoModelForMaskedLM", "AutoModel")
-    reference = next((references[name] for name in wanted if name in references), None)
-    if reference is None:
+    name = next((name for name in wanted if name in references), None)
+    if name is None:
         return None
     from transformers.dynamic_module_utils import get_class_from_dynamic_module
+    from transformers.models.auto.auto_factory import add_generation_mixin_to_remote_model
 
-    return get_class_from_dynamic_module(reference, str(folder))
+    kind: Any = get_class_from_dynamic_module(references[name], str(folder))
+    # As the Auto class does: so that saving the model saves its code, and that it can generate.
+    kind.register_for_auto_class(name)
+    return add_generation_mixin_to_remote_model(kind)  # type: ignore[no-untyped-call]
 
 
 def _first_line(err: Exception) -> str:

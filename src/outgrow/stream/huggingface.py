@@ -109,7 +109,8 @@ def open_huggingface(
 def open_architecture(config: Any, *, dtype: torch.dtype | str | None = None) -> nn.Module:
     """The model that a config alone describes, all on the meta device: for plans of models nobody has here.
 
-    `config` is a transformers config, a `config.json`, or the directory of one.
+    `config` is a transformers config, a `config.json`, the directory of one, or a Hub name, of which the
+    config alone is downloaded.
 
     Raises:
         InputError: the config cannot be used, or the dtype cannot be.
@@ -118,7 +119,7 @@ def open_architecture(config: Any, *, dtype: torch.dtype | str | None = None) ->
     import_transformers()
     if isinstance(config, str | Path):
         local = Path(config).expanduser()
-        config = read_config(local if local.is_file() else find_model(config).folder)
+        config = read_config(local if local.is_file() else find_model(config, config_only=True).folder)
     kind, config = choose_class(config)
     with torch.device("meta"):
         model: nn.Module = kind._from_config(config, dtype=choose_dtype(config, dtype))

@@ -27,21 +27,22 @@ class ModelFiles:
     """What the user called it, as it goes into `model.config.name_or_path`."""
 
 
-def find_model(path: Path | str, *, trust_remote_code: bool = False) -> ModelFiles:
+def find_model(path: Path | str, *, trust_remote_code: bool = False, config_only: bool = False) -> ModelFiles:
     """The files of the model that `path` names; a Hub name like `org/model` is downloaded or found in the
     cache.
 
     Of a Hub repository only safetensors, JSON and tokenizer files are fetched, and Python files only with
-    `trust_remote_code`.
+    `trust_remote_code`; with `config_only` nothing but its config.
 
     Raises:
         InputError: there is no such path, it is no Hugging Face model, or the Hub does not give it.
     """
-    local = Path(path).expanduser()
+    # Absolute: weights are read long after this, perhaps from another working directory.
+    local = Path(path).expanduser().absolute()
     if not local.exists():
         name = str(path)
-        if isinstance(path, str) and _HUB_NAME.fullmatch(name) and not local.parent.exists():
-            return _downloaded(name, trust_remote_code=trust_remote_code)
+        if isinstance(path, str) and _HUB_NAME.fullmatch(name) and not Path(path).parent.exists():
+            return _downloaded(name, trust_remote_code=trust_remote_code, config_only=config_only)
         raise _not_found(local)
     if local.is_dir():
         return ModelFiles(folder=_checked_folder(local), weights=local, name=str(path))
@@ -92,7 +93,7 @@ def _not_found(path: Path) -> InputError:
     return InputError(f"no model at {str(path)!r}: no such file or directory", hint=hint)
 
 
-def _downloaded(name: str, *, trust_remote_code: bool) -> ModelFiles:
+def _downloaded(name: str, *, trust_remote_code: bool, config_only: bool) -> ModelFiles:
     try:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
@@ -101,7 +102,9 @@ def _downloaded(name: str, *, trust_remote_code: bool) -> ModelFiles:
             f"{name!r} is not a path here, and asking the Hugging Face Hub for it needs huggingface_hub",
             hint="pip install 'outgrow[hf]'",
         ) from err
-    wanted = [*_WANTED, *(["*.py"] if trust_remote_code else [])]
+    wanted = ["config.json"] if config_only else [*_WANTED]
+    if trust_remote_code:
+        wanted.append("*.py")
     try:
         folder = Path(snapshot_download(name, allow_patterns=wanted, ignore_patterns=list(_UNWANTED)))
     except GatedRepoError as err:
