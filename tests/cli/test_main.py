@@ -29,6 +29,12 @@ def command(monkeypatch):
     return add
 
 
+def test_help_looks_as_it_did(capsys, golden, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    assert main(["--help"]) == 0
+    golden("help.txt", capsys.readouterr().out)
+
+
 def test_help_lists_every_command_and_the_exit_codes(capsys):
     assert main(["--help"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
@@ -167,28 +173,33 @@ def test_python_m_is_the_same_program(module):
     assert __version__ in done.stdout
 
 
-def test_a_closed_pipe_is_quiet():
-    code = "import sys; from outgrow.cli.main import main; sys.exit(main(['--help']))"
+def child_with_command(body):
+    """A program with a command `probe` that does `body`."""
+    return (
+        "import sys, time, click\n"
+        "from outgrow.cli import main as cli\n"
+        "@click.command()\n"
+        f"def probe():\n    {body}\n"
+        "cli.COMMANDS['probe'] = cli.CommandEntry(attribute='__main__:probe', help='')\n"
+        "sys.exit(cli.main(['probe']))\n"
+    )
+
+
+@pytest.mark.parametrize("body", ["print('text')", "click.echo('text')"])
+def test_a_closed_pipe_is_quiet(body, monkeypatch):
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)  # the hard case is text that is still in the buffer
     read, write = os.pipe()
     os.close(read)
-    done = subprocess.run(
-        [sys.executable, "-c", code], stdout=write, stderr=subprocess.PIPE, text=True, check=False
-    )
-    os.close(write)
+    try:
+        command = [sys.executable, "-c", child_with_command(body)]
+        done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    finally:
+        os.close(write)
     assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
 
 
 def test_ctrl_c_returns_promptly_with_130():
-    code = (
-        "import sys, time, click\n"
-        "from outgrow.cli import main as cli\n"
-        "@click.command()\n"
-        "def probe():\n"
-        "    print('ready', flush=True)\n"
-        "    time.sleep(60)\n"
-        "cli.COMMANDS['probe'] = cli.CommandEntry(attribute='__main__:probe', help='')\n"
-        "sys.exit(cli.main(['probe']))\n"
-    )
+    code = child_with_command("print('ready', flush=True)\n    time.sleep(60)")
     child = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

@@ -24,7 +24,7 @@ VERSION_1 = {
     "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
     "sys/fs/cgroup/memory/jobs/memory.limit_in_bytes": "1000\n",
     "sys/fs/cgroup/memory/jobs/a b/memory.limit_in_bytes": "2000\n",
-    "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1\n",
+    "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "300000\n",
     "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
     "sys/fs/cgroup/cpu/jobs/cpu.cfs_quota_us": "150000\n",
     "sys/fs/cgroup/cpu/jobs/cpu.cfs_period_us": "100000\n",
@@ -34,6 +34,7 @@ VERSION_2 = {
     "proc/self/cgroup": "0::/user.slice/job.scope\n",
     "proc/self/mountinfo": "30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n",
     "sys/fs/cgroup/user.slice/memory.max": "5000\n",
+    "sys/fs/cgroup/cpu.max": "900000 100000\n",
     "sys/fs/cgroup/user.slice/cpu.max": "200000 100000\n",
     "sys/fs/cgroup/user.slice/job.scope/memory.max": "max\n",
     "sys/fs/cgroup/user.slice/job.scope/cpu.max": "max 100000\n",
@@ -107,6 +108,8 @@ def test_junk_and_absence_mean_no_levels(tmp_path, junk):
 
 def test_quota_of_version_1_is_the_tightest_and_minus_one_is_none(tmp_path):
     assert cpu_quota(make_tree(tmp_path, VERSION_1)) == 1.5
+    unlimited = {name: "-1\n" for name in VERSION_1 if name.endswith("cpu.cfs_quota_us")}
+    assert cpu_quota(make_tree(tmp_path, unlimited)) is None
 
 
 def test_quota_of_version_2_is_the_tightest_and_max_is_none(tmp_path):

@@ -52,12 +52,13 @@ def test_what_the_driver_says_decides(pretend, usable):
     [
         ({"code": 1, "errors": "Traceback\nImportError: libcuda.so.1"}, "libcuda.so.1"),
         ({"code": -6}, "exit code -6"),
+        ({"code": -11, "output": '{"version": "26.10", "usable": true}'}, "exit code -11"),
         ({"output": "hello"}, "unexpected answer"),
         ({"output": "[]"}, "unexpected answer"),
         ({"failure": subprocess.TimeoutExpired("python", 60)}, "could not be tried"),
         ({"failure": OSError("no more processes")}, "no more processes"),
     ],
-    ids=["import error", "abort", "no json", "no dict", "hangs", "no process"],
+    ids=["import error", "abort", "crash after the answer", "no json", "no dict", "hangs", "no process"],
 )
 def test_a_broken_installation_is_an_answer_and_no_crash(pretend, answer, reason):
     pretend(**answer)
