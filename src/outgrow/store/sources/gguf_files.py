@@ -206,8 +206,8 @@ def _specs(
     surplus = orphans + sorted(parts.keys() - wanted.keys())
     if lacking or surplus:
         raise InputError(
-            f"this {architecture!r} model cannot be converted without loss: {type(model).__name__} of transformers "
-            f"has no place for {len(surplus)} tensors of the file ({', '.join(surplus[:3]) or 'none'}), and "
+            f"this {architecture!r} model cannot be converted without loss: {type(model).__name__} has no "
+            f"place for {len(surplus)} tensors of the file ({', '.join(surplus[:3]) or 'none'}), and "
             f"{len(lacking)} of its parameters are not in the file ({', '.join(lacking[:3]) or 'none'})",
             hint="convert the original checkpoint instead of its GGUF version",
         )

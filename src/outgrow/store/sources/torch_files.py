@@ -3,9 +3,9 @@ ever run."""
 
 __all__ = ["TorchFiles"]
 
+import errno
 import pickle
 import shutil
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -20,6 +20,9 @@ from outgrow.store.writer import TensorSpec
 
 _SUFFIXES = (".bin", ".pt", ".pth")
 _NAMES = ("pytorch_model.bin.index.json", "pytorch_model.bin", "model.pt", "model.pth", "consolidated.00.pth")
+_ZIP_MAGIC = b"PK\x03\x04"
+# What torch wrote before 1.6, still readable but not to be mapped: a pickled magic number comes first.
+_LEGACY_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 # Where training programs put the weights among the rest of a run's state.
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 # What makes a directory of weights a model: small, and none of it code.
@@ -70,19 +73,26 @@ def _caster(tensor: Tensor, dtype: torch.dtype | None) -> Callable[[], Tensor]:
 
 def _load(file: Path) -> Mapping[str, Tensor]:
     try:
-        # Files older than torch 1.6 are not zip archives and cannot be mapped.
-        content = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
+        with file.open("rb") as opened:
+            first = opened.read(len(_LEGACY_MAGIC))
+        is_zip = first.startswith(_ZIP_MAGIC)
+        if not is_zip and first != _LEGACY_MAGIC:
+            raise StoreCorrupt(f"{str(file)!r} is not a file that torch wrote", hint="is it whole?")
+        content = torch.load(file, map_location="cpu", weights_only=True, mmap=is_zip)
     except pickle.UnpicklingError as err:
         raise InputError(
             f"{str(file)!r} holds more than tensors, or is damaged: {str(err).splitlines()[0]}",
             hint="outgrow runs no code from files; save the model's `state_dict()` alone and convert that",
         ) from err
-    except (RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as err:
+    except (RuntimeError, EOFError, ValueError, KeyError) as err:
         reason = (str(err) or type(err).__name__).splitlines()[0]
         raise StoreCorrupt(
             f"{str(file)!r} is not a whole torch file: {reason}", hint="download it again"
         ) from err
     except OSError as err:
+        # torch looks for a truncated archive's directory before its beginning.
+        if err.errno == errno.EINVAL:
+            raise StoreCorrupt(f"{str(file)!r} is not a whole torch file", hint="download it again") from err
         raise StoreError(f"cannot read {str(file)!r}: {err.strerror or err}") from err
     for name in _WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):

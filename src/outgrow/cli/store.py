@@ -1,0 +1,176 @@
+"""`outgrow store`: what a checkpoint holds, whether it is sound, and other formats to safetensors."""
+
+__all__ = ["store"]
+
+# The help must not wait for torch, which takes most of a second: `outgrow.store` is imported where used.
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from outgrow.cli import render
+from outgrow.names import matches, natural_key
+from outgrow.quantities import format_bytes, parse_bytes
+
+# Version of what `--json` prints; it goes up when a key changes its meaning or goes away.
+_FORMAT_VERSION = 1
+
+_json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object instead of tables."
+)
+
+
+@click.group()
+def store() -> None:
+    """List, verify and convert checkpoints.
+
+    A checkpoint is a safetensors file, an index of several, or the directory of a Hugging Face model.
+    """
+
+
+@store.command("ls")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--match", "pattern", default="*", metavar="GLOB", help="Only the weights whose names fit.")
+@_json_option
+@render.quiet_option
+def list_tensors(path: Path, pattern: str, as_json: bool) -> None:
+    """List the weights at PATH: name, dtype, shape, bytes and file. Reads headers alone."""
+    from outgrow.store import open_checkpoint
+
+    checkpoint = open_checkpoint(path)
+    metas = sorted(
+        (meta for meta in checkpoint.tensors.values() if matches(meta.name, pattern)),
+        key=lambda meta: natural_key(meta.name),
+    )
+    nbytes = sum(meta.nbytes for meta in metas)
+    if as_json:
+        tensors = [
+            {
+                "name": meta.name,
+                "dtype": _name(meta.dtype),
+                "shape": meta.shape,
+                "file": meta.path.relative_to(checkpoint.root).as_posix(),
+                "offset": meta.offset,
+                "bytes": meta.nbytes,
+            }
+            for meta in metas
+        ]
+        _print_json(
+            root=str(checkpoint.root),
+            is_huggingface=checkpoint.is_huggingface,
+            metadata=dict(checkpoint.metadata),
+            bytes=nbytes,
+            tensors=tensors,
+        )
+        return
+    rows = [
+        (meta.name, _name(meta.dtype), _size(meta.shape), format_bytes(meta.nbytes), meta.path.name)
+        for meta in metas
+    ]
+    files = len({meta.path for meta in metas})
+    title = f"{path}: {len(metas)} weights, {format_bytes(nbytes)} in {files} file{'s' * (files != 1)}"
+    render.table(title, ("name", "dtype", "shape", "size", "file"), rows)
+
+
+@store.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--record", is_flag=True, help="Then write digests of all contents, if nothing is wrong.")
+@_json_option
+@render.quiet_option
+def verify(path: Path, record: bool, as_json: bool) -> int:
+    """Check the checkpoint at PATH and name every damaged, truncated or missing file and weight.
+
+    Contents are compared where digests are known: those of `--record` and of `convert`, or of the Hugging
+    Face cache. The exit code is 1 where something is wrong.
+    """
+    from outgrow.store import record_digests
+    from outgrow.store import verify as verify_checkpoint
+
+    with render.progress() as listener:
+        report = verify_checkpoint(path, listener=listener)
+        recorded = record_digests(path, listener=listener) if record and report.is_sound else None
+    if as_json:
+        damages = [
+            {"file": str(damage.path), "tensor": damage.tensor, "message": damage.message}
+            for damage in report.damages
+        ]
+        _print_json(
+            root=str(report.root),
+            is_sound=report.is_sound,
+            files=report.files,
+            tensors=report.tensors,
+            bytes=report.nbytes,
+            checked_tensors=report.checked_tensors,
+            damages=damages,
+            recorded=None if recorded is None else str(recorded),
+        )
+        return 0 if report.is_sound else 1
+    if report.damages:
+        rows = [
+            (damage.path.name, damage.tensor if damage.tensor is not None else "(file)", damage.message)
+            for damage in report.damages
+        ]
+        render.table(f"{path}: {len(rows)} things are wrong", ("file", "weight", "what"), rows)
+        return 1
+    click.echo(
+        f"{path}: sound; {report.tensors} weights, {format_bytes(report.nbytes)} in {report.files} files; "
+        f"contents of {report.checked_tensors} compared with their digests"
+    )
+    if recorded is not None:
+        click.echo(f"digests written to {recorded}")
+    elif report.checked_tensors < report.tensors:
+        render.note("without digests only headers and sizes can be checked; `--record` writes them")
+    return 0
+
+
+@store.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option(
+    "--dtype", type=click.Choice(["bfloat16", "float16", "float32", "float64"]), default=None,
+    help="For weights of floating point; left out: bfloat16 for GGUF, each weight's own for torch files.",
+)  # fmt: skip
+@click.option("--shard-size", default="2GB", show_default=True, help="About how large each file may become.")
+@_json_option
+@render.quiet_option
+def convert(source: Path, target: Path, dtype: str | None, shard_size: str, as_json: bool) -> None:
+    """Write the GGUF or torch checkpoint SOURCE as a directory TARGET of safetensors files.
+
+    TARGET appears when it is complete. Started again after an interruption, the work goes on where it was.
+    """
+    import torch
+
+    from outgrow.store.convert import convert as convert_checkpoint
+
+    with render.progress() as listener:
+        done = convert_checkpoint(
+            source,
+            target,
+            dtype=None if dtype is None else getattr(torch, dtype),
+            shard_bytes=parse_bytes(shard_size),
+            listener=listener,
+        )
+    if as_json:
+        _print_json(
+            path=str(done.path),
+            tensors=done.tensors,
+            bytes=done.nbytes,
+            is_new=done.is_new,
+            resumed_shards=done.resumed_shards,
+        )
+        return
+    what = "written" if done.is_new else "was there already, nothing to do"
+    click.echo(f"{done.path}: {done.tensors} weights, {format_bytes(done.nbytes)}; {what}")
+
+
+def _name(dtype: object) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape)) or "scalar"
+
+
+def _print_json(**content: Any) -> None:
+    click.echo(json.dumps({"version": _FORMAT_VERSION} | content, indent=2, ensure_ascii=False))
