@@ -198,18 +198,32 @@ def test_a_closed_pipe_is_quiet(body, monkeypatch):
     assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
 
 
-def test_ctrl_c_returns_promptly_with_130():
-    code = child_with_command("print('ready', flush=True)\n    time.sleep(60)")
+@pytest.mark.parametrize(
+    ("number", "code", "words"),
+    [(signal.SIGINT, 130, "Interrupted.\n"), (signal.SIGTERM, 143, "Terminated.\n")],
+    ids=["ctrl-c", "sigterm"],
+)
+def test_signals_end_it_promptly_and_cleanly(number, code, words):
+    body = "\n        ".join(["try:", "print('ready', flush=True)", "time.sleep(60)"])
+    body += "\n    finally:\n        print('cleaned up')"
     child = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", child_with_command(body)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert child.stdout.readline() == "ready\n"
     started = time.monotonic()
-    child.send_signal(signal.SIGINT)
-    _, errors = child.communicate(timeout=30)
-    assert child.returncode == 130
-    assert errors == "Interrupted.\n"
+    child.send_signal(number)
+    output, errors = child.communicate(timeout=30)
+    assert (child.returncode, output, errors) == (code, "cleaned up\n", words)
     assert time.monotonic() - started < 5
+
+
+def test_the_handler_of_signals_is_put_back():
+    before = signal.getsignal(signal.SIGTERM)
+    assert main(["--version"]) == 0
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_shell_completion_names_the_commands():

@@ -49,14 +49,14 @@ def test_version_1_lists_every_level_innermost_first(tmp_path):
     make_tree(tmp_path, VERSION_1)
     top = "sys/fs/cgroup/memory"
     assert directories(tmp_path) == [f"{top}/jobs/a b", f"{top}/jobs", top]
-    assert memory_levels(tmp_path)[0].limit == "memory.limit_in_bytes"
+    assert memory_levels(tmp_path)[0].limits == ("memory.limit_in_bytes",)
 
 
 def test_version_2_lists_every_level_that_has_the_controller(tmp_path):
     make_tree(tmp_path, VERSION_2)
     top = "sys/fs/cgroup/user.slice"
     assert directories(tmp_path) == [f"{top}/job.scope", top]
-    assert memory_levels(tmp_path)[0].limit == "memory.max"
+    assert memory_levels(tmp_path)[0].limits == ("memory.max", "memory.high")
 
 
 def test_a_container_that_sees_only_its_own_part_uses_the_mount_itself(tmp_path):

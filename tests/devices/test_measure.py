@@ -48,6 +48,11 @@ def test_a_file_is_measured_as_far_as_it_goes(here, mode):
     assert list(here.iterdir()) == [file]
 
 
+def test_a_system_without_positioned_reads_is_measured_too(tmp_path, monkeypatch):
+    monkeypatch.delattr(measure.os, "preadv")
+    assert probe_read_bandwidth(tmp_path, mode="buffered", nbytes=3 * BLOCK).bytes == 3 * BLOCK
+
+
 def test_the_probe_file_has_no_name_while_it_is_read(tmp_path, monkeypatch):
     seen = []
     true_fill = measure._fill

@@ -78,6 +78,14 @@ def test_a_limit_set_while_the_program_runs_is_seen(tmp_path):
     assert gauge.read().limit == GIBIBYTE
 
 
+def test_a_level_that_slows_processes_down_counts_as_a_limit(tmp_path):
+    root = group_tree(tmp_path, 2, {"job": (str(2 * GIBIBYTE), 1, 1)})
+    (root / "groups/job/memory.high").write_text("max\n")
+    assert memory_state(root).limit == 2 * GIBIBYTE
+    (root / "groups/job/memory.high").write_text(f"{GIBIBYTE}\n")
+    assert memory_state(root).limit == GIBIBYTE
+
+
 def test_usage_beyond_the_limit_leaves_nothing_and_is_never_negative(tmp_path):
     state = memory_state(group_tree(tmp_path, 1, {"job": ("1000", 5000, 1)}))
     assert (state.available, state.share_available) == (0, 0.0)

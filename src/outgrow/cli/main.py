@@ -5,10 +5,14 @@ __all__ = ["COMMANDS", "CommandEntry", "main", "program"]
 import errno
 import importlib
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 
 import click
 
@@ -17,6 +21,7 @@ from outgrow.errors import InputError, OutgrowError, nearest_names
 
 _INTERRUPTED = 128 + 2
 _BROKEN_PIPE = 128 + 13
+_TERMINATED = 128 + 15
 _COMPLETION_VARIABLE = "_OUTGROW_COMPLETE"
 _EPILOG = """\
 Exit codes: 0 done; 1 a fault in outgrow, or a check that came out false; 2 your input, files or machine, with
@@ -117,11 +122,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if _COMPLETION_VARIABLE in os.environ:
         program.main(prog_name="outgrow")
     try:
-        code = _run(list(sys.argv[1:] if arguments is None else arguments))
-        sys.stdout.flush()
+        with _stopping_on_sigterm():
+            code = _run(list(sys.argv[1:] if arguments is None else arguments))
+            sys.stdout.flush()
     except (KeyboardInterrupt, click.Abort):
         _say("Interrupted.")
         return _INTERRUPTED
+    except Terminated:
+        _say("Terminated.")
+        return _TERMINATED
     except OSError as err:
         if err.errno != errno.EPIPE:
             return _fail(err)
@@ -133,6 +142,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as err:
         return _fail(err)
     return code
+
+
+class Terminated(BaseException):
+    """Something sent SIGTERM: clean up and leave, as with Ctrl-C."""
+
+
+@contextmanager
+def _stopping_on_sigterm() -> Iterator[None]:
+    """Raise `Terminated` on SIGTERM, which by default leaves temporary files behind."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals belong to the main thread
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _run(arguments: list[str]) -> int:

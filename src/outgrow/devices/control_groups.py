@@ -13,8 +13,8 @@ class GroupLevel:
 
     directory: Path
     """Where the files are."""
-    limit: str
-    """The file that holds the limit: `max` or a number."""
+    limits: tuple[str, ...]
+    """The files that hold limits, each `max` or a number: beyond the first, processes are killed."""
     usage: str
     """The file that holds the usage in bytes, page cache included."""
     file_pages: tuple[str, ...]
@@ -33,18 +33,18 @@ def memory_levels(root: Path = Path("/")) -> tuple[GroupLevel, ...]:
         if version == 1:
             level = GroupLevel(
                 directory=directory,
-                limit="memory.limit_in_bytes",
+                limits=("memory.limit_in_bytes",),
                 usage="memory.usage_in_bytes",
                 file_pages=("total_inactive_file", "total_active_file"),
             )
         else:
             level = GroupLevel(
                 directory=directory,
-                limit="memory.max",
+                limits=("memory.max", "memory.high"),
                 usage="memory.current",
                 file_pages=("inactive_file", "active_file"),
             )
-        if (directory / level.limit).exists():
+        if (directory / level.limits[0]).exists():
             levels.append(level)
     return tuple(levels)
 

@@ -80,7 +80,8 @@ def probe_read_bandwidth(
             )
         if is_cold and hasattr(os, "posix_fadvise"):
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-        workers = min(num_threads, num_blocks)
+        # Without positioned reads the threads would move one another's place in the file.
+        workers = min(num_threads, num_blocks) if hasattr(os, "preadv") else 1
         shares = [range(first, num_blocks, workers) for first in range(workers)]
         with Slab(workers * _BLOCK_BYTES) as slab, ThreadPoolExecutor(workers) as pool:
             slab.tensor.zero_()  # page faults are not the disk's
@@ -231,8 +232,17 @@ def _fill(descriptor: int, nbytes: int) -> None:
 def _read_share(descriptor: int, blocks: range, into: memoryview) -> int:
     done = 0
     for block in blocks:
-        count = os.preadv(descriptor, [into], block * _BLOCK_BYTES)
+        count = _read_at(descriptor, into, block * _BLOCK_BYTES)
         if count == 0:
             break
         done += count
     return done
+
+
+def _read_at(descriptor: int, into: memoryview, offset: int) -> int:
+    if hasattr(os, "preadv"):
+        return os.preadv(descriptor, [into], offset)
+    os.lseek(descriptor, offset, os.SEEK_SET)
+    data = os.read(descriptor, len(into))
+    into[: len(data)] = data
+    return len(data)

@@ -76,8 +76,9 @@ def memory_state(root: Path = Path("/")) -> MemoryState:
 
 
 def _read_level(level: GroupLevel) -> MemoryState | None:
-    limit = _number(_read(level.directory / level.limit))
-    if limit is None or limit >= _NO_LIMIT:
+    numbers = (_number(_read(level.directory / name)) for name in level.limits)
+    limit = min((number for number in numbers if number is not None), default=_NO_LIMIT)
+    if limit >= _NO_LIMIT:
         return None
     usage = _number(_read(level.directory / level.usage)) or 0
     figures = _figures(_read(level.directory / "memory.stat"))
