@@ -58,7 +58,7 @@ check: $(STAMP)
 	$(BIN)/sphinx-build -q -n -W --keep-going -b html docs docs/_build/html
 
 bench: $(STAMP)
-	$(BIN)/python -m bench $(CASE)
+	$(BIN)/python -m bench $(or $(CASE),--help)
 
 docs: $(STAMP)
 	$(BIN)/sphinx-build -n -W --keep-going -b html docs docs/_build/html
