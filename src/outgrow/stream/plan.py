@@ -73,6 +73,8 @@ class Plan:
     """Most bytes of one read through staging memory."""
     in_place: bool = True
     """Whether the disk can write straight into the window."""
+    staging_counts: bool = True
+    """Whether staging memory is part of the budget: pinned main memory in front of a GPU is not."""
 
     @cached_property
     def footprints(self) -> Mapping[int, Footprint]:
@@ -95,7 +97,12 @@ class Plan:
     @property
     def reserved_bytes(self) -> int:
         """All memory that the plan takes; never above the budget."""
-        return self.resident_bytes + self.window_bytes + self.staging_bytes
+        return self.resident_bytes + self.window_bytes + self.counted_staging_bytes
+
+    @property
+    def counted_staging_bytes(self) -> int:
+        """Staging memory that is part of the budget."""
+        return self.staging_bytes if self.staging_counts else 0
 
     @cached_property
     def pass_bytes(self) -> int:
@@ -123,6 +130,7 @@ def make_plan(
     window_bytes: int | None = None,
     keep_resident: frozenset[int] = frozenset(),
     in_place: bool = True,
+    staged_bytes: int | None = None,
 ) -> Plan:
     """The plan for `weights` within `budget_bytes`.
 
@@ -135,6 +143,8 @@ def make_plan(
         window_bytes: size of the window, clamped to what is possible; None for the default.
         keep_resident: weights that must stay in memory whole.
         in_place: whether the disk can write straight into the window; into a GPU's memory it cannot.
+        staged_bytes: most bytes of one read through staging memory that lies outside of the budget; None where staging
+            memory is part of the budget, so that its size follows from that.
 
     Raises:
         BudgetTooSmall: no plan fits; its message and `least_bytes` name the least budget that one fits.
@@ -151,9 +161,10 @@ def make_plan(
             order=(),
             gathered=frozenset(),
             in_place=in_place,
+            staging_counts=staged_bytes is None,
         )
     plan = _streamed_plan(
-        weights, budget_bytes, order, io_threads, groups, window_bytes, keep_resident, in_place
+        weights, budget_bytes, order, io_threads, groups, window_bytes, keep_resident, in_place, staged_bytes
     )
     if plan is None:
         least = least_budget(
@@ -163,6 +174,7 @@ def make_plan(
             groups=groups,
             keep_resident=keep_resident,
             in_place=in_place,
+            staged_bytes=staged_bytes,
         )
         largest = max(weights, key=lambda weight: weight.nbytes)
         raise BudgetTooSmall(
@@ -182,12 +194,16 @@ def least_budget(
     groups: Sequence[Sequence[int]] = (),
     keep_resident: frozenset[int] = frozenset(),
     in_place: bool = True,
+    staged_bytes: int | None = None,
 ) -> int:
     """The least budget in bytes that `make_plan` takes, to within 2 %."""
     low, high = 1, max(sum(weight.nbytes for weight in weights), 1)
     while high - low > max(high // 50, PAGE_BYTES):
         middle = math.isqrt(low * high)
-        if _streamed_plan(weights, middle, order, io_threads, groups, None, keep_resident, in_place) is None:
+        plan = _streamed_plan(
+            weights, middle, order, io_threads, groups, None, keep_resident, in_place, staged_bytes
+        )
+        if plan is None:
             low = middle
         else:
             high = middle
@@ -203,6 +219,7 @@ def _streamed_plan(
     window_bytes: int | None,
     keep_resident: frozenset[int],
     in_place: bool,
+    staged_bytes: int | None,
 ) -> Plan | None:
     """The plan in which something streams; None where it does not fit."""
     limit = min(max(budget_bytes // PIECES_IN_BUDGET, TILE_LEAST_BYTES), TILE_MOST_BYTES)
@@ -229,12 +246,13 @@ def _streamed_plan(
         if piece.index not in resident
     ]
     chunk_bytes = min(max(budget_bytes // STAGING_PART // io_threads, PAGE_BYTES), STAGED_CHUNK_BYTES)
+    chunk_bytes = staged_bytes or chunk_bytes
     staged = (pieces[index] for index in set(streamed) if not prints[index].is_in_place)
     staging = io_threads * staging_for(staged, chunk_bytes)
     largest = max((prints[index].nbytes for index in streamed), default=0)
     least_window = round_up(max(largest, _most_together(groups, by_weight, resident, prints)), PAGE_BYTES)
     held = sum(pieces[index].nbytes for index in resident)
-    left = budget_bytes - held - staging
+    left = budget_bytes - held - (0 if staged_bytes else staging)
     if left < least_window:
         return None
     wish = WINDOW_PIECES * largest if window_bytes is None else window_bytes
@@ -268,6 +286,7 @@ def _streamed_plan(
         gathered=gathered,
         chunk_bytes=chunk_bytes,
         in_place=in_place,
+        staging_counts=staged_bytes is None,
     )
 
 
