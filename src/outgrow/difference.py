@@ -1,10 +1,10 @@
-"""How far two tensors of one shape and dtype are apart: the one arithmetic of equality that every room trusts.
+"""How far two tensors of one shape and dtype are apart: the one arithmetic that every room trusts.
 
 What counts as a difference:
 
 - *Identical* means equal bits. So `-0.0` and `0.0` are not identical, nor are two NaN with other payloads,
   although no distance lies between them (`max_abs` and `max_ulp` are 0, `is_equal` holds).
-- NaN against a number is an infinite difference, so that no tolerance can let it pass. NaN against NaN is none.
+- NaN against a number is an infinite difference, so that no tolerance lets it pass. NaN against NaN is none.
 - Equal infinities are no difference; an infinity against anything else is an infinite one.
 """
 
