@@ -89,8 +89,8 @@ def convert(
         resumed = _prepare(partial, plan)
         try:
             opened = kind.open(files, dtype)
-            _write(partial, opened, shard_bytes, listener)
             opened.write_companions(partial)
+            _write(partial, opened, shard_bytes, listener)
             _make_private(partial)
             record_digests(partial, listener=listener)
             partial.replace(target)

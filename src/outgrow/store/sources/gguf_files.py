@@ -74,14 +74,12 @@ class GgufFiles:
         model = _empty_model(files[0], architecture, packed, dtype)
         specs = _specs(gguf, model, architecture, packed, dtype)
 
+        tokenizer = _tokenizer(files[0])
+
         def write_companions(target: Path) -> None:
-            transformers = _import("transformers")
             model.config.save_pretrained(target)
             if model.can_generate():
                 model.generation_config.save_pretrained(target)
-            tokenizer = transformers.AutoTokenizer.from_pretrained(files[0].parent, gguf_file=files[0].name)
-            # The source's directory is nobody else's business.
-            tokenizer.name_or_path = ""
             tokenizer.save_pretrained(target)
 
         return Source(specs=specs, write_companions=write_companions)
@@ -148,6 +146,18 @@ def _empty_model(file: Path, architecture: str, packed: Mapping[str, Any], dtype
     model.config.architectures = [type(model).__name__]
     model.config._name_or_path = ""
     return model
+
+
+def _tokenizer(file: Path) -> Any:
+    transformers = _import("transformers")
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+    # The tokenizers package raises bare exceptions for vocabularies that contradict themselves.
+    except Exception as err:
+        raise InputError(f"the tokenizer of {str(file)!r} cannot be converted: {err}") from err
+    # The source's directory is nobody else's business.
+    tokenizer.name_or_path = ""
+    return tokenizer
 
 
 def _names(gguf: Any, model: Any, architecture: str, processor: Any) -> dict[str, str]:
