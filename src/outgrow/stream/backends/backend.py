@@ -17,9 +17,10 @@ class Carrier(Protocol):
     def carry(self, chunk: Chunk, piece: Piece, into: Tensor, ticket: Ticket | None) -> int:
         """Bring one chunk of `piece` to its place; returns the bytes read.
 
-        `into` is the memory of the piece: for a chunk in place the whole reservation, shape `[bytes]`, uint8; otherwise
-        the piece's elements, shape `[elements]`, in the dtype that the model computes in. A copy that is still under
-        way on return is noted in `ticket`, for `Backend.before_use`; without a ticket the bytes are there on return.
+        `into` is the memory of the piece: for a chunk in place the whole reservation, shape `[bytes]`,
+        uint8; otherwise the piece's elements, shape `[elements]`, in the dtype that the model computes in. A
+        copy that is still under way on return is noted in `ticket`, for `Backend.before_use`; without a
+        ticket the bytes are there on return.
 
         Raises:
             StoreError: the file cannot be read or is too short, or an encoded run is damaged.
@@ -34,8 +35,8 @@ class Carrier(Protocol):
 class Backend(Protocol):
     """Memory of one plan on one device: a window, and threads' staging memory.
 
-    Methods are called from the thread that runs the model, except `make_carrier` and what it makes, which I/O threads
-    call.
+    Methods are called from the thread that runs the model, except `make_carrier` and what it makes, which
+    I/O threads call.
     """
 
     name: str
@@ -44,6 +45,9 @@ class Backend(Protocol):
     """Where weights are when a module computes."""
     in_place: bool
     """Whether the disk can write straight into the window."""
+    staged_chunk_bytes: int | None
+    """Most bytes of one read through staging memory that is not part of the budget, being main memory in
+    front of a GPU; None where it is part of it."""
 
     def open_window(self, nbytes: int) -> None:
         """Reserve `nbytes` bytes for the window; the one before must be closed.
@@ -58,7 +62,10 @@ class Backend(Protocol):
         ...
 
     def reservation(self, begin: int, nbytes: int) -> Tensor:
-        """`nbytes` bytes of the window from `begin` on, shape `[nbytes]`, uint8, with a storage of their own."""
+        """`nbytes` bytes of the window from `begin` on, shape `[nbytes]`, uint8, with a storage of their own.
+
+        The count of users of that storage tells whether somebody keeps a view of these bytes.
+        """
         ...
 
     def allocate(self, nbytes: int) -> Tensor:

@@ -1,15 +1,15 @@
 """Weights in main memory, read by the disk straight into the window."""
 
-__all__ = ["HostBackend", "HostCarrier", "convert"]
+__all__ = ["HostBackend", "HostCarrier"]
 
 import torch
 from torch import Tensor
 
 from outgrow.devices.staging import Slab
-from outgrow.errors import StoreError
 from outgrow.store.readers import Reader
+from outgrow.stream.backends.staged import cast, cut_run, read_run
 from outgrow.stream.residency import Ticket
-from outgrow.stream.weights import PAGE_BYTES, Chunk, Piece, round_up
+from outgrow.stream.weights import Chunk, Piece
 
 
 class HostBackend:
@@ -17,6 +17,7 @@ class HostBackend:
 
     name = "mmap"
     in_place = True
+    staged_chunk_bytes: int | None = None
 
     def __init__(self, reader: Reader) -> None:
         """`reader` reads the checkpoint files; it belongs to whoever made it."""
@@ -24,9 +25,13 @@ class HostBackend:
         self._reader = reader
         self._window: Slab | None = None
 
+    # The model may run in inference_mode, but not the threads that write into these tensors: theirs must not
+    # be inference tensors.
+
     def open_window(self, nbytes: int) -> None:
         """As `Backend.open_window`."""
-        self._window = Slab(nbytes)
+        with torch.inference_mode(False):
+            self._window = Slab(nbytes)
 
     def close_window(self) -> None:
         """As `Backend.close_window`."""
@@ -37,12 +42,15 @@ class HostBackend:
     def reservation(self, begin: int, nbytes: int) -> Tensor:
         """As `Backend.reservation`."""
         assert self._window is not None, "the window is closed"
-        # frombuffer gives every reservation a storage of its own, whose count of users tells whether a view of it lives on.
-        return torch.frombuffer(self._window.view, dtype=torch.uint8, count=nbytes, offset=begin)
+        # frombuffer gives every reservation a storage of its own, whose count of users tells whether a view
+        # of it lives on.
+        with torch.inference_mode(False):
+            return torch.frombuffer(self._window.view, dtype=torch.uint8, count=nbytes, offset=begin)
 
     def allocate(self, nbytes: int) -> Tensor:
         """As `Backend.allocate`."""
-        return torch.empty(nbytes, dtype=torch.uint8)
+        with torch.inference_mode(False):
+            return torch.empty(nbytes, dtype=torch.uint8)
 
     def make_carrier(self, staging_bytes: int) -> "HostCarrier":
         """As `Backend.make_carrier`."""
@@ -68,49 +76,19 @@ class HostCarrier:
 
     def carry(self, chunk: Chunk, piece: Piece, into: Tensor, ticket: Ticket | None) -> int:
         """As `Carrier.carry`."""
-        if not chunk.is_in_place:
-            return self._carry_staged(chunk, piece, into)
-        view = memoryview(into.numpy())[chunk.begin : chunk.begin + chunk.nbytes]
-        self._reader.read_into(chunk.path, chunk.offset, view, needed=chunk.needed)
-        return chunk.nbytes
-
-    def _carry_staged(self, chunk: Chunk, piece: Piece, into: Tensor) -> int:
+        if chunk.is_in_place:
+            view = into.numpy().data[chunk.begin : chunk.begin + chunk.nbytes]
+            self._reader.read_into(chunk.path, chunk.offset, view, needed=chunk.needed)
+            return chunk.nbytes
         assert self._staging is not None, "this carrier has no staging memory"
-        low = chunk.offset // PAGE_BYTES * PAGE_BYTES
-        lead = chunk.offset - low
-        span = round_up(lead + chunk.nbytes, PAGE_BYTES)
-        self._reader.read_into(chunk.path, low, self._staging.view[:span], needed=lead + chunk.nbytes)
-        raw = self._staging.tensor[lead : lead + chunk.nbytes]
-        if piece.weight.source.codec is not None:
-            from outgrow.store.codec import decode_into
-
-            decoded = self._staging.tensor[span : span + chunk.decoded_bytes]
-            decode_into(piece.weight.source.codec, memoryview(raw.numpy()), memoryview(decoded.numpy()))
-            raw = decoded
-        convert(raw, chunk.begin, piece, into)
-        return span
+        raw, read_bytes = read_run(self._reader, chunk, piece, self._staging)
+        first, raw = cut_run(raw, chunk.begin, piece)
+        stored = piece.weight.source.dtype
+        cast(raw, stored, into[first : first + raw.numel() // stored.itemsize])
+        return read_bytes
 
     def close(self) -> None:
         """As `Carrier.close`."""
         if self._staging is not None:
             self._staging.close()
             self._staging = None
-
-
-def convert(raw: Tensor, begin: int, piece: Piece, into: Tensor) -> None:
-    """Bytes of the stored dtype, shape `[bytes]`, from byte `begin` of the piece on, into its elements.
-
-    What lies before the piece's first byte or after its last one is left out.
-
-    Raises:
-        StoreError: the run does not hold whole elements.
-    """
-    stored = piece.weight.source.dtype
-    skip = max(0, -begin)
-    raw = raw[skip : skip + piece.end - piece.begin - max(begin, 0)]
-    if raw.numel() % stored.itemsize or max(begin, 0) % stored.itemsize:
-        raise StoreError(f"a run of weight {piece.weight.name!r} does not hold whole {stored} elements")
-    if raw.storage_offset() % stored.itemsize or raw.data_ptr() % stored.itemsize:
-        raw = raw.clone()
-    first = max(begin, 0) // stored.itemsize
-    into[first : first + raw.numel() // stored.itemsize].copy_(raw.view(stored))

@@ -1,0 +1,60 @@
+"""Reads that stop over in staging memory: to be decoded, to be cast, or because the disk cannot reach their place."""
+
+__all__ = ["cast", "cut_run", "read_run"]
+
+import torch
+from torch import Tensor
+
+from outgrow.devices.staging import Slab
+from outgrow.errors import StoreError
+from outgrow.store.readers import Reader
+from outgrow.stream.weights import PAGE_BYTES, Chunk, Piece, round_up
+
+
+def read_run(reader: Reader, chunk: Chunk, piece: Piece, staging: Slab) -> tuple[Tensor, int]:
+    """Read one chunk to `staging` and decode it there: its bytes in the stored dtype, and how many came from
+    the disk.
+
+    The bytes are a view of `staging`, shape `[bytes]`, uint8, at any alignment.
+
+    Raises:
+        StoreError: the file cannot be read or is too short, or the run is damaged.
+    """
+    low = chunk.offset // PAGE_BYTES * PAGE_BYTES
+    lead = chunk.offset - low
+    span = round_up(lead + chunk.nbytes, PAGE_BYTES)
+    reader.read_into(chunk.path, low, staging.view[:span], needed=lead + chunk.nbytes)
+    raw = staging.tensor[lead : lead + chunk.nbytes]
+    if piece.weight.source.codec is not None:
+        from outgrow.store.codec import decode_into
+
+        decoded = staging.tensor[span : span + chunk.decoded_bytes]
+        decode_into(piece.weight.source.codec, raw.numpy().data, decoded.numpy().data)
+        raw = decoded
+    return raw, span
+
+
+def cut_run(raw: Tensor, begin: int, piece: Piece) -> tuple[int, Tensor]:
+    """What of a run, from byte `begin` of the piece on, belongs to it: its first element, and its bytes, a
+    view of `raw`.
+
+    Encoded runs may begin before the piece and end behind it.
+
+    Raises:
+        StoreError: the run does not hold whole elements.
+    """
+    itemsize = piece.weight.source.dtype.itemsize
+    first = max(begin, 0)
+    raw = raw[first - begin :][: piece.end - piece.begin - first]
+    if raw.numel() % itemsize or first % itemsize:
+        raise StoreError(
+            f"a run of weight {piece.weight.name!r} does not hold whole {piece.weight.source.dtype} elements"
+        )
+    return first // itemsize, raw
+
+
+def cast(raw: Tensor, stored: torch.dtype, into: Tensor) -> None:
+    """Elements of dtype `stored`, given as bytes at any alignment, to the elements of `into`, on the same device."""
+    if raw.data_ptr() % stored.itemsize or raw.storage_offset() % stored.itemsize:
+        raw = raw.clone()
+    into.copy_(raw.view(stored))
