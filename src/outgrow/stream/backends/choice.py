@@ -130,8 +130,7 @@ def _carry_all(
 
     try:
         # Before the clock starts: pinning takes long, and happens once.
-        for _ in range(num_threads):
-            carriers.append(backend.make_carrier(staging_bytes))
+        carriers.extend(backend.make_carrier(staging_bytes) for _ in range(num_threads))
         with ThreadPoolExecutor(num_threads, thread_name_prefix="outgrow-probe") as pool:
             began = time.perf_counter()
             for _ in pool.map(work, range(num_threads)):

@@ -94,9 +94,11 @@ def cuda_device(device: torch.device, wanted_by: str) -> torch.device:
             f"backend {wanted_by!r} is for models that compute on a CUDA device, not on {device}",
             hint="give device='cuda', or leave the backend at 'auto'",
         )
+    index = device.index
     # torch's stubs do not know that a device may have no index.
-    index = torch.cuda.current_device() if device.index is None else device.index  # type:
-    ignore[redundant-expr] count = torch.cuda.device_count()
+    if index is None:
+        index = torch.cuda.current_device()  # type: ignore[unreachable]
+    count = torch.cuda.device_count()
     if index >= count:
         names = ", ".join(f"cuda:{one}" for one in range(count))
         raise DeviceError(f"there is no device cuda:{index}", hint=f"torch sees {names}")

@@ -25,14 +25,14 @@ class Marks:
         self._entries: list[tuple[int, int, Event]] = []
 
     def note(self, begin: int, end: int, event: Event) -> None:
-        """Bytes `begin:end` are done with after `event`, which comes after whatever was noted for them before."""
+        """Bytes `begin:end` are free after `event`, which comes after whatever was noted for them before."""
         with self._lock:
             entries = []
             for low, high, older in self._entries:
-                if low < min(begin, high):
-                    entries.append((low, min(begin, high), older))
-                if max(end, low) < high:
-                    entries.append((max(end, low), high, older))
+                if low < begin:
+                    entries.append((low, min(high, begin), older))
+                if high > end:
+                    entries.append((max(low, end), high, older))
             entries.append((begin, end, event))
             self._entries = entries
 

@@ -1,4 +1,4 @@
-"""Weights in a GPU's memory, written there by the disk itself: GPUDirect Storage, through kvikio and cuFile."""
+"""Weights in a GPU's memory, written there by the disk: GPUDirect Storage, through kvikio and cuFile."""
 
 __all__ = ["DeviceFiles", "DeviceReader", "GpuDirectBackend", "GpuDirectCarrier", "check_gpudirect"]
 
@@ -23,7 +23,7 @@ class DeviceReader(Protocol):
     """Reads ranges of files into device memory. Safe to call from several threads at once."""
 
     def read_into(self, path: Path, offset: int, into: Tensor, *, needed: int) -> int:
-        """As `Reader.read_into`, with `into` on the device, shape `[bytes]`, uint8. The bytes are there on return."""
+        """As `Reader.read_into`, with `into` on the device, shape `[bytes]`, uint8, filled on return."""
         ...
 
     def close(self) -> None:
@@ -137,8 +137,8 @@ def check_gpudirect(probe: Callable[[], GpuDirectState] = gpudirect_state) -> No
     if not state.is_usable:
         raise DeviceError(
             f"GPUDirect does not work here: {state.reason}",
-            hint="it needs `pip install 'outgrow[gds]'`, NVIDIA's nvidia-fs driver, and ext4 or XFS on a local NVMe "
-            "disk; backend='cuda' works without all of these",
+            hint="it needs `pip install 'outgrow[gds]'`, NVIDIA's nvidia-fs driver, and ext4 or XFS on a local "
+            "NVMe disk; backend='cuda' works without these",
         )
 
 
@@ -182,7 +182,7 @@ class DeviceFiles:
                     raise StoreError(
                         f"{str(path)!r} ended at byte {offset + done:,}: expected {needed:,} bytes from byte "
                         f"{offset:,}, found {done:,}",
-                        hint=f"the file was cut short; run `outgrow store verify {path.parent}` to list all damage",
+                        hint=f"the file was cut short; run `outgrow store verify {path.parent}` to list damage",
                     )
                 done += came
         return done

@@ -1,4 +1,4 @@
-"""Reads that stop over in staging memory: to be decoded, to be cast, or because the disk cannot reach their place."""
+"""Reads by way of staging memory: to be decoded or cast, or where the disk cannot reach their place."""
 
 __all__ = ["cast", "cut_run", "read_run"]
 
@@ -54,7 +54,7 @@ def cut_run(raw: Tensor, begin: int, piece: Piece) -> tuple[int, Tensor]:
 
 
 def cast(raw: Tensor, stored: torch.dtype, into: Tensor) -> None:
-    """Elements of dtype `stored`, given as bytes at any alignment, to the elements of `into`, on the same device."""
+    """Elements of dtype `stored`, given as bytes at any alignment, to `into`, in its dtype."""
     if raw.data_ptr() % stored.itemsize or raw.storage_offset() % stored.itemsize:
         raw = raw.clone()
     into.copy_(raw.view(stored))
