@@ -192,7 +192,7 @@ class Residency:
         self.ring.check()
         live = [*self._ahead, *self._held, *self._doomed]
         assert len({id(ticket) for ticket in live}) == len(live), "a ticket is in two places"
-        assert sorted(ticket.begin for ticket in live) == sorted(self.ring._by_begin), "memory and tickets differ"
+        assert sorted(ticket.begin for ticket in live) == list(self.ring.begins), "memory and tickets differ"
         assert all(ticket.state in (State.LOADING, State.READY) for ticket in self._ahead), "a bad ticket is ahead"
         assert all(ticket.state is State.DOOMED for ticket in self._doomed)
         assert all(ticket.state is State.WAITING for ticket in self._waiting)

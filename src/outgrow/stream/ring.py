@@ -1,73 +1,62 @@
-"""The window as a ring of bytes: extents are taken in order and come back in nearly the same order. No I/O."""
+"""The window as a ring of bytes: extents are taken one behind the other and come back in any order. No I/O."""
 
 __all__ = ["Ring"]
 
-from collections import deque
-from dataclasses import dataclass
-
-
-@dataclass(slots=True)
-class _Extent:
-    begin: int
-    end: int
-    is_free: bool = False
+from bisect import bisect_left, insort
 
 
 class Ring:
-    """Hands out extents of `nbytes` bytes of memory, first in, first out.
+    """Hands out extents of `nbytes` bytes of memory: each behind the last one taken, around the end to the beginning.
 
-    Extents may come back in any order; their bytes are used again once every older one has come back too.
+    What comes back can be taken again at once, wherever it lies. As pieces come back in nearly the order in which they
+    were taken, there is one gap as a rule, and it moves around. A module that keeps a piece for long splits it; then
+    the next gap that is large enough serves (next fit, Knuth, The Art of Computer Programming 1, section 2.5).
     """
 
     def __init__(self, nbytes: int) -> None:
         self.nbytes = nbytes
-        self._extents: deque[_Extent] = deque()
-        self._by_begin: dict[int, _Extent] = {}
+        self.used_bytes = 0
+        """Bytes that are taken now, gaps not counted."""
+        self._begins: list[int] = []  # in order; what is taken lies at _begins[i] up to _ends[_begins[i]]
+        self._ends: dict[int, int] = {}
+        self._behind = 0  # where the extent that was taken last ends
 
     @property
-    def used_bytes(self) -> int:
-        """Bytes that nobody can take now, gaps included."""
-        if not self._extents:
-            return 0
-        first, last = self._extents[0].begin, self._extents[-1].end
-        return last - first if last > first else self.nbytes - first + last
+    def begins(self) -> tuple[int, ...]:
+        """First byte of every extent that is taken, in order."""
+        return tuple(self._begins)
 
     def take(self, nbytes: int, alignment: int) -> int | None:
         """The first byte of a new extent, a multiple of `alignment`; None where it does not fit now."""
-        if nbytes > self.nbytes:
+        if nbytes > self.nbytes - self.used_bytes:
             return None
-        begin = self._place(nbytes, alignment)
-        if begin is None:
-            return None
-        extent = _Extent(begin, begin + nbytes)
-        self._extents.append(extent)
-        self._by_begin[begin] = extent
-        return begin
+        begins = self._begins
+        count = len(begins)
+        # The gap before extent number `first` is the one behind the last extent taken, or one that swallowed its place
+        # since: then it begins earlier, so that a fetch that was given up does not keep the place of its successor.
+        first = bisect_left(begins, self._behind)
+        for turn in range(count + 1):
+            at = (first + turn) % (count + 1)
+            low = self._ends[begins[at - 1]] if at else 0
+            high = begins[at] if at < count else self.nbytes
+            begin = -(-low // alignment) * alignment
+            if begin + nbytes <= high:
+                insort(begins, begin)
+                self._ends[begin] = self._behind = begin + nbytes
+                self.used_bytes += nbytes
+                return begin
+        return None
 
     def give_back(self, begin: int) -> None:
         """Free the extent that begins at `begin`."""
-        self._by_begin.pop(begin).is_free = True
-        while self._extents and self._extents[0].is_free:
-            self._extents.popleft()
-        # The newest ones too: a fetch that was given up must not keep the place of the one that replaces it.
-        while self._extents and self._extents[-1].is_free:
-            self._extents.pop()
+        end = self._ends.pop(begin)
+        del self._begins[bisect_left(self._begins, begin)]
+        self.used_bytes -= end - begin
 
     def check(self) -> None:
         """Raise AssertionError where extents overlap or leave the ring."""
-        spans = sorted((extent.begin, extent.end) for extent in self._extents)
+        assert sorted(self._ends) == self._begins, (self._ends, self._begins)
+        spans = [(begin, self._ends[begin]) for begin in self._begins]
         assert all(0 <= begin < end <= self.nbytes for begin, end in spans), spans
         assert all(end <= begin for (_, end), (begin, _) in zip(spans, spans[1:], strict=False)), spans
-        live = sorted(extent.begin for extent in self._extents if not extent.is_free)
-        assert live == sorted(self._by_begin), (live, self._by_begin)
-
-    def _place(self, nbytes: int, alignment: int) -> int | None:
-        if not self._extents:
-            return 0
-        first, last = self._extents[0].begin, self._extents[-1].end
-        begin = -(-last // alignment) * alignment
-        if last > first:
-            if begin + nbytes <= self.nbytes:
-                return begin
-            return 0 if nbytes <= first else None
-        return begin if begin + nbytes <= first else None
+        assert self.used_bytes == sum(end - begin for begin, end in spans), (self.used_bytes, spans)
