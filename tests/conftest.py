@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-# No deadline: how long an example takes says more about who else uses the machine than about the code. The blob
-# repeats a failure elsewhere.
+# No deadline: how long an example takes says more about who else uses the machine than about the code. The
+# blob repeats a failure elsewhere.
 settings.register_profile(
     "outgrow", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )

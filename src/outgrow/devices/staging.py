@@ -54,6 +54,7 @@ class Slab:
                 raise
             # Registered memory must be unregistered before it is unmapped, also where nobody calls close().
             self._unpin = weakref.finalize(self, _unpin, self._tensor.data_ptr())
+            self._unpin.atexit = False  # by then CUDA may be gone, and the process takes the memory with it
             self.is_pinned = True
 
     @property
