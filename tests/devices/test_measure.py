@@ -134,3 +134,18 @@ def test_copies_to_a_gpu_are_measured(pinned):
     sample = probe_copy_bandwidth(nbytes=16 << 20, pinned=pinned)
     assert sample.mode == ("pinned" if pinned else "pageable")
     assert sample.bytes_per_second > 1e8
+
+
+def test_copies_are_timed_and_what_cuda_refuses_is_a_clear_error(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
+    sample = probe_copy_bandwidth("cpu", nbytes=1 << 20, pinned=False)
+    assert (sample.bytes, sample.mode) == (1 << 20, "pageable")
+    assert sample.seconds > 0
+
+    def refuse(*arguments, **options):
+        raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate")
+
+    monkeypatch.setattr(torch, "empty", refuse)
+    with pytest.raises(DeviceError, match=r"copying 1\.05 MB to cpu failed: CUDA out of memory\.$"):
+        probe_copy_bandwidth("cpu", nbytes=1 << 20, pinned=False)

@@ -138,3 +138,56 @@ def test_pinned_memory_is_pinned_until_it_is_closed():
     assert not slab.is_pinned
     with Slab(MEBIBYTE, pinned=True):  # the address may be the same: it must not count as registered still
         pass
+
+
+class FakeRuntime:
+    """Counts what is registered with CUDA."""
+
+    def __init__(self, code=0):
+        self.code = code
+        self.registered = {}
+        self.unregistered = []
+
+    def cudaHostRegister(self, address, nbytes, flags):
+        if self.code == 0:
+            self.registered[address] = nbytes
+        return self.code
+
+    def cudaHostUnregister(self, address):
+        self.unregistered.append(address)
+        return 0
+
+
+@pytest.fixture
+def fake_cuda(monkeypatch):
+    runtime = FakeRuntime()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "init", lambda: None)
+    monkeypatch.setattr(torch.cuda, "cudart", lambda: runtime)
+    return runtime
+
+
+def test_pinning_registers_exactly_the_slab_and_close_unregisters_it_once(fake_cuda):
+    slab = Slab(10_000, pinned=True)
+    address = slab.tensor.data_ptr()
+    assert fake_cuda.registered == {address: slab.nbytes}
+    assert "pinned" in repr(slab)
+    slab.close()
+    slab.close()
+    assert fake_cuda.unregistered == [address]
+
+
+def test_a_dropped_pinned_slab_is_unregistered(fake_cuda):
+    slab = Slab(10_000, pinned=True)
+    address = slab.tensor.data_ptr()
+    del slab
+    gc.collect()
+    assert fake_cuda.unregistered == [address]
+
+
+def test_memory_that_cannot_be_pinned_is_an_error_and_nothing_stays(fake_cuda):
+    fake_cuda.code = 2
+    with pytest.raises(DeviceError, match=r"could not pin 12\.3 kB of memory") as caught:
+        Slab(10_000, pinned=True)
+    assert "ulimit -l" in caught.value.hint
+    assert fake_cuda.unregistered == []
