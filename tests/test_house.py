@@ -20,7 +20,7 @@ MAX_LINES = 400
 # One owner for each heavy import, as prefixes below src/outgrow.
 OWNERS = {
     "click": ("cli/",),
-    "rich": ("cli/render.py",),
+    "rich": ("cli/render.py", "cli/live_line.py"),
     "starlette": ("compare/web/",),
     "torch.distributed": ("shard/",),
     "kvikio": ("store/readers/", "devices/gpudirect.py", "stream/backends/"),

@@ -13,12 +13,12 @@ from typing import Any, TypeVar
 
 import click
 from rich.console import Console
-from rich.live import Live
 from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
+from outgrow.cli.live_line import LiveLine
 from outgrow.events import Listener, Progress
 from outgrow.quantities import format_bytes
 
@@ -111,31 +111,25 @@ def progress() -> Iterator[Listener]:
         yield draw
 
 
-class LiveLine:
-    """One line on stderr that can be rewritten."""
-
-    def __init__(self, shown: Live | None) -> None:
-        self._shown = shown
-
-    def update(self, text: str) -> None:
-        """Show `text` in place of what the line said before."""
-        if self._shown is not None:
-            self._shown.update(Text(text, style="dim", no_wrap=True, overflow="ellipsis"))
-
-
 @contextmanager
 def live() -> Iterator[LiveLine]:
-    """One line on stderr to rewrite while the block runs; mute if quiet or not a terminal.
+    """A line on stderr to rewrite while the block runs, and text on stdout that streams above it.
 
-    Text printed to stdout meanwhile would tear it where both are the same terminal: print whole lines, or use
-    it where stdout is elsewhere.
+    Without a terminal, or if quiet, there is no line and text goes straight to stdout.
     """
     console = _console(sys.stderr)
-    if is_quiet() or not console.is_terminal:
-        yield LiveLine(None)
-        return
-    with Live(console=console, transient=True, refresh_per_second=8, redirect_stdout=False) as shown:
-        yield LiveLine(shown)
+    is_drawn = console.is_terminal and not console.is_dumb_terminal and not is_quiet()
+    line = LiveLine(
+        out=sys.stdout,
+        err=sys.stderr if is_drawn else None,
+        is_shared=is_drawn and sys.stdout.isatty(),
+        width=console.width,
+        is_dim=console.color_system is not None,
+    )
+    try:
+        yield line
+    finally:
+        line.finish()
 
 
 def _console(stream: Any) -> Console:
