@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from outgrow.errors import InputError
-from outgrow.events import Listener
 from outgrow.names import matches
 from outgrow.store.checkpoint import FileIdentity
 from outgrow.store.readers import make_reader
 from outgrow.stream.backends import make_backend
 from outgrow.stream.config import Config, MemoryPressureMode, PrefetchStrategy
 from outgrow.stream.live_weight import LiveWeight, User
+from outgrow.stream.resources import Resources
 from outgrow.stream.source import WeightSource
 from outgrow.stream.weight_stream import StreamOptions, WeightStream
 from outgrow.stream.weights import Use, Weight
@@ -33,7 +33,6 @@ def attach(
     device: torch.device,
     identities: Mapping[Path, FileIdentity],
     strides: Mapping[str, tuple[int, ...]] | None = None,
-    listener: Listener,
 ) -> WeightStream:
     """Let `model` run with the weights in `sources` on disk, within `budget_bytes`.
 
@@ -60,7 +59,6 @@ def attach(
     )
     assert isinstance(config.prefetch_strategy, PrefetchStrategy)
     assert isinstance(config.memory_pressure_mode, MemoryPressureMode)
-    reader = make_reader(config.reader, next(iter(identities), None))
     stream = WeightStream(
         model,
         weights,
@@ -73,12 +71,24 @@ def attach(
             checks=config.debug_mode,
         ),
         identities=identities,
-        backend=make_backend(config.backend, device, reader),
-        reader=reader,
-        listener=listener,
+        resources=make_resources(config, device, next(iter(identities))),
     )
     model.__dict__[ATTRIBUTE] = stream
     return stream
+
+
+def make_resources(config: Config, device: torch.device, file: Path) -> Resources:
+    """What streaming needs on `device`; `file` is one of the checkpoint's, to see how its file system can be read.
+
+    Raises:
+        DeviceError: the backend asked for cannot work there.
+    """
+    reader = make_reader(config.reader, file)
+    try:
+        return Resources(make_backend(config.backend, device, reader), reader)
+    except BaseException:
+        reader.close()
+        raise
 
 
 def stream_of(model: nn.Module) -> WeightStream:
@@ -123,7 +133,9 @@ def live_weights(
                     fresh = nn.Parameter(torch.empty(0, dtype=parameter.dtype, device=device), requires_grad=False)
                     fresh.__dict__.update(parameter.__dict__)
                     replaced[id(parameter)] = fresh
-                module._parameters[attribute] = parameter_object = fresh
+                # Through setattr: recurrent modules keep a list of their parameters besides.
+                setattr(module, attribute, fresh)
+                parameter_object = fresh
             else:
                 parameter_object = parameter
             objects[key][id(parameter_object)] = parameter_object

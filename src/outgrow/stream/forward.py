@@ -96,11 +96,8 @@ def _keeping_handles(stream: "WeightStream") -> tuple[Callable[[Tensor], Any], C
     """Hooks that let autograd keep a note of which weight it needs, not its bytes, which will be others by then."""
 
     def pack(tensor: Tensor) -> Any:
-        weight = stream.bound_weight(tensor)
-        if weight is None:
-            return tensor
-        memory = stream.memory_in_window(weight)
-        return weight, tensor.storage_offset() - memory.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype
+        found = stream.weight_in_window(tensor)
+        return tensor if found is None else (*found, tensor.shape, tensor.stride(), tensor.dtype)
 
     def unpack(kept: Any) -> Tensor:
         if isinstance(kept, Tensor):

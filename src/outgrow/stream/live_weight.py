@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from outgrow.stream.handle import StreamedParameter
 from outgrow.stream.plan import Plan
-from outgrow.stream.residency import Ticket
 from outgrow.stream.weights import Piece, Weight
 
 
@@ -63,8 +62,6 @@ class LiveWeight:
         """The weight in memory, if all of it is."""
         self.version = 0
         """Version counter of the resident parameter when it was filled: higher means that somebody wrote to it."""
-        self.ticket: Ticket | None = None
-        """Its place in the window while a module uses it."""
         self.uses = 0
         """How many modules use it now, one within the other."""
         self.stream: Source | None = None
@@ -109,6 +106,18 @@ class LiveWeight:
                 parameter.data = self._placeholder
             parameter._supplier = self  # type: ignore[attr-defined]
             parameter.__class__ = StreamedParameter
+
+    def redescribe(self, weight: Weight, device: torch.device) -> None:
+        """Other bytes, another dtype or another device: what was in memory goes."""
+        self.weight = weight
+        self.stride = weight.stride or torch.empty(weight.shape, device="meta").stride()
+        self._placeholder = _placeholder(weight, device)
+        self.resident = None
+        self.tiles.clear()
+        for parameter in self.parameters:
+            # Bound for a moment, so that also a parameter that is streamed already takes the new placeholder.
+            parameter.__class__ = nn.Parameter
+        self.unbind()
 
     def shaped(self, flat: Tensor) -> Tensor:
         """The weight's elements, shape `[elements]`, in its shape and strides; shares memory."""

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from torch import Tensor
 
@@ -38,6 +38,10 @@ class LoaderCounts:
     """How long the disk had nothing to do because the window was full."""
     fetches: int = 0
     """Pieces that were read."""
+
+    def plus(self, other: "LoaderCounts") -> "LoaderCounts":
+        """Both together."""
+        return LoaderCounts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
 
 @dataclass(slots=True, eq=False)
@@ -97,6 +101,11 @@ class Loader:
         """The order that fetching ahead follows."""
         return self._machine.order
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether any I/O thread still runs."""
+        return any(thread.is_alive() for thread in self._threads)
+
     def start(self) -> None:
         """Open the window and begin to fetch ahead.
 
@@ -151,14 +160,15 @@ class Loader:
     def fetch_now(self, pieces: Sequence[tuple[Piece, Tensor]], *, room_bytes: int) -> None:
         """Read pieces into memory of their own (flat, in the dtype that the model computes in), and wait for all of them.
 
-        All threads' staging memory together takes about `room_bytes`, but at least two pages each.
+        All threads' staging memory together takes about `room_bytes`, but at least two pages each; where it is no part
+        of the budget, what the backend wishes.
 
         Raises:
             StoreError: a file cannot be read. Nothing more is read then; the memory is undefined.
         """
         jobs = []
         spare = room_bytes // len(self._threads) - 2 * PAGE_BYTES
-        chunk_bytes = min(max(spare, PAGE_BYTES), STAGED_CHUNK_BYTES)
+        chunk_bytes = self.backend.staged_chunk_bytes or min(max(spare, PAGE_BYTES), STAGED_CHUNK_BYTES)
         with self._lock:
             before = self._staging_bytes
             self._staging_bytes = max(before, staging_for((piece for piece, _ in pieces), chunk_bytes))
@@ -238,7 +248,7 @@ class Loader:
                         f"window of {self.plan.window_bytes:,}, which are in use",
                         hint="give the model a larger budget",
                     )
-                if not any(thread.is_alive() for thread in self._threads):
+                if not self.is_alive:
                     raise OutgrowError("the I/O threads of this streamed model are gone")
                 self._arrival.wait(timeout=1.0)
         except BaseException:
@@ -306,6 +316,8 @@ class Loader:
         job.pending -= 1
         if job.pending:
             return
+        # Threads keep the last job that they saw: it must not count as a user of the memory.
+        del job.into
         if job.ticket is not None:
             if job.error is not None:
                 self._enqueue(self._machine.failed(job.ticket, job.error))

@@ -38,7 +38,6 @@ def load(
         budget_bytes=budget_bytes,
         device=torch.device(device or "cpu"),
         identities=opened.checkpoint.identities,
-        listener=listener,
     )
     return opened.model
 
