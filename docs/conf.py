@@ -26,3 +26,19 @@ nitpick_ignore_regex = [("py:.*", ".*")]
 html_theme = "furo"
 html_title = f"outgrow {release}"
 html_show_sourcelink = False
+
+
+def show_tables_as_text(app, what, name, obj, options, lines):
+    """Docstrings hold tables as people type them; reStructuredText would take each row for something else."""
+    shown = []
+    for index, line in enumerate(lines):
+        is_row = line.lstrip().startswith("|")
+        if is_row and not (index and lines[index - 1].lstrip().startswith("|")):
+            shown += ["::", ""]
+        shown.append(f"    {line}" if is_row else line)
+    lines[:] = shown
+
+
+def setup(app):
+    """Register what stands above with Sphinx."""
+    app.connect("autodoc-process-docstring", show_tables_as_text)
