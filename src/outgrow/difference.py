@@ -187,7 +187,7 @@ class _Numbers:
         if plain.dtype.is_floating_point and plain.dtype not in (_E8M0, _E2M1_PAIR):
             values = plain.double()
             bits = plain.view(_INTS[plain.element_size()]).long()
-            nan, inf = plain.isnan(), values.isinf()
+            nan, inf = values.isnan(), values.isinf()
             return cls(_sign_magnitude(bits, width), values, nan, inf, width, is_integer=False)
         none = torch.zeros(plain.shape, dtype=torch.bool, device=plain.device)
         if plain.dtype == _E2M1_PAIR:

@@ -42,9 +42,12 @@ class Codec(Protocol):
     def decode_into(self, encoded: memoryview | bytes, into: memoryview) -> None:
         """Fill `into` with the bytes that `encode` was given; other threads run meanwhile.
 
+        There is no checksum within: like a plain weight, an encoded one with a flipped bit is found by its
+        digest (`store.verify`), and here only if it can no longer be decoded.
+
         Raises:
             InputError: `into` has another length than they.
-            StoreCorrupt: `encoded` is not what `encode` gave.
+            StoreCorrupt: `encoded` cannot be what `encode` gave.
         """
         ...
 
