@@ -80,14 +80,14 @@ def cuda_device(device: torch.device, wanted_by: str) -> torch.device:
         raise DeviceError(
             f"backend {wanted_by!r} needs a CUDA device, and this torch ({torch.__version__}) was built "
             "without CUDA",
-            hint="install torch's CUDA build (https://pytorch.org/get-started), or leave device and backend at "
-            "their defaults to compute on the CPU",
+            hint="install torch's CUDA build (https://pytorch.org/get-started), or leave device and backend "
+            "at their defaults to compute on the CPU",
         )
     if not torch.cuda.is_available():
         raise DeviceError(
             f"backend {wanted_by!r} needs a CUDA device, and torch finds none",
-            hint="see whether `nvidia-smi` lists one and CUDA_VISIBLE_DEVICES hides none; `outgrow doctor` shows "
-            "what torch sees",
+            hint="see whether `nvidia-smi` lists one and CUDA_VISIBLE_DEVICES hides none; `outgrow doctor` "
+            "shows what torch sees",
         )
     if device.type != "cuda":
         raise DeviceError(

@@ -4,6 +4,7 @@ __all__ = ["DeviceFiles", "DeviceReader", "GpuDirectBackend", "GpuDirectCarrier"
 
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -137,8 +138,8 @@ def check_gpudirect(probe: Callable[[], GpuDirectState] = gpudirect_state) -> No
     if not state.is_usable:
         raise DeviceError(
             f"GPUDirect does not work here: {state.reason}",
-            hint="it needs `pip install 'outgrow[gds]'`, NVIDIA's nvidia-fs driver, and ext4 or XFS on a local "
-            "NVMe disk; backend='cuda' works without these",
+            hint="it needs `pip install 'outgrow[gds]'`, NVIDIA's nvidia-fs driver, and ext4 or XFS on a "
+            "local NVMe disk; backend='cuda' works without these",
         )
 
 
@@ -169,7 +170,7 @@ class DeviceFiles:
         """
         file = self._open(path)
         done = 0
-        with torch.cuda.device(self._device if self._device.type == "cuda" else -1):
+        with self._current():
             while done < needed:
                 try:
                     came = int(file.raw_read(into[done:], into.numel() - done, offset + done, 0))
@@ -182,7 +183,7 @@ class DeviceFiles:
                     raise StoreError(
                         f"{str(path)!r} ended at byte {offset + done:,}: expected {needed:,} bytes from byte "
                         f"{offset:,}, found {done:,}",
-                        hint=f"the file was cut short; run `outgrow store verify {path.parent}` to list damage",
+                        hint=f"it was cut short; run `outgrow store verify {path.parent}` to list all damage",
                     )
                 done += came
         return done
@@ -193,6 +194,10 @@ class DeviceFiles:
             for file in self._files.values():
                 file.close()
             self._files.clear()
+
+    def _current(self) -> AbstractContextManager[object]:
+        # cuFile works on the thread's current device, which an I/O thread has not chosen.
+        return torch.cuda.device(self._device) if self._device.type == "cuda" else nullcontext()
 
     def _open(self, path: Path) -> Any:
         with self._lock:
