@@ -2,6 +2,12 @@
 
 import importlib.metadata
 
+import click
+from docutils import nodes
+from sphinx.util.docutils import SphinxDirective
+
+from outgrow.cli.main import program
+
 project = "outgrow"
 author = "The outgrow authors"
 copyright = "The outgrow authors"
@@ -39,6 +45,27 @@ def show_tables_as_text(app, what, name, obj, options, lines):
     lines[:] = shown
 
 
+class CommandHelp(SphinxDirective):
+    """The `--help` of a command, as the program prints it."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+
+    def run(self):
+        """Walk from the program to the command."""
+        command, context = (
+            program,
+            click.Context(program, info_name="outgrow", max_content_width=100, terminal_width=100),
+        )
+        for name in self.arguments[0].split():
+            command = command.get_command(context, name)
+            if command is None:
+                raise self.error(f"there is no command {self.arguments[0]!r}")
+            context = click.Context(command, parent=context, info_name=name)
+        return [nodes.literal_block(text=command.get_help(context), language="text")]
+
+
 def setup(app):
     """Register what stands above with Sphinx."""
+    app.add_directive("command-help", CommandHelp)
     app.connect("autodoc-process-docstring", show_tables_as_text)
