@@ -53,10 +53,9 @@ class CommandHelp(SphinxDirective):
 
     def run(self):
         """Walk from the program to the command."""
-        command, context = (
-            program,
-            click.Context(program, info_name="outgrow", max_content_width=100, terminal_width=100),
-        )
+        command = program
+        options = {"max_content_width": 100, "terminal_width": 100, "help_option_names": ["-h", "--help"]}
+        context = click.Context(program, info_name="outgrow", **options)
         for name in self.arguments[0].split():
             command = command.get_command(context, name)
             if command is None:
