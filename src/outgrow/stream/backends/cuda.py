@@ -9,7 +9,7 @@ from outgrow.devices.staging import Slab
 from outgrow.store.readers import Reader
 from outgrow.stream.backends.device_streams import CudaStreams, DeviceStreams, Event, cuda_device
 from outgrow.stream.backends.device_window import DeviceWindow
-from outgrow.stream.backends.staged import cast, cut_run, read_run
+from outgrow.stream.backends.staged import RunReader, cast, cut_run
 from outgrow.stream.residency import Ticket
 from outgrow.stream.weights import Chunk, Piece
 
@@ -85,9 +85,8 @@ class CudaBackend:
 
     def after_use(self, ticket: Ticket) -> None:
         """As `Backend.after_use`."""
-        assert self.window is not None, "the window is closed"
-        begin, end = span_of(ticket)
-        self.window.marks.note(begin, end, self.streams.mark())
+        if self.window is not None:
+            self.window.marks.note(*span_of(ticket), self.streams.mark())
 
     def close(self) -> None:
         """As `Backend.close`."""
@@ -135,7 +134,7 @@ class CudaCarrier:
     def __init__(self, backend: CudaBackend, reader: Reader, staging_bytes: int) -> None:
         """`staging_bytes` for each of the areas; 0 where nothing will be staged."""
         self._backend = backend
-        self._reader = reader
+        self._runs = RunReader(reader)
         self._areas: list[_Area] = []
         try:
             for _ in range(AREAS if staging_bytes else 0):
@@ -151,7 +150,7 @@ class CudaCarrier:
         area = self._areas[self._next]
         self._next = (self._next + 1) % len(self._areas)
         area.wait()
-        raw, read_bytes = read_run(self._reader, chunk, piece, area.slab)
+        raw, read_bytes = self._runs.read(chunk, piece, area.slab)
         first, raw = cut_run(raw, chunk.begin, piece)
         stored, wanted = piece.weight.source.dtype, piece.weight.dtype
         if stored != wanted:

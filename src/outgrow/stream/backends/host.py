@@ -7,7 +7,7 @@ from torch import Tensor
 
 from outgrow.devices.staging import Slab
 from outgrow.store.readers import Reader
-from outgrow.stream.backends.staged import cast, cut_run, read_run
+from outgrow.stream.backends.staged import RunReader, cast, cut_run
 from outgrow.stream.residency import Ticket
 from outgrow.stream.weights import Chunk, Piece
 
@@ -72,6 +72,7 @@ class HostCarrier:
 
     def __init__(self, reader: Reader, staging_bytes: int) -> None:
         self._reader = reader
+        self._runs = RunReader(reader)
         self._staging = Slab(staging_bytes) if staging_bytes else None
 
     def carry(self, chunk: Chunk, piece: Piece, into: Tensor, ticket: Ticket | None) -> int:
@@ -81,7 +82,7 @@ class HostCarrier:
             self._reader.read_into(chunk.path, chunk.offset, view, needed=chunk.needed)
             return chunk.nbytes
         assert self._staging is not None, "this carrier has no staging memory"
-        raw, read_bytes = read_run(self._reader, chunk, piece, self._staging)
+        raw, read_bytes = self._runs.read(chunk, piece, self._staging)
         first, raw = cut_run(raw, chunk.begin, piece)
         stored = piece.weight.source.dtype
         cast(raw, stored, into[first : first + raw.numel() // stored.itemsize])

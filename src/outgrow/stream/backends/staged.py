@@ -1,37 +1,45 @@
 """Reads by way of staging memory: to be decoded or cast, or where the disk cannot reach their place."""
 
-__all__ = ["cast", "cut_run", "read_run"]
+__all__ = ["RunReader", "cast", "cut_run"]
 
 import torch
 from torch import Tensor
 
 from outgrow.devices.staging import Slab
 from outgrow.errors import StoreError
+from outgrow.store.codec import Codec, make_codec
 from outgrow.store.readers import Reader
 from outgrow.stream.weights import PAGE_BYTES, Chunk, Piece, round_up
 
 
-def read_run(reader: Reader, chunk: Chunk, piece: Piece, staging: Slab) -> tuple[Tensor, int]:
-    """Read one chunk to `staging` and decode it there: its bytes in the stored dtype, and how many came from
-    the disk.
+class RunReader:
+    """Reads chunks to staging memory and decodes them there. For one thread."""
 
-    The bytes are a view of `staging`, shape `[bytes]`, uint8, at any alignment.
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._codecs: dict[str, Codec] = {}
 
-    Raises:
-        StoreError: the file cannot be read or is too short, or the run is damaged.
-    """
-    low = chunk.offset // PAGE_BYTES * PAGE_BYTES
-    lead = chunk.offset - low
-    span = round_up(lead + chunk.nbytes, PAGE_BYTES)
-    reader.read_into(chunk.path, low, staging.view[:span], needed=lead + chunk.nbytes)
-    raw = staging.tensor[lead : lead + chunk.nbytes]
-    if piece.weight.source.codec is not None:
-        from outgrow.store.codec import decode_into
+    def read(self, chunk: Chunk, piece: Piece, staging: Slab) -> tuple[Tensor, int]:
+        """One chunk's bytes in the stored dtype, and how many came from the disk.
 
-        decoded = staging.tensor[span : span + chunk.decoded_bytes]
-        decode_into(piece.weight.source.codec, raw.numpy().data, decoded.numpy().data)
-        raw = decoded
-    return raw, span
+        The bytes are a view of `staging`, shape `[bytes]`, uint8, at any alignment.
+
+        Raises:
+            StoreError: the file cannot be read or is too short, or the run is damaged.
+        """
+        low = chunk.offset // PAGE_BYTES * PAGE_BYTES
+        lead = chunk.offset - low
+        span = round_up(lead + chunk.nbytes, PAGE_BYTES)
+        self._reader.read_into(chunk.path, low, staging.view[:span], needed=lead + chunk.nbytes)
+        raw = staging.tensor[lead : lead + chunk.nbytes]
+        name = piece.weight.source.codec
+        if name is not None:
+            if name not in self._codecs:
+                self._codecs[name] = make_codec(name)
+            decoded = staging.tensor[span : span + chunk.decoded_bytes]
+            self._codecs[name].decode_into(raw.numpy().data, decoded.numpy().data)
+            raw = decoded
+        return raw, span
 
 
 def cut_run(raw: Tensor, begin: int, piece: Piece) -> tuple[int, Tensor]:
