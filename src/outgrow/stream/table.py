@@ -39,15 +39,15 @@ class RowReader:
                 f"expected 0 to {weight.shape[0] - 1}"
             )
         rows = torch.empty((wanted.numel(), *weight.shape[1:]), dtype=static.dtype)
-        missing: list[tuple[int, int]] = []
-        for place, row in enumerate(wanted.tolist()):
-            tile = _resident_row(weight, row)
-            if tile is None:
-                missing.append((place, row))
-            else:
-                rows[place] = tile
-        if missing:
-            rows[[place for place, _ in missing]] = self._read(weight, [row for _, row in missing])
+        is_missing = torch.ones(wanted.numel(), dtype=torch.bool)
+        for (first, last), tile in weight.tiles.items():
+            here = (wanted >= first) & (wanted < last)
+            if here.any():
+                # One transfer a tile, should tiles be on a GPU.
+                rows[here] = tile[(wanted[here] - first).to(tile.device)].cpu()
+                is_missing &= ~here
+        if is_missing.any():
+            rows[is_missing] = self._read(weight, wanted[is_missing].tolist())
         return rows.to(indices.device)[places.to(indices.device)].reshape(*indices.shape, *weight.shape[1:])
 
     def close(self) -> None:
@@ -62,7 +62,7 @@ class RowReader:
         if len(runs) > 1:
             self._announce([segment for _, segment in runs])
         raw = torch.empty(len(rows) * row_bytes, dtype=torch.uint8)
-        view = memoryview(raw.numpy())
+        view: memoryview = raw.numpy().data
         for place, segment in runs:
             begin = place * row_bytes + segment.begin
             self._reader.read_into(segment.path, segment.offset, view[begin : begin + segment.nbytes])
@@ -75,10 +75,3 @@ class RowReader:
         for segment in segments:
             with self._hints.use(segment.path) as file:
                 os.posix_fadvise(file.fileno(), segment.offset, segment.nbytes, os.POSIX_FADV_WILLNEED)
-
-
-def _resident_row(weight: LiveWeight, row: int) -> Tensor | None:
-    for (first, last), tile in weight.tiles.items():
-        if first <= row < last:
-            return tile[row - first]
-    return None
