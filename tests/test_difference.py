@@ -251,6 +251,13 @@ def test_norms_neither_overflow_nor_underflow(scale):
     assert difference(expected * 2, expected).relative_frobenius == pytest.approx(1)
 
 
+def test_norms_of_integers_at_both_ends():
+    zero, largest = (torch.tensor([value], dtype=torch.uint64) for value in (0, 2**64 - 1))
+    assert difference(zero, largest).relative_frobenius == 1
+    least, most = (torch.tensor([value], dtype=torch.int64) for value in (-(2**63), 2**63 - 1))
+    assert difference(most, least).relative_frobenius == 2
+
+
 def test_nothing_to_compare_is_identical():
     for shape in ((0,), (0, 3), (3, 0, 2)):
         found = difference(torch.zeros(shape), torch.zeros(shape))

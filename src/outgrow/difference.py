@@ -201,9 +201,8 @@ class _Numbers:
                 _sign_magnitude(codes - 16 * (codes >> 3), 4), table[codes], none, none, 4, is_integer=False
             )
         if plain.dtype == _E8M0:
-            return cls(
-                plain.view(torch.uint8).long(), plain.double(), plain.isnan(), none, 8, is_integer=False
-            )
+            values = plain.double()
+            return cls(plain.view(torch.uint8).long(), values, values.isnan(), none, 8, is_integer=False)
         if plain.dtype == torch.uint64:
             ordered = plain.view(torch.int64) ^ _INT64_MIN
         else:

@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from outgrow.errors import StoreError
+from outgrow.store import lock
 from outgrow.store.lock import StoreLocked, lock_directory, lock_file
 
 HOLD = """
@@ -69,6 +70,22 @@ def test_a_new_directory_is_private(tmp_path):
     with lock_directory(tmp_path / "a" / "b"):
         assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o700
         assert stat.S_IMODE((tmp_path / "a" / "b" / ".outgrow.lock").stat().st_mode) == 0o600
+
+
+def test_a_lock_file_that_its_holder_removed_meanwhile_is_not_taken(tmp_path, monkeypatch):
+    path = tmp_path / "lock"
+    calls = []
+
+    def lock_late(descriptor, real=lock._lock):
+        real(descriptor)
+        calls.append(descriptor)
+        if len(calls) == 1:  # the former holder removes its file between our opening and our locking it
+            path.unlink()
+
+    monkeypatch.setattr(lock, "_lock", lock_late)
+    with lock_file(path), pytest.raises(StoreLocked), lock_file(path):
+        pass
+    assert len(calls) == 2
 
 
 def test_only_one_of_many_threads_holds_it(tmp_path):
