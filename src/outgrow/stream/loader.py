@@ -75,7 +75,9 @@ class Loader:
         self._busy_since: float | None = None
         self._idle_since: float | None = None
         self._is_closing = False
-        self._staging_bytes = 0
+        self._staging_bytes = 0  # what each thread should have
+        self._staged: dict[str, int] = {}  # what each thread has, by its name
+        self._chunks: dict[int, list[Chunk]] = {}  # requests by piece: the same in every pass
         self._process = os.getpid()
         self._machine = Residency(
             window_bytes=plan.window_bytes, footprints=plan.footprints, order=plan.order, lookahead=lookahead
@@ -130,18 +132,22 @@ class Loader:
             StoreError: its file cannot be read.
             WindowStuck: its memory is in use and nobody will free it.
         """
-        if os.getpid() != self._process:
-            raise OutgrowError(
-                "this streamed model was opened in another process: its I/O threads did not come along with fork()",
-                hint="open the model in the process that uses it, or send it by pickle, which reopens it by path",
-            )
+        self._check_process()
         with self._lock:
             ticket, fetches = self._machine.need(piece)
-            self._enqueue(fetches)
-            if ticket.state is not State.READY:
-                self._wait_for(ticket)
-            self._machine.use(ticket)
-        self.backend.before_use(ticket)
+            try:
+                self._enqueue(fetches)
+                if ticket.state is not State.READY:
+                    self._wait_for(ticket)
+                self._machine.use(ticket)
+            except BaseException:
+                self._enqueue(self._machine.release(ticket))
+                raise
+        try:
+            self.backend.before_use(ticket)
+        except BaseException:
+            self.release(ticket)
+            raise
         return ticket
 
     def memory_of(self, ticket: Ticket) -> Tensor:
@@ -166,6 +172,7 @@ class Loader:
         Raises:
             StoreError: a file cannot be read. Nothing more is read then; the memory is undefined.
         """
+        self._check_process()
         jobs = []
         spare = room_bytes // len(self._threads) - 2 * PAGE_BYTES
         chunk_bytes = self.backend.staged_chunk_bytes or min(max(spare, PAGE_BYTES), STAGED_CHUNK_BYTES)
@@ -189,19 +196,29 @@ class Loader:
                 raise
             finally:
                 self._staging_bytes = before
+            # Memory that is about to be used for something else must be free by then.
+            self._work.notify_all()
+            self._arrival.wait_for(lambda: all(has <= before for has in self._staged.values()))
         for job in jobs:
             if job.error is not None:
                 raise job.error
 
     def drain(self) -> None:
         """Stop fetching ahead and wait until no read is under way."""
+        self._check_process()
         with self._lock:
             self._machine.stop()
             self._drop_unwanted()
             self._arrival.wait_for(lambda: not self._queue and self._running == 0)
 
     def close(self) -> None:
-        """Stop the threads and give all memory back; may be called twice."""
+        """Stop the threads and give all memory back; may be called twice.
+
+        In a process that was forked off it does nothing: the threads are not there, and one of them may have held
+        the lock.
+        """
+        if os.getpid() != self._process:
+            return
         with self._lock:
             if self._is_closing:
                 return
@@ -234,6 +251,13 @@ class Loader:
                 fetches=self.counts.fetches,
             )
 
+    def _check_process(self) -> None:
+        if os.getpid() != self._process:
+            raise OutgrowError(
+                "this streamed model was opened in another process: its I/O threads did not come along with fork()",
+                hint="open the model in the process that uses it, or send it by pickle, which reopens it by path",
+            )
+
     def _wait_for(self, ticket: Ticket) -> None:
         began = time.perf_counter()
         try:
@@ -251,18 +275,20 @@ class Loader:
                 if not self.is_alive:
                     raise OutgrowError("the I/O threads of this streamed model are gone")
                 self._arrival.wait(timeout=1.0)
-        except BaseException:
-            self._enqueue(self._machine.release(ticket))
-            raise
         finally:
             self.counts.stalls += 1
             self.counts.stall_seconds += time.perf_counter() - began
 
     def _enqueue(self, fetches: list[Fetch]) -> None:
+        count = 0
         for fetch in fetches:
             piece = self.plan.pieces[fetch.ticket.piece]
             print_of = self.plan.footprints[piece.index]
-            chunks = chunks_of(piece, in_place=self.plan.in_place, staged_bytes=self.plan.chunk_bytes)
+            chunks = self._chunks.get(piece.index)
+            if chunks is None:
+                chunks = chunks_of(piece, in_place=self.plan.in_place, staged_bytes=self.plan.chunk_bytes)
+                self._chunks[piece.index] = chunks
+            count += len(chunks)
             reservation = self.backend.reservation(fetch.ticket.begin, print_of.nbytes)
             fetch.ticket.payload["reservation"] = reservation
             into = reservation
@@ -275,8 +301,9 @@ class Loader:
             else:
                 self._queue.extend(entries)
             self.counts.fetches += 1
-        if fetches:
-            self._work.notify_all()
+        if count:
+            # Not everybody: who wakes up in vain takes the interpreter's lock from who computes.
+            self._work.notify(count)
         self._note_work()
 
     def _view(self, ticket: Ticket, piece: Piece) -> Tensor:
@@ -303,13 +330,12 @@ class Loader:
 
     def _drop_unwanted(self) -> None:
         """Forget queued chunks of tickets that were given up."""
-        kept: deque[tuple[_Job, Chunk]] = deque()
-        for job, chunk in self._queue:
+        queued, self._queue = self._queue, deque()
+        for job, chunk in queued:
             if job.ticket is not None and job.ticket.state is State.DOOMED:
                 self._finish(job)
             else:
-                kept.append((job, chunk))
-        self._queue = kept
+                self._queue.append((job, chunk))
 
     def _finish(self, job: _Job) -> None:
         """One chunk of `job` is done, or will never be."""
@@ -325,12 +351,17 @@ class Loader:
                 self._enqueue(self._machine.loaded(job.ticket))
 
     def _run(self) -> None:
+        name = threading.current_thread().name
         carrier: Carrier | None = None
-        staging_bytes = 0
         try:
             while True:
                 with self._lock:
                     while not self._queue and not self._is_closing:
+                        if carrier is not None and self._staged[name] > self._staging_bytes:
+                            carrier.close()
+                            carrier = None
+                            del self._staged[name]
+                            self._arrival.notify_all()
                         self._work.wait()
                     if self._is_closing:
                         return
@@ -340,10 +371,12 @@ class Loader:
                     wished_bytes = self._staging_bytes
                 count, error = 0, None
                 try:
-                    if carrier is None or staging_bytes != wished_bytes:
+                    if carrier is None or self._staged[name] != wished_bytes:
                         if carrier is not None:
                             carrier.close()
-                        carrier, staging_bytes = self.backend.make_carrier(wished_bytes), wished_bytes
+                            carrier = None
+                        carrier = self.backend.make_carrier(wished_bytes)
+                        self._staged[name] = wished_bytes
                     if is_wanted:
                         count = carrier.carry(chunk, job.piece, job.into, job.ticket)
                 except Exception as err:  # noqa: BLE001  whatever it is, it is raised again where the piece is needed
@@ -356,6 +389,8 @@ class Loader:
                     self._note_work()
                     self._arrival.notify_all()
         finally:
+            with self._lock:
+                self._staged.pop(name, None)
             if carrier is not None:
                 carrier.close()
 

@@ -1,51 +1,276 @@
-"""What users call: load, offload, restore, set_budget."""
+"""What users call: open a model larger than memory, or let go of one that is in it; change the budget; end it all."""
 
-__all__ = ["load", "restore", "set_budget"]
+__all__ = ["closing", "load", "offload", "restore", "set_budget"]
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from outgrow.devices.memory import memory_state
 from outgrow.errors import InputError
 from outgrow.events import Listener, ignore
 from outgrow.quantities import parse_bytes
-from outgrow.stream.attach import ATTRIBUTE, attach, stream_of
+from outgrow.stream.attachment import attach, attachment_of, live_weights, stream_of
 from outgrow.stream.config import Config
 from outgrow.stream.huggingface import open_huggingface
+from outgrow.stream.plan import make_plan
+from outgrow.stream.source import Segment, WeightSource
+from outgrow.stream.stored_weights import store_weights
+from outgrow.stream.wiring import groups_of, use_order
+
+Model = TypeVar("Model", bound=nn.Module)
 
 
 def load(
     path: str | Path,
     budget: int | str | None = None,
     device: torch.device | str | None = None,
-    dtype: torch.dtype | None = None,
+    dtype: torch.dtype | str | None = None,
     config: Config | None = None,
     *,
     trust_remote_code: bool = False,
-    listener: Listener = ignore,
 ) -> nn.Module:
-    """Open a Hugging Face checkpoint that need not fit into memory."""
+    """Open a Hugging Face checkpoint that need not fit into memory; ready for `generate()`.
+
+    The files are read where they are, never copied or rewritten, and only as far as weights are used. Results are the
+    same bits as with all weights in memory.
+
+    Args:
+        path: a directory, a file in it, or a name on the Hugging Face Hub.
+        budget: most bytes of memory for weights, as a number or text: `27MB` is 27 * 10^6, `4GiB` 4 * 2^30. None: that
+            of `config`, else half of the memory that is free.
+        device: where the model computes; None for the CPU.
+        dtype: what the model computes in; None for that of the checkpoint.
+        config: further choices.
+        trust_remote_code: whether Python code that the checkpoint brings along may run.
+
+    Returns the ordinary transformers model, in eval mode. Its weights are frozen; adapters on top of it train.
+
+    Raises:
+        InputError: the path, the budget or an option cannot be; `BudgetTooSmall` names the least budget that works.
+        StoreError: a file is damaged or cannot be read.
+        DeviceError: the device or backend is not there.
+    """
+    config = _checked(config)
+    wanted = _device(device)
+    budget_bytes = _budget(budget, config, wanted)
     opened = open_huggingface(path, dtype=dtype, trust_remote_code=trust_remote_code)
-    config = config or Config()
-    budget_bytes = parse_bytes(budget) if budget is not None else config.budget_bytes()
-    assert budget_bytes
+    for module in opened.model.modules():
+        for name, buffer in module._buffers.items():
+            if buffer is not None:
+                module._buffers[name] = buffer.to(wanted)
+    for parameter in opened.model.parameters():
+        if not parameter.is_meta:
+            parameter.data = parameter.data.to(wanted)
     attach(
         opened.model,
         opened.sources,
         config=config,
         budget_bytes=budget_bytes,
-        device=torch.device(device or "cpu"),
+        device=wanted,
         identities=opened.checkpoint.identities,
     )
     return opened.model
 
 
-def set_budget(model: nn.Module, budget: int | str) -> None:
-    stream_of(model).replan(budget_bytes=parse_bytes(budget))
+def offload(model: Model, config: Config | str | Path, *, listener: Listener = ignore) -> Model:
+    """Stream the weights of a model that is in memory, and free them.
 
+    They are written once to a directory below `config.storage_path`, or found there if the very same weights were
+    written before. The model stays what it is, on the device where it is; `restore` brings its weights back.
 
-def restore(model: nn.Module) -> nn.Module:
-    stream_of(model).bring_back()
+    Args:
+        model: any module; changed in place and returned.
+        config: how to stream; a path stands for a `Config` with that `storage_path`.
+        listener: hears `Progress` in bytes while weights are written.
+
+    Raises:
+        InputError: the model has no parameters, is streamed already or cannot be; or an option cannot be.
+            `BudgetTooSmall` names the least budget that works. Nothing has changed then.
+        StoreError: the weights cannot be written. Nothing has changed then.
+    """
+    if not isinstance(model, nn.Module):
+        raise InputError(f"a model must be a torch.nn.Module, not {type(model).__name__}")
+    config = _checked(Config(storage_path=config) if isinstance(config, str | Path) else config)
+    if config.storage_path is None:
+        raise InputError("offload needs a directory for the weights", hint="give Config(storage_path=...)")
+    if any("_outgrow_stream" in module.__dict__ for module in model.modules()):
+        raise InputError(
+            f"this {type(model).__name__} is streamed already",
+            hint="outgrow.stream.set_budget changes its budget, outgrow.stream.restore ends streaming",
+        )
+    parameters = _streamable(model)
+    device = next(iter(parameters.values())).device
+    budget_bytes = _budget(None, config, device)
+    _check_plan(model, parameters, config, budget_bytes)
+    tables = frozenset(
+        f"{name}.weight" if name else "weight"
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Embedding)
+    )
+    stored = store_weights(
+        parameters,
+        tables,
+        Path(config.storage_path),
+        compression_level=config.compression_level if config.compression_enabled else None,
+        listener=listener,
+    )
+    attach(
+        model,
+        stored.sources,
+        config=config,
+        budget_bytes=budget_bytes,
+        device=device,
+        identities=stored.identities,
+        strides=stored.strides,
+    )
     return model
+
+
+def set_budget(model: nn.Module, budget: int | str) -> None:
+    """Change the budget of a streamed model, between two passes; waits for one that runs.
+
+    Raises:
+        InputError: the model is not streamed, or the budget cannot be; nothing has changed then.
+    """
+    nbytes = parse_bytes(budget)
+    if nbytes <= 0:
+        raise InputError("a budget must be above zero", hint="write a size such as 27MB or 4GiB")
+    stream_of(model).replan(budget_bytes=nbytes)
+
+
+def restore(model: Model) -> Model:
+    """Bring all weights into memory and end streaming; the model is then as if it had never been streamed.
+
+    Raises:
+        InputError: the model is not streamed.
+        StoreError: a file cannot be read; the model is streamed as before then.
+    """
+    attachment_of(model).bring_back()
+    return model
+
+
+@contextlib.contextmanager
+def closing(model: Model) -> Iterator[Model]:
+    """A streamed model for the length of a `with` block; its threads, files and memory go at the end of it.
+
+    Raises:
+        InputError: the model is not streamed.
+    """
+    attachment = attachment_of(model)
+    try:
+        yield model
+    finally:
+        attachment.close()
+
+
+def _checked(config: Config | None) -> Config:
+    if config is None:
+        return Config()
+    if not isinstance(config, Config):
+        raise InputError(f"config must be an outgrow.stream.Config, not {type(config).__name__}")
+    # Fields may have been assigned since: checked again, and apart from what the caller does with it later.
+    return replace(config)
+
+
+def _device(device: torch.device | str | None) -> torch.device:
+    try:
+        found = torch.device("cpu" if device is None else device)
+    except (RuntimeError, TypeError) as err:
+        raise InputError(f"not a device: {device!r}", hint="write cpu, cuda or cuda:0") from err
+    if found.type == "meta":
+        raise InputError("a model cannot run on the meta device", hint="write cpu or cuda")
+    return found
+
+
+def _budget(budget: int | str | None, config: Config, device: torch.device) -> int:
+    if budget is not None:
+        if config.budget_bytes() is not None:
+            raise InputError("two budgets are given, one of them in the config", hint="give one of them")
+        nbytes = parse_bytes(budget)
+        if nbytes <= 0:
+            raise InputError("a budget must be above zero", hint="write a size such as 27MB or 4GiB")
+        return nbytes
+    given = config.budget_bytes()
+    if given is not None:
+        return given
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else memory_state().available
+    return max(free // 2, 1)
+
+
+def _streamable(model: nn.Module) -> dict[str, Tensor]:
+    """Parameters by first qualified name, same bytes once.
+
+    Raises:
+        InputError: there is none, or one cannot be streamed.
+    """
+    found: dict[str, Tensor] = {}
+    seen: set[object] = set()
+    spans: list[tuple[int, int, str]] = []
+    for name, parameter in model.named_parameters():
+        problem = _problem(parameter)
+        if problem:
+            raise InputError(f"parameter {name!r} {problem}, so that it cannot be streamed")
+        key = (parameter.data_ptr(), parameter.shape, parameter.stride(), parameter.dtype)
+        if parameter.numel() and key in seen:
+            continue
+        seen.add(key)
+        found[name] = parameter
+        if parameter.numel():
+            extent = sum((size - 1) * stride for size, stride in zip(parameter.shape, parameter.stride(), strict=True))
+            begin = parameter.data_ptr()
+            spans.append((begin, begin + (extent + 1) * parameter.element_size(), name))
+    if not found:
+        raise InputError(
+            f"{type(model).__name__} has no parameters to stream", hint="a model without parameters runs as it is"
+        )
+    devices = {parameter.device for parameter in found.values()}
+    if len(devices) > 1:
+        raise InputError(f"the parameters are on several devices: {', '.join(sorted(map(str, devices)))}")
+    spans.sort()
+    for (_, end, one), (begin, _, other) in zip(spans, spans[1:], strict=False):
+        if begin < end:
+            raise InputError(
+                f"parameters {one!r} and {other!r} share part of their memory, so that they cannot be streamed",
+                hint="give them memory of their own: parameter.data = parameter.data.clone()",
+            )
+    return found
+
+
+def _problem(parameter: nn.Parameter) -> str | None:
+    if isinstance(parameter, nn.parameter.UninitializedParameter):
+        return "has no shape yet"
+    if type(parameter) is not nn.Parameter or type(parameter.data) is not Tensor:
+        return f"is a {type(parameter).__name__} holding a {type(parameter.data).__name__}"
+    if parameter.is_meta:
+        return "is on the meta device and has no bytes"
+    if parameter.layout is not torch.strided:
+        return f"has the layout {parameter.layout}"
+    return None
+
+
+def _check_plan(model: nn.Module, parameters: dict[str, Tensor], config: Config, budget_bytes: int) -> None:
+    """Raise BudgetTooSmall before anything is written."""
+    place = Path("weights")
+    sources = {
+        name: WeightSource(
+            name=name,
+            shape=tuple(tensor.shape),
+            dtype=tensor.dtype,
+            segments=(Segment(path=place, offset=0, nbytes=tensor.nbytes, begin=0),) if tensor.nbytes else (),
+        )
+        for name, tensor in parameters.items()
+    }
+    weights = live_weights(model, sources, {}, torch.device("cpu"))
+    make_plan(
+        [weight.weight for weight in weights],
+        budget_bytes=budget_bytes,
+        order=use_order(model, weights),
+        io_threads=config.num_io_threads,
+        groups=groups_of(model, weights),
+    )

@@ -34,7 +34,8 @@ TILE_LEAST_BYTES = 1 << 20
 TILE_MOST_BYTES = 32 << 20
 """Larger tiles gain no bandwidth; smaller ones cost a call to the kernel each."""
 SMALL_BYTES = 64 << 10
-"""Norms, biases and whatever else is at most this size stays in memory: a read each would cost more than they take."""
+"""Norms, biases and whatever else is at most this size stays in memory: a read each would cost more than they
+take."""
 STAGING_PART = 32
 """All threads' staging memory together is at most about this part of the budget."""
 WINDOW_PIECES = 4
@@ -117,7 +118,7 @@ class Plan:
     @property
     def streams_nothing(self) -> bool:
         """Whether every weight is resident, so that streaming costs nothing."""
-        return not self.order and not self.gathered
+        return len(self.resident) == len(self.pieces)
 
 
 def make_plan(
@@ -222,10 +223,33 @@ def _streamed_plan(
     staged_bytes: int | None,
 ) -> Plan | None:
     """The plan in which something streams; None where it does not fit."""
+    # A budget of kilobytes is a toy: there small weights stream, too. So they do in a model of nothing else.
+    for small_bytes in (min(SMALL_BYTES, budget_bytes // 256), 0):
+        plan = _plan_keeping(
+            small_bytes, weights, budget_bytes, order, io_threads, groups, window_bytes, keep_resident, in_place,
+            staged_bytes,
+        )  # fmt: skip
+        if plan is not None:
+            return plan
+    return None
+
+
+def _plan_keeping(
+    small_bytes: int,
+    weights: Sequence[Weight],
+    budget_bytes: int,
+    order: Sequence[int],
+    io_threads: int,
+    groups: Sequence[Sequence[int]],
+    window_bytes: int | None,
+    keep_resident: frozenset[int],
+    in_place: bool,
+    staged_bytes: int | None,
+) -> Plan | None:
+    """The plan in which weights of at most `small_bytes` stay in any case; None where it does not fit."""
     limit = min(max(budget_bytes // PIECES_IN_BUDGET, TILE_LEAST_BYTES), TILE_MOST_BYTES)
-    # A budget of kilobytes is a toy: there even small tiles and small weights have to stream.
+    # A budget of kilobytes is a toy: there even small tiles have to stream.
     limit = min(limit, max(budget_bytes // 4, 1))
-    small = min(SMALL_BYTES, budget_bytes // 256)
     pieces = _pieces(weights, limit_bytes=limit)
     prints = {piece.index: footprint(piece, in_place=in_place) for piece in pieces}
     used = Counter(order)
@@ -236,7 +260,7 @@ def _streamed_plan(
     resident: set[int] = set()
     for piece in pieces:
         weight = piece.weight
-        if weight.index in keep_resident or weight.nbytes <= small:
+        if weight.index in keep_resident or weight.nbytes <= small_bytes:
             resident.add(piece.index)
     streamed = [
         piece.index
@@ -247,11 +271,18 @@ def _streamed_plan(
     ]
     chunk_bytes = min(max(budget_bytes // STAGING_PART // io_threads, PAGE_BYTES), STAGED_CHUNK_BYTES)
     chunk_bytes = staged_bytes or chunk_bytes
-    staged = (pieces[index] for index in set(streamed) if not prints[index].is_in_place)
-    staging = io_threads * staging_for(staged, chunk_bytes)
-    largest = max((prints[index].nbytes for index in streamed), default=0)
-    least_window = round_up(max(largest, _most_together(groups, by_weight, resident, prints)), PAGE_BYTES)
     held = sum(pieces[index].nbytes for index in resident)
+    # Whatever may ever come through the window: a pass may use weights that none before it did.
+    passing = [piece for piece in pieces if piece.index not in resident and piece.weight.use is not Use.GATHER]
+    if held + sum(piece.nbytes for piece in passing) <= budget_bytes:
+        # All but tables fits, and tables need no window.
+        resident.update(piece.index for piece in passing)
+        held = sum(pieces[index].nbytes for index in resident)
+        passing, streamed = [], []
+    staged = (piece for piece in passing if not prints[piece.index].is_in_place)
+    staging = io_threads * staging_for(staged, chunk_bytes)
+    largest = max((prints[piece.index].nbytes for piece in passing), default=0)
+    least_window = round_up(max(largest, _most_together(groups, by_weight, resident, prints)), PAGE_BYTES)
     left = budget_bytes - held - (0 if staged_bytes else staging)
     if left < least_window:
         return None
@@ -259,14 +290,15 @@ def _streamed_plan(
     share = left // WINDOW_SHARE if window_bytes is None else left
     window = round_up(max(least_window, min(wish, share)), PAGE_BYTES)
     window = min(window, left // PAGE_BYTES * PAGE_BYTES)
-    window = window if streamed else 0
+    window = window if passing else 0
     left -= window
 
     for index in _spread(streamed, used, pieces, left):
         resident.add(index)
         left -= pieces[index].nbytes
     # What the order never shows: tables read by row, then weights that no pass used. Last, since streaming them is free.
-    rest = [piece.index for piece in pieces if piece.index not in resident and piece.index not in set(streamed)]
+    ordered = set(streamed)
+    rest = [piece.index for piece in pieces if piece.index not in resident and piece.index not in ordered]
     for index in sorted(rest, key=lambda index: (pieces[index].weight.use is not Use.GATHER, index)):
         if pieces[index].nbytes <= left:
             resident.add(index)
@@ -299,9 +331,15 @@ def _most_together(
     """Bytes of window that hold any of `groups` whatever gaps the ring has between those already there."""
     most = 0
     for group in groups:
-        # Tiles are used one after the other, never together.
-        wholes = [by_weight[index][0].index for index in group if len(by_weight[index]) == 1]
-        sizes = [round_up(prints[index].nbytes, PAGE_BYTES) for index in wholes if index not in resident]
+        passing = [[piece for piece in by_weight[index] if piece.index not in resident] for index in group]
+        rounded = [
+            [round_up(prints[piece.index].nbytes, PAGE_BYTES) for piece in pieces] for pieces in passing if pieces
+        ]
+        sizes = [pieces[0] for pieces in rounded if len(pieces) == 1]
+        # Tiles are used one after the other, never together, but while all wholes may be in use.
+        tiles = [max(pieces) for pieces in rounded if len(pieces) > 1]
+        if tiles:
+            sizes.append(max(tiles))
         if len(sizes) > 1:
             # n - 1 pieces in use leave at most n gaps; one of them is large enough if all together are n times as large.
             most = max(most, sum(sizes) + (len(sizes) - 1) * max(sizes))

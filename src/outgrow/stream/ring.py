@@ -2,6 +2,7 @@
 
 __all__ = ["Ring"]
 
+import itertools
 from bisect import bisect_left, insort
 
 
@@ -58,5 +59,5 @@ class Ring:
         assert sorted(self._ends) == self._begins, (self._ends, self._begins)
         spans = [(begin, self._ends[begin]) for begin in self._begins]
         assert all(0 <= begin < end <= self.nbytes for begin, end in spans), spans
-        assert all(end <= begin for (_, end), (begin, _) in zip(spans, spans[1:], strict=False)), spans
+        assert all(end <= begin for (_, end), (begin, _) in itertools.pairwise(spans)), spans
         assert self.used_bytes == sum(end - begin for begin, end in spans), (self.used_bytes, spans)

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from outgrow.errors import InputError
-from outgrow.stream.attach import stream_of
+from outgrow.stream.attachment import stream_of
 
 SLOW_SHARE = 0.5
 """A model that runs at less than this share of the floor's speed has a problem worth naming."""

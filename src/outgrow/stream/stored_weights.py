@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from outgrow.errors import InputError, StoreError
 from outgrow.events import Listener
 from outgrow.store.checkpoint import FileIdentity, open_checkpoint
-from outgrow.store.codec import encode
+from outgrow.store.codec import Codec, make_codec
 from outgrow.store.lock import lock_directory
 from outgrow.store.writer import make_private_directory, write_json, write_safetensors
 from outgrow.stream.source import Segment, WeightSource, source_of
@@ -138,9 +138,10 @@ def _write(
         write_safetensors(folder / _WEIGHTS, physical, {"format": "pt"}, listener)
         return {}
     runs: dict[str, list[int]] = {}
+    codec = make_codec(_CODEC)
 
     def encoded(name: str, tensor: Tensor) -> Tensor:
-        parts = list(_encoded_runs(tensor, level))
+        parts = list(_encoded_runs(tensor, codec, level))
         runs[name] = [len(part) for part in parts]
         return torch.frombuffer(bytearray(b"".join(parts)), dtype=torch.uint8)
 
@@ -153,10 +154,10 @@ def _write(
     return runs
 
 
-def _encoded_runs(tensor: Tensor, level: int) -> Iterator[bytes]:
+def _encoded_runs(tensor: Tensor, codec: Codec, level: int) -> Iterator[bytes]:
     view = memoryview(tensor.reshape(-1).view(torch.uint8).numpy())
     for begin in range(0, view.nbytes, RUN_BYTES):
-        yield encode(view[begin : begin + RUN_BYTES], tensor.dtype.itemsize, level)
+        yield codec.encode(view[begin : begin + RUN_BYTES], tensor.dtype.itemsize, level)
 
 
 def _row_major(parameter: Tensor) -> tuple[Tensor, tuple[int, ...] | None]:

@@ -266,7 +266,7 @@ class WeightStream:
     def read_whole(self, weight: LiveWeight) -> Tensor:
         """All of a weight from its file: pages of the file that the system may drop, or a copy in memory."""
         if self.device.type == "cpu" and self.files.can_map(weight):
-            return self.files.map(weight, is_shared=self._depth > 0)
+            return self.files.map(weight, is_given_away=not self._depth)
         flat = self._resources.backend.allocate(weight.weight.nbytes).view(weight.weight.dtype)
         self._resources.loader.fetch_now([(whole_piece(weight.weight), flat)], room_bytes=self._spare_bytes())
         return weight.shaped(flat)
@@ -295,8 +295,16 @@ class WeightStream:
             self.budget_bytes = self.budget_bytes if budget_bytes is None else budget_bytes
             self.effective_bytes = effective
 
-    def exchange(self, statics: Mapping[int, Weight], identities: Mapping[Path, FileIdentity]) -> None:
+    def exchange(
+        self,
+        statics: Mapping[int, Weight],
+        identities: Mapping[Path, FileIdentity],
+        *,
+        drop_changes: bool = False,
+    ) -> None:
         """Give weights other bytes or another dtype: `statics` are their new descriptions, by index.
+
+        With `drop_changes`, what somebody wrote to the old bytes in memory goes with them.
 
         Raises:
             BudgetTooSmall: no plan fits; nothing has changed then.
@@ -312,7 +320,8 @@ class WeightStream:
                     if weight.weight.index in statics:
                         weight.redescribe(statics[weight.weight.index], self.device)
 
-            self._change_to(plan, change=change, changing=frozenset(statics))
+            changing = frozenset(statics)
+            self._change_to(plan, change=change, changing=changing, dropping=changing if drop_changes else frozenset())
 
     def move(self, resources: Resources) -> None:
         """Compute on another device from now on: `resources` are made for it and belong to this stream afterwards.
@@ -364,12 +373,13 @@ class WeightStream:
         keep_tuner: bool = False,
         change: Callable[[], None] | None = None,
         changing: frozenset[int] = frozenset(),
+        dropping: frozenset[int] = frozenset(),
     ) -> None:
         """Free what `plan` does not keep and the whole window, do `change`, and go on with `plan`."""
         for weight in self.weights:
             stays = weight.weight.index not in changing
             stays = stays and all(piece.index in plan.resident for piece in plan.pieces_of[weight.weight.index])
-            if weight.was_written and not stays:
+            if weight.was_written and not stays and weight.weight.index not in dropping:
                 raise StoreError(
                     f"weight {weight.name!r} was changed in memory, and the new plan would drop the change",
                     hint="restore(model) keeps it; so does Config(keep_resident=...)",

@@ -3,6 +3,7 @@
 __all__ = ["PAGE_BYTES", "Chunk", "Footprint", "Piece", "Use", "Weight", "chunks_of", "cut_weight", "footprint", "round_up", "staging_for"]
 
 import enum
+import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -281,18 +282,18 @@ def _staged_chunks(piece: Piece, staged_bytes: int) -> list[Chunk]:
 
 def _encoded_chunks(piece: Piece) -> list[Chunk]:
     source = piece.weight.source
-    ends = [*(segment.begin for segment in source.segments[1:]), source.nbytes]
+    bounds = itertools.pairwise([*(segment.begin for segment in source.segments), source.nbytes])
     return [
         Chunk(
             path=segment.path,
             offset=segment.offset,
             nbytes=segment.nbytes,
             needed=segment.nbytes,
-            begin=segment.begin - piece.begin,
-            decoded_bytes=end - segment.begin,
+            begin=begin - piece.begin,
+            decoded_bytes=end - begin,
         )
-        for segment, end in zip(source.segments, ends, strict=True)
-        if segment.begin < piece.end and end > piece.begin
+        for segment, (begin, end) in zip(source.segments, bounds, strict=True)
+        if begin < piece.end and end > piece.begin
     ]
 
 

@@ -2,7 +2,9 @@
 
 __all__ = ["WeightFiles"]
 
-from collections.abc import Mapping
+import mmap
+import weakref
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
 import torch
@@ -17,7 +19,9 @@ class WeightFiles:
 
     def __init__(self, identities: Mapping[Path, FileIdentity]) -> None:
         self.identities = dict(identities)
-        self._mapped: dict[Path, torch.UntypedStorage] = {}
+        self._shared: dict[Path, mmap.mmap] = {}
+        self._given: weakref.WeakValueDictionary[Path, mmap.mmap] = weakref.WeakValueDictionary()
+        self._storages: weakref.WeakValueDictionary[int, torch.UntypedStorage] = weakref.WeakValueDictionary()
 
     def check(self) -> None:
         """Raise StoreChanged where a file is no longer the one that was opened."""
@@ -34,24 +38,34 @@ class WeightFiles:
             and segments[0].offset % static.dtype.itemsize == 0
         )
 
-    def map(self, weight: LiveWeight, *, is_shared: bool) -> Tensor:
+    def map(self, weight: LiveWeight, *, is_given_away: bool) -> Tensor:
         """The weight as pages of its file, which the system reads when they are touched and may drop again.
 
-        The mapping is private: nobody's writes reach the file. With `is_shared` it is one for all callers, who must not
-        write; otherwise their writes stay their own.
+        The mapping is private: nobody's writes reach the file. What is given away (a `state_dict`) has a mapping apart
+        from the one that the model itself reads, so that writes to it stay the caller's; asked for again while it
+        lives, it is the same memory, which is how tied weights are recognised.
         """
-        (segment,) = weight.weight.source.segments
+        static = weight.weight
+        (segment,) = static.source.segments
         check_unchanged({segment.path: self.identities[segment.path]})
-        storage = self._mapped.get(segment.path) if is_shared else None
+        storage = self._storages.get(static.index) if is_given_away else None
         if storage is None:
-            nbytes = self.identities[segment.path].size
-            storage = torch.UntypedStorage.from_file(str(segment.path), False, nbytes)
-            if is_shared:
-                self._mapped[segment.path] = storage
-        dtype = weight.weight.dtype
-        first, count = segment.offset // dtype.itemsize, weight.weight.nbytes // dtype.itemsize
-        return weight.shaped(torch.empty(0, dtype=dtype).set_(storage, first, (count,)))
+            mapped: MutableMapping[Path, mmap.mmap] = self._given if is_given_away else self._shared
+            pages = mapped.get(segment.path)
+            if pages is None:
+                pages = mapped[segment.path] = _mapping(segment.path)
+            raw = torch.frombuffer(pages, dtype=torch.uint8, count=static.nbytes, offset=segment.offset)
+            storage = raw.untyped_storage()
+            if is_given_away:
+                self._storages[static.index] = storage
+        count = static.nbytes // static.dtype.itemsize
+        return weight.shaped(torch.empty(0, dtype=static.dtype).set_(storage, 0, (count,)))
 
     def close(self) -> None:
         """Let go of all mappings."""
-        self._mapped.clear()
+        self._shared.clear()
+
+
+def _mapping(path: Path) -> mmap.mmap:
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)

@@ -1,0 +1,324 @@
+"""A model and the stream of its weights: joined, found again, copied, sent elsewhere, parted."""
+
+__all__ = ["Attachment", "attach", "attachment_of", "live_weights", "make_resources", "stream_of"]
+
+import contextlib
+import copy
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from outgrow.errors import InputError
+from outgrow.names import join_name, matches
+from outgrow.store.checkpoint import FileIdentity, check_unchanged
+from outgrow.store.readers import make_reader
+from outgrow.stream.backends import make_backend
+from outgrow.stream.config import Config, MemoryPressureMode, PrefetchStrategy
+from outgrow.stream.live_weight import LiveWeight, User
+from outgrow.stream.methods import install_methods, remove_methods, without_methods
+from outgrow.stream.resources import Resources
+from outgrow.stream.source import WeightSource
+from outgrow.stream.weight_stream import StreamOptions, WeightStream
+from outgrow.stream.weights import Use, Weight
+
+_ATTRIBUTE = "_outgrow_stream"
+"""Where a streamed model keeps its attachment."""
+
+
+class Attachment:
+    """What joins one model and its stream."""
+
+    def __init__(self, model: nn.Module, stream: WeightStream, config: Config) -> None:
+        self.stream = stream
+        self.config = config
+        self._model = weakref.ref(model)
+        self._trains = [
+            (weakref.ref(parameter), parameter.requires_grad)
+            for weight in stream.weights
+            for parameter in weight.parameters
+        ]
+        for weight in stream.weights:
+            for parameter in weight.parameters:
+                # Autograd would need their bytes and their gradients, which are as large as what does not fit.
+                parameter.requires_grad_(False)
+        model.__dict__[_ATTRIBUTE] = self
+        install_methods(model, self)
+
+    @property
+    def model(self) -> nn.Module:
+        """The model; the attachment does not keep it alive."""
+        model = self._model()
+        if model is None:
+            raise InputError("the model of this stream is gone")
+        return model
+
+    @staticmethod
+    def names_of(weight: LiveWeight) -> list[str]:
+        """All qualified names of a weight; several where it is tied."""
+        return [join_name(user.name, user.attribute) for user in weight.users]
+
+    def move(self, device: torch.device) -> None:
+        """Compute on `device` from now on.
+
+        Raises:
+            DeviceError: no backend works there. Nothing has changed then.
+        """
+        resources = make_resources(self.config, device, next(iter(self.stream.files.identities)))
+        try:
+            self.stream.move(resources)
+        except BaseException:
+            if self.stream.device != device:
+                resources.close()
+            raise
+
+    def bring_back(self) -> None:
+        """Every weight in memory, nothing left of the stream on the model."""
+        self.stream.bring_back()
+        self._part()
+        for reference, trains in self._trains:
+            parameter = reference()
+            if parameter is not None:
+                parameter.requires_grad_(trains)
+
+    def close(self) -> None:
+        """End the stream without bringing weights back; streamed ones cannot be read afterwards."""
+        self.stream.close()
+
+    def copy(self, memo: dict[int, Any]) -> nn.Module:
+        """Another model with a stream of its own from the same files (`copy.deepcopy`)."""
+        with self.stream.lock:
+            skeleton = self._skeleton(memo)
+        return self._recipe().apply(skeleton)
+
+    def reduce(self) -> tuple[Any, ...]:
+        """How to pickle the model: without its weights, which are opened again by path."""
+        with self.stream.lock:
+            return _rebuilt, (self._skeleton({}), self._recipe())
+
+    def _recipe(self) -> "Recipe":
+        stream = self.stream
+        return Recipe(
+            sources={weight.name: weight.weight.source for weight in stream.weights},
+            strides={w.name: w.weight.stride for w in stream.weights if w.weight.stride is not None},
+            identities=dict(stream.files.identities),
+            config=self.config,
+            budget_bytes=stream.budget_bytes,
+            device=str(stream.device),
+        )
+
+    def _skeleton(self, memo: dict[int, Any]) -> nn.Module:
+        """A copy of the model with its streamed parameters on meta."""
+        model = self.model
+        for weight in self.stream.weights:
+            static = weight.weight
+            empty = torch.empty(static.shape, dtype=static.dtype, device="meta")
+            for parameter in weight.parameters:
+                memo[id(parameter)] = nn.Parameter(empty, requires_grad=False)
+        with contextlib.ExitStack() as stack:
+            for module in model.modules():
+                stack.enter_context(without_methods(module))
+            del model.__dict__[_ATTRIBUTE]
+            try:
+                skeleton: nn.Module = copy.deepcopy(model, memo)
+            finally:
+                model.__dict__[_ATTRIBUTE] = self
+        return skeleton
+
+    def _part(self) -> None:
+        remove_methods(self.model)
+        self.model.__dict__.pop(_ATTRIBUTE, None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What is needed to stream a model's weights again, here or in another process. Version 1."""
+
+    sources: Mapping[str, WeightSource]
+    strides: Mapping[str, tuple[int, ...]]
+    identities: Mapping[Path, FileIdentity]
+    config: Config
+    budget_bytes: int
+    device: str
+    version: int = 1
+
+    def apply(self, skeleton: nn.Module) -> nn.Module:
+        """`skeleton`, whose parameters are on meta, with its weights streamed.
+
+        Raises:
+            StoreChanged: a file is not the one that the weights were streamed from.
+        """
+        if self.version != 1:
+            raise InputError(f"this model was pickled by another version of outgrow (recipe {self.version})")
+        check_unchanged(self.identities)
+        attach(
+            skeleton,
+            self.sources,
+            config=self.config,
+            budget_bytes=self.budget_bytes,
+            device=torch.device(self.device),
+            identities=self.identities,
+            strides=self.strides,
+        )
+        return skeleton
+
+
+def _rebuilt(skeleton: nn.Module, recipe: Recipe) -> nn.Module:
+    return recipe.apply(skeleton)
+
+
+def attach(
+    model: nn.Module,
+    sources: Mapping[str, WeightSource],
+    *,
+    config: Config,
+    budget_bytes: int,
+    device: torch.device,
+    identities: Mapping[Path, FileIdentity],
+    strides: Mapping[str, tuple[int, ...]] | None = None,
+) -> Attachment:
+    """Let `model` run with the weights in `sources` on disk, within `budget_bytes`.
+
+    Args:
+        model: parameters named in `sources` may be on meta or in memory; what is in memory goes.
+        sources: where the bytes of each streamed parameter lie, by its first qualified name.
+        strides: strides of parameters that are dense but not row-major, by the same name.
+        identities: the checkpoint files as they were opened.
+        device: where the model computes.
+
+    Raises:
+        BudgetTooSmall: no plan fits. The model is as it was.
+    """
+    weights = live_weights(model, sources, strides or {}, device)
+    if not weights:
+        raise InputError(
+            f"{type(model).__name__} has no parameters that could be streamed",
+            hint="a model without parameters runs as it is",
+        )
+    keep = frozenset(
+        weight.weight.index
+        for weight in weights
+        if any(matches(weight.name, pattern) for pattern in config.keep_resident)
+    )
+    assert isinstance(config.prefetch_strategy, PrefetchStrategy)
+    assert isinstance(config.memory_pressure_mode, MemoryPressureMode)
+    stream = WeightStream(
+        model,
+        weights,
+        budget_bytes=budget_bytes,
+        options=StreamOptions(
+            io_threads=config.num_io_threads,
+            strategy=config.prefetch_strategy,
+            pressure_mode=config.memory_pressure_mode,
+            keep_resident=keep,
+            checks=config.debug_mode,
+        ),
+        identities=identities,
+        resources=make_resources(config, device, next(iter(identities))),
+    )
+    return Attachment(model, stream, config)
+
+
+def make_resources(config: Config, device: torch.device, file: Path) -> Resources:
+    """What streaming needs on `device`; `file` is one of the checkpoint's, to see how its file system can be read.
+
+    Raises:
+        DeviceError: the backend asked for cannot work there.
+    """
+    reader = make_reader(config.reader, file)
+    try:
+        return Resources(make_backend(config.backend, device, reader), reader)
+    except BaseException:
+        reader.close()
+        raise
+
+
+def attachment_of(model: nn.Module) -> Attachment:
+    """The attachment of a model, or of the one streamed model inside it (an adapter's base model, for example).
+
+    Raises:
+        InputError: the model is not streamed.
+    """
+    if not isinstance(model, nn.Module):
+        raise InputError(f"a model must be a torch.nn.Module, not {type(model).__name__}")
+    for module in model.modules():
+        attachment = module.__dict__.get(_ATTRIBUTE)
+        if isinstance(attachment, Attachment):
+            return attachment
+    raise InputError(
+        f"this {type(model).__name__} is not streamed",
+        hint="open it with outgrow.stream.load(path, budget=...) or outgrow.stream.offload(model, config)",
+    )
+
+
+def stream_of(model: nn.Module) -> WeightStream:
+    """The stream of a model or of the one inside it.
+
+    Raises:
+        InputError: the model is not streamed.
+    """
+    return attachment_of(model).stream
+
+
+def live_weights(
+    model: nn.Module,
+    sources: Mapping[str, WeightSource],
+    strides: Mapping[str, tuple[int, ...]],
+    device: torch.device,
+) -> list[LiveWeight]:
+    """The weights that `sources` name, in module order. Parameters on meta are replaced once, everywhere, on `device`."""
+    named = dict(model.named_parameters(remove_duplicate=False))
+    keys = {name: _key(named[name]) for name in sources if name in named}
+    objects: dict[object, dict[int, nn.Parameter]] = {key: {} for key in keys.values()}
+    users: dict[object, list[User]] = {key: [] for key in keys.values()}
+    replaced: dict[int, nn.Parameter] = {}
+    for module_name, module in model.named_modules():
+        for attribute, parameter in list(module._parameters.items()):
+            key = _key(parameter) if parameter is not None else None
+            if parameter is None or key not in objects:
+                continue
+            if parameter.is_meta:
+                # A meta parameter cannot be given data: replaced once, everywhere, before anything is bound.
+                fresh = replaced.get(id(parameter))
+                if fresh is None:
+                    fresh = nn.Parameter(torch.empty(0, dtype=parameter.dtype, device=device), requires_grad=False)
+                    fresh.__dict__.update(parameter.__dict__)
+                    replaced[id(parameter)] = fresh
+                # Through setattr: recurrent modules keep a list of their parameters besides.
+                setattr(module, attribute, fresh)
+                parameter_object = fresh
+            else:
+                parameter_object = parameter
+            objects[key][id(parameter_object)] = parameter_object
+            table = isinstance(module, nn.Embedding) and attribute == "weight"
+            users[key].append(User(module, module_name, attribute, table))
+    weights = []
+    for name, key in keys.items():
+        parameters = list(objects[key].values())
+        dtype = named[name].dtype
+        static = Weight(
+            index=len(weights), source=sources[name], dtype=dtype, use=_use(users[key]), stride=strides.get(name)
+        )
+        weights.append(LiveWeight(static, parameters, users[key], device))
+    return weights
+
+
+def _key(parameter: Tensor) -> object:
+    """Equal for parameters that are the same bytes in the same shape."""
+    if parameter.is_meta or not parameter.numel():
+        return id(parameter)
+    return parameter.data_ptr(), parameter.shape, parameter.stride(), parameter.dtype
+
+
+def _use(users: list[User]) -> Use:
+    tables = [user.is_table for user in users]
+    linears = [isinstance(user.module, nn.Linear) and user.attribute == "weight" for user in users]
+    if all(tables):
+        return Use.GATHER
+    if all(table or linear for table, linear in zip(tables, linears, strict=True)):
+        return Use.GATHER_AND_ROWS if any(tables) else Use.ROWS
+    return Use.WHOLE

@@ -1,0 +1,128 @@
+"""`load_state_dict` on a streamed model: new bytes go to a file of their own, and are streamed from there."""
+
+__all__ = ["load_state_dict"]
+
+import tempfile
+import weakref
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from shutil import rmtree
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from outgrow.errors import InputError
+from outgrow.events import ignore
+from outgrow.store.checkpoint import open_checkpoint
+from outgrow.store.writer import write_safetensors
+from outgrow.stream.live_weight import LiveWeight
+from outgrow.stream.source import source_of
+
+if TYPE_CHECKING:
+    from outgrow.stream.attachment import Attachment
+
+
+def load_state_dict(
+    model: nn.Module,
+    attachment: "Attachment",
+    state: Mapping[str, Any],
+    *,
+    strict: bool,
+    assign: bool,
+) -> Any:
+    """As `nn.Module.load_state_dict`. The model's own checkpoint is never written to.
+
+    Weights that differ from what is streamed now are written to a new file (in `storage_path`, or a temporary directory
+    that goes with the model) and streamed from it; equal ones are left alone.
+
+    Raises:
+        RuntimeError: names or shapes do not fit, in torch's own words; nothing has changed then.
+        InputError: `assign` is asked for, which would keep the given tensors in memory.
+        StoreError: the new file cannot be written; nothing has changed then.
+    """
+    if assign:
+        raise InputError(
+            "a streamed model cannot take over tensors in memory (assign=True)",
+            hint="leave assign out, or outgrow.stream.restore(model) first",
+        )
+    stream = attachment.stream
+    by_name = {name: weight for weight in stream.weights for name in attachment.names_of(weight)}
+    with stream.lock:
+        missing, unexpected = _check(model, by_name, state, strict=strict)
+        changed = {
+            weight.name: (weight, state[name])
+            for name, weight in by_name.items()
+            if name in state and not _is_equal(weight, state[name])
+        }
+        if changed:
+            _stream_instead(attachment, changed)
+        others = {name: value for name, value in state.items() if name not in by_name}
+        type(model).load_state_dict(model, others, strict=False)
+    return torch.nn.modules.module._IncompatibleKeys(missing, unexpected)
+
+
+def _check(
+    model: nn.Module, by_name: Mapping[str, LiveWeight], state: Mapping[str, Any], *, strict: bool
+) -> tuple[list[str], list[str]]:
+    """Names that are missing and unexpected; torch's error where they may not be, or where shapes differ."""
+    with torch.device("meta"):
+        expected = {name: torch.empty(weight.shape) for name, weight in by_name.items()}
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        expected.setdefault(name, tensor)
+    missing = [name for name in expected if name not in state]
+    unexpected = [name for name in state if name not in expected]
+    problems = []
+    if strict and unexpected:
+        problems.append(f"Unexpected key(s) in state_dict: {', '.join(map(repr, unexpected))}. ")
+    if strict and missing:
+        problems.append(f"Missing key(s) in state_dict: {', '.join(map(repr, missing))}. ")
+    for name, value in state.items():
+        if name in by_name and (not isinstance(value, Tensor) or value.shape != expected[name].shape):
+            shape = value.shape if isinstance(value, Tensor) else type(value).__name__
+            problems.append(
+                f"size mismatch for {name}: copying a param with shape {shape} from checkpoint, "
+                f"the shape in current model is {expected[name].shape}."
+            )
+    if problems:
+        lines = "\n\t".join(problems)
+        raise RuntimeError(f"Error(s) in loading state_dict for {type(model).__name__}:\n\t{lines}")
+    return missing, unexpected
+
+
+def _is_equal(weight: LiveWeight, value: Tensor) -> bool:
+    if weight.was_written:
+        return False
+    current = weight.resident if weight.resident is not None else weight.whole()
+    if value.device.type == "meta":
+        raise InputError(f"the state_dict holds no data for {weight.name!r}: it is a meta tensor")
+    given = value.detach().to(device=current.device, dtype=current.dtype)
+    # NaN counts as a change: written once too often is right, left out would be wrong.
+    return torch.equal(current, given)
+
+
+def _stream_instead(attachment: "Attachment", changed: Mapping[str, tuple[LiveWeight, Tensor]]) -> None:
+    storage = attachment.config.storage_path
+    if storage is None:
+        folder = Path(tempfile.mkdtemp(prefix="outgrow-weights-"))
+        weakref.finalize(attachment.stream, rmtree, folder, ignore_errors=True)
+    else:
+        Path(storage).mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix="loaded-", dir=storage))
+    path = folder / "weights.safetensors"
+    tensors = {
+        name: value.detach().to(device="cpu", dtype=weight.weight.dtype).contiguous()
+        for name, (weight, value) in changed.items()
+    }
+    try:
+        write_safetensors(path, tensors, {"format": "pt"}, ignore)
+        checkpoint = open_checkpoint(path)
+        statics = {}
+        for name, (weight, _) in changed.items():
+            source = source_of(checkpoint.tensors[name])
+            statics[weight.weight.index] = replace(weight.weight, source=source, stride=None)
+        attachment.stream.exchange(statics, checkpoint.identities, drop_changes=True)
+    except BaseException:
+        rmtree(folder, ignore_errors=True)
+        raise
