@@ -3,6 +3,7 @@
 __all__ = ["store"]
 
 # The help must not wait for torch, which takes most of a second: `outgrow.store` is imported where used.
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -91,10 +92,6 @@ def verify(path: Path, record: bool, as_json: bool) -> int:
         report = verify_checkpoint(path, listener=listener)
         recorded = record_digests(path, listener=listener) if record and report.is_sound else None
     if as_json:
-        damages = [
-            {"file": str(damage.path), "tensor": damage.tensor, "message": damage.message}
-            for damage in report.damages
-        ]
         _print_json(
             root=str(report.root),
             is_sound=report.is_sound,
@@ -102,16 +99,18 @@ def verify(path: Path, record: bool, as_json: bool) -> int:
             tensors=report.tensors,
             bytes=report.nbytes,
             checked_tensors=report.checked_tensors,
-            damages=damages,
+            damages=[
+                {"file": str(damage.path), "tensor": damage.tensor, "message": damage.message}
+                for damage in report.damages
+            ],
             recorded=None if recorded is None else str(recorded),
         )
         return 0 if report.is_sound else 1
     if report.damages:
-        rows = [
-            (damage.path.name, damage.tensor if damage.tensor is not None else "(file)", damage.message)
-            for damage in report.damages
-        ]
-        render.table(f"{path}: {len(rows)} things are wrong", ("file", "weight", "what"), rows)
+        count = len(report.damages)
+        click.echo(f"{path}: {count} things are wrong" if count > 1 else f"{path}: one thing is wrong")
+        for file, damages in itertools.groupby(report.damages, key=lambda damage: damage.path.name):
+            click.echo("\n".join((file, *(f"  {damage.message}" for damage in damages))))
         return 1
     click.echo(
         f"{path}: sound; {report.tensors} weights, {format_bytes(report.nbytes)} in {report.files} files; "

@@ -211,7 +211,13 @@ def _check_header(file: Path, expected: list[str]) -> tuple[dict[str, TensorMeta
             for name in expected
         ]
     damages = [
-        Damage(path=file, tensor=problem.tensor, message=problem.error.message) for problem in problems
+        # A damage has the file beside it, so that the sentence need not repeat it.
+        Damage(
+            path=file,
+            tensor=problem.tensor,
+            message=problem.error.message.replace(f" in {str(file)!r}", "", 1),
+        )
+        for problem in problems
     ]
     named = {problem.tensor for problem in problems}
     damages += [
