@@ -1,5 +1,7 @@
 """The window's state machine: events in, instructions out; and against a model that keeps every byte."""
 
+import itertools
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -205,7 +207,7 @@ def test_giving_up_while_waiting():
     residency.check()
     load(residency, residency.loaded(ahead.ticket))
     assert [ticket.piece for ticket in residency.ahead] == [0], (
-        "the order goes on behind what was needed last"
+        "the order goes on behind piece 1"
     )
 
 
@@ -396,7 +398,7 @@ class ResidencyAgainstMemory(RuleBasedStateMachine):
         self.residency.check()
         live = [ticket for ticket in [*self.all, *self.asked] if ticket.state in LIVE]
         live = sorted({id(ticket): ticket for ticket in live}.values(), key=lambda ticket: ticket.begin)
-        for ticket, following in zip(live, live[1:], strict=False):
+        for ticket, following in itertools.pairwise(live):
             assert ticket.begin + SIZES[ticket.piece] <= following.begin, "two live tickets share memory"
         assert all(ticket.state in (State.LOADING, State.DOOMED) for ticket in self.reading)
         pending = [ticket for ticket in live if ticket.state in (State.LOADING, State.DOOMED)]

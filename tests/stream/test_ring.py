@@ -109,7 +109,7 @@ class RingAgainstIntervals(RuleBasedStateMachine):
         assert (begin is not None) == any(fits)
         if begin is not None:
             assert begin % alignment == 0
-            assert 0 <= begin
+            assert begin >= 0
             assert begin + nbytes <= self.ring.nbytes
             overlaps = [span for span in self.spans.items() if span[0] < begin + nbytes and begin < span[1]]
             assert not overlaps

@@ -357,9 +357,10 @@ class Loader:
             while True:
                 with self._lock:
                     while not self._queue and not self._is_closing:
-                        if carrier is not None and self._staged[name] > self._staging_bytes:
-                            carrier.close()
-                            carrier = None
+                        if self._staged.get(name, 0) > self._staging_bytes:
+                            if carrier is not None:
+                                carrier.close()
+                                carrier = None
                             del self._staged[name]
                             self._arrival.notify_all()
                         self._work.wait()
@@ -368,15 +369,15 @@ class Loader:
                     job, chunk = self._queue.popleft()
                     is_wanted = job.error is None and not (job.ticket and job.ticket.state is State.DOOMED)
                     self._running += 1
-                    wished_bytes = self._staging_bytes
+                    is_carrier_right = carrier is not None and self._staged[name] == self._staging_bytes
+                    wished_bytes = self._staged[name] = self._staging_bytes
                 count, error = 0, None
                 try:
-                    if carrier is None or self._staged[name] != wished_bytes:
+                    if carrier is None or not is_carrier_right:
                         if carrier is not None:
                             carrier.close()
                             carrier = None
                         carrier = self.backend.make_carrier(wished_bytes)
-                        self._staged[name] = wished_bytes
                     if is_wanted:
                         count = carrier.carry(chunk, job.piece, job.into, job.ticket)
                 except Exception as err:  # noqa: BLE001  whatever it is, it is raised again where the piece is needed
@@ -391,6 +392,7 @@ class Loader:
         finally:
             with self._lock:
                 self._staged.pop(name, None)
+                self._arrival.notify_all()
             if carrier is not None:
                 carrier.close()
 
