@@ -24,7 +24,8 @@ _NAMES = {"resident": "stays in memory", "streamed": "streams from disk", "rows"
 _STYLE = """\
   .page { fill: #ffffff; } .ink { fill: #1c2430; } .soft { fill: #5b6675; }
   .line { stroke: #9aa5b1; fill: none; }
-  .resident { fill: #1f6fb2; } .streamed { fill: #f0a030; } .rows { fill: #58a07c; } .window { fill: #f6c888; }
+  .resident { fill: #1f6fb2; } .streamed { fill: #f0a030; } .rows { fill: #58a07c; }
+  .window { fill: #f6c888; }
   .empty { fill: #e6eaef; } .edge { fill: none; stroke: #9aa5b1; }
   text { font-family: system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; font-size: 13px; }
   .title { font-size: 20px; font-weight: 600; } .head { font-size: 14px; font-weight: 600; }
