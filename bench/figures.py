@@ -6,6 +6,7 @@ __all__ = [
     "failure",
     "floor_seconds",
     "ideal_bytes_per_token",
+    "inflight_bytes_per_second",
     "overhead_bytes",
     "spread",
     "streamed_bytes_per_token",
@@ -51,6 +52,16 @@ def token_seconds(sample: Sample) -> float:
 def streamed_bytes_per_token(sample: Sample) -> float:
     """Bytes that decoding one token made the disk read."""
     return (sample["decode"]["disk_bytes"] or 0) / len(sample["decode_step_seconds"])
+
+
+def inflight_bytes_per_second(sample: Sample) -> float | None:
+    """What the disk gave while decoding read from it, by the system's own count; None without one."""
+    try:
+        before, after = sample["statistics_prefill"], sample["statistics"]
+        seconds = after["disk_busy_seconds"] - before["disk_busy_seconds"]
+        return (after["bytes_read"] - before["bytes_read"]) / seconds if seconds > 0 else None
+    except (KeyError, TypeError):
+        return None
 
 
 def ideal_bytes_per_token(weights_bytes: int, embedding_bytes: int, budget_bytes: int) -> int:

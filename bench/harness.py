@@ -154,8 +154,8 @@ class Bench:
             }
         return {**record, "spec": _plain(spec), "limited": dataclasses.asdict(ended)}
 
-    def finish(self, summary: Sequence[dict[str, Any]], **more: Any) -> Path:
-        """Write the result file and return its path; print the summary."""
+    def finish(self, summary: Sequence[dict[str, Any]], *, show: Sequence[str], **more: Any) -> Path:
+        """Write the result file and return its path; say the figures named in `show`."""
         about = machine.machine()
         record = {
             "format": FORMAT,
@@ -180,7 +180,7 @@ class Bench:
             "samples": self.samples,
         }
         for row in summary:
-            self.say(_brief(row))
+            self.say(_brief({key: row[key] for key in show if key in row} | _failures(row)))
         path = write_result(record, self.options.results, self.options.name or self.case)
         self.say(f"written {path}")
         return path
@@ -201,6 +201,10 @@ def write_result(record: dict[str, Any], directory: Path, case: str) -> Path:
     finally:
         temporary.unlink(missing_ok=True)
     return path
+
+
+def _failures(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: row[key] for key in ("failures", "failure") if row.get(key)}
 
 
 def _brief(row: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ __all__ = ["add_arguments", "run"]
 import argparse
 from pathlib import Path
 
-from bench.cases.floor import measure_budgets, summarise
+from bench.cases.floor import SHOWN, measure_budgets, summarise
 from bench.harness import Bench
 from bench.harness import add_arguments as add_common
 
@@ -25,4 +25,4 @@ def run(options: argparse.Namespace) -> Path:
     bench = Bench("curve", options)
     fractions = (0.25, 1.10) if options.toy else options.fractions
     measure_budgets(bench, fractions, options.tokens, options.fit_tokens)
-    return bench.finish(summarise(bench))
+    return bench.finish(summarise(bench), show=SHOWN)

@@ -59,4 +59,4 @@ def run(options: argparse.Namespace) -> Path:
                 ),
             }
         rows.append(row)
-    return bench.finish(rows)
+    return bench.finish(rows, show=tuple(rows[0]))

@@ -1,6 +1,6 @@
 """How near to its physical floor does a streamed model run? Decode, prefill, bits and memory over budgets."""
 
-__all__ = ["add_arguments", "measure_budgets", "run", "summarise"]
+__all__ = ["SHOWN", "add_arguments", "measure_budgets", "run", "summarise"]
 
 import argparse
 from collections.abc import Sequence
@@ -11,6 +11,16 @@ from bench import figures
 from bench.harness import Bench, rotated
 from bench.harness import add_arguments as add_common
 
+SHOWN = (
+    "label",
+    "token_seconds",
+    "floor_ratio",
+    "sustained_floor_ratio",
+    "resident_ratio",
+    "prefill_again_ratio",
+    "anon_excess_bytes",
+    "equal_logits",
+)
 FRACTIONS = (0.10, 0.25, 0.50, 0.75, 0.90, 1.10)
 
 
@@ -26,7 +36,7 @@ def run(options: argparse.Namespace) -> Path:
     """Measure, summarise, write."""
     bench = Bench("floor", options)
     measure_budgets(bench, options.fractions, options.tokens, options.fit_tokens)
-    return bench.finish(summarise(bench))
+    return bench.finish(summarise(bench), show=SHOWN)
 
 
 def measure_budgets(bench: Bench, fractions: Sequence[float], tokens: int, fit_tokens: int) -> None:
@@ -100,7 +110,8 @@ def _row(bench: Bench, label: str, pairs: list[tuple[dict[str, Any], dict[str, A
 def _ratios(bench: Bench, sample: dict[str, Any], resident: dict[str, Any]) -> dict[str, float]:
     """All figures of one run against the resident run of its round."""
     seconds, compute = figures.token_seconds(sample), figures.token_seconds(resident)
-    streamed, disk = figures.streamed_bytes_per_token(sample), sample["disk_bytes_per_second"]
+    streamed = figures.streamed_bytes_per_token(sample)
+    disk = max(sample["disk_bytes_per_second"], figures.inflight_bytes_per_second(sample) or 0)
     budget = sample["spec"]["budget_bytes"]
     ideal = figures.ideal_bytes_per_token(bench.weights_bytes, bench.shape.embedding_bytes, budget)
     floor = figures.floor_seconds(compute, streamed, disk)

@@ -11,6 +11,7 @@ from bench.harness import Bench
 from bench.harness import add_arguments as add_common
 from bench.plan_call import run_plan
 
+_SHOWN = ("fraction", "budget_bytes", "open_seconds", "read_beyond_budget_bytes", "plan_seconds")
 FRACTIONS = (0.02, 0.10, 0.45)
 
 
@@ -46,7 +47,7 @@ def run(options: argparse.Namespace) -> Path:
                         **run_plan(bench.model, budget, timeout_seconds=60),
                     }
                 )
-    return bench.finish(_summary(bench, plans), plans=plans)
+    return bench.finish(_summary(bench, plans), plans=plans, show=_SHOWN)
 
 
 def _summary(bench: Bench, plans: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> Path:
             for peer in rotated(options.peers, number):
                 _pair(bench, number, fraction, peer)
         bench.probe()
-    return bench.finish(summarise(bench))
+    return bench.finish(summarise(bench), show=("fraction", "peer", "times_faster", "times_faster_prefill"))
 
 
 def _pair(bench: Bench, number: int, fraction: float, peer: str) -> None:

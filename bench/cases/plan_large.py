@@ -60,4 +60,4 @@ def run(options: argparse.Namespace) -> Path:
                     "plan": plan,
                 }
             )
-    return bench.finish(rows)
+    return bench.finish(rows, show=("shape", "status", "fraction", "budget_bytes", "floor_seconds_per_token"))

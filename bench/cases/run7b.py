@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from bench.cases.floor import measure_budgets, summarise
+from bench.cases.floor import SHOWN, measure_budgets, summarise
 from bench.harness import Bench
 from bench.harness import add_arguments as add_common
 from bench.models import SHAPES
@@ -34,4 +34,4 @@ def run(options: argparse.Namespace) -> Path:
         )
     bench = Bench("run7b", options)
     measure_budgets(bench, (options.fraction,), options.tokens, options.tokens)
-    return bench.finish(summarise(bench))
+    return bench.finish(summarise(bench), show=SHOWN)

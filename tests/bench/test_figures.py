@@ -42,6 +42,16 @@ def test_floor_is_the_slower_of_compute_and_disk(compute, streamed, expected):
     assert figures.floor_seconds(compute, streamed, 200.0) == expected
 
 
+def test_inflight_rate_is_that_of_decoding_alone():
+    before, after = ({"bytes_read": n, "disk_busy_seconds": s} for n, s in ((100, 1.0), (700, 3.0)))
+    sample = make_sample(statistics_prefill=before, statistics=after)
+    assert figures.inflight_bytes_per_second(sample) == 300
+    assert figures.inflight_bytes_per_second(make_sample(statistics_prefill=None, statistics=None)) is None
+    assert (
+        figures.inflight_bytes_per_second(make_sample(statistics_prefill=before, statistics=before)) is None
+    )
+
+
 def test_ideal_bytes_leave_out_embedding_and_budget():
     assert figures.ideal_bytes_per_token(1000, 100, 300) == 600
     assert figures.ideal_bytes_per_token(1000, 100, 1000) == 0
