@@ -5,7 +5,6 @@ import pytest
 from bench.__main__ import main
 from bench.cases import CASES
 from bench.systems import SYSTEMS
-from outgrow import stream
 
 
 def run_toy(case, tmp_path, *arguments):
@@ -42,7 +41,6 @@ def test_floor_takes_ratios_within_a_round(tmp_path, stub):
     assert row["failures"] == []
 
 
-@pytest.mark.skipif(not hasattr(stream, "load"), reason="outgrow.stream.load is not there yet")
 def test_outgrow_itself_has_the_bits_of_the_resident_model(tmp_path, bench_directory):
     record = run_toy("floor", tmp_path, "--fractions", "0.5")
     row = record["summary"][1]
