@@ -40,7 +40,7 @@ class Relief:
     """What to change."""
 
     effective_bytes: int
-    """The budget to keep from now on."""
+    """The budget to keep from now on, with the window that suits it."""
     smallest_window: bool = False
     """Whether instead only the window shrinks."""
 
@@ -67,7 +67,8 @@ class PressureValve:
                 return Relief(effective_bytes=int(effective_bytes * GIVE_SHARE))
             return None if was_tight else Relief(effective_bytes=effective_bytes, smallest_window=True)
         if share > EASY_SHARE:
-            self._is_tight = False
-            if effective_bytes < budget_bytes:
+            was_tight, self._is_tight = self._is_tight, False
+            # Also where the budget was left alone and only the window made smaller: it may grow again.
+            if was_tight or effective_bytes < budget_bytes:
                 return Relief(effective_bytes=budget_bytes)
         return None

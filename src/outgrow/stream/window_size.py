@@ -48,7 +48,8 @@ class WindowTuner:
         limit = min(stall_seconds, idle_seconds) / pass_seconds if pass_seconds else 0.0
         grown = min(int(self.window_bytes * STEP), self.most_bytes)
         if limit < WORTH_IT or grown <= self.window_bytes:
-            self.is_settled = limit < WORTH_IT
+            # Nothing to gain, or nowhere to go: from now on only luck would tell passes apart.
+            self.is_settled = True
             return None
         self.previous = (self.window_bytes, seconds)
         self.window_bytes = grown
