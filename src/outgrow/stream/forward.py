@@ -112,8 +112,8 @@ def _keeping_handles(stream: "WeightStream") -> tuple[Callable[[Tensor], Any], C
 
 
 def _opaque(forward: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:
-    """Let signature look-ups see the original, and torch.compile leave the wrapper alone."""
-    forward.__signature__ = inspect.signature(original)  # type: ignore[attr-defined]
-    forward._is_streamed = True  # type: ignore[attr-defined]
-    forward._torchdynamo_disable = True  # type: ignore[attr-defined]
-    return forward
+    """Let signature look-ups see the original, and keep torch.compile out: it would bake in where bytes were once."""
+    opaque: Callable[..., Any] = torch.compiler.disable(forward)
+    opaque.__signature__ = inspect.signature(original)  # type: ignore[attr-defined]
+    opaque._is_streamed = True  # type: ignore[attr-defined]
+    return opaque

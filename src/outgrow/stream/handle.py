@@ -142,7 +142,7 @@ def _requires_grad(parameter: Tensor, requires_grad: bool = True) -> Tensor:
             f"weight {parameter._supplier.name!r} is streamed from disk and cannot be trained",
             hint="train an adapter (LoRA) on top of it, or `outgrow.stream.restore(model)` first",
         )
-    return parameter
+    return Tensor.requires_grad_(parameter, requires_grad)
 
 
 def _stride(parameter: "StreamedParameter", dim: int | None = None) -> Any:

@@ -18,18 +18,20 @@ if TYPE_CHECKING:
 
 
 class Wiring:
-    """Wraps `forward` of the model, as a pass, and of every module whose weights come through the window.
+    """Wraps `forward` of the model, as a pass, and of every module that has streamed weights of its own.
 
-    Modules whose weights are all resident, come in tiles or are tables stay as they are and cost nothing.
+    Modules whose weights are all resident stay as they are and cost nothing.
     """
 
     def __init__(self, model: nn.Module, weights: Sequence[LiveWeight]) -> None:
         self.model = model
         self._by_module: dict[nn.Module, list[LiveWeight]] = {}
+        self._tables: dict[nn.Module, list[LiveWeight]] = {}
         for weight in weights:
             for user in weight.users:
-                if not user.is_table and weight not in self._by_module.setdefault(user.module, []):
-                    self._by_module[user.module].append(weight)
+                owned = self._by_module if not user.is_table else self._tables
+                if weight not in owned.setdefault(user.module, []):
+                    owned[user.module].append(weight)
         # The lists that wrapped forwards hold: emptied, not exchanged, should somebody have wrapped our wrapper.
         self._bound: dict[nn.Module, list[LiveWeight]] = {}
         self._originals: dict[nn.Module, Callable[..., Any]] = {}
@@ -37,10 +39,12 @@ class Wiring:
 
     def rewire(self, stream: "WeightStream", plan: "Plan") -> None:
         """Wrap what `plan` needs wrapped and unwrap what it does not."""
-        for module, weights in self._by_module.items():
-            needed = [weight for weight in weights if weight.is_streamed and len(weight.pieces(plan)) == 1]
+        for module in (*self._by_module, *self._tables):
+            weights = self._by_module.get(module, [])
+            # Modules whose weights come in tiles or by rows bind nothing, but torch.compile must not look into them.
+            needed = any(weight.is_streamed for weight in (*weights, *self._tables.get(module, ())))
             bound = self._bound.setdefault(module, [])
-            bound[:] = needed
+            bound[:] = [weight for weight in weights if weight.is_streamed and len(weight.pieces(plan)) == 1]
             if needed and module not in self._ours and module is not self.model:
                 self._wrap(module, streamed_forward(stream, bound, module.forward))
             elif not needed and module in self._ours and module is not self.model:
