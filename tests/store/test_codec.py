@@ -96,6 +96,15 @@ def test_a_damaged_header_never_writes_past_the_end(codec, place):
     assert guarded[len(plain) :] == b"\xa5" * 4096
 
 
+def test_a_part_larger_than_its_place_is_refused_before_it_is_decoded(codec):
+    encoded = bytearray(codec.encode(bytes(5000), 4, 1))
+    encoded[8:16] = (2000).to_bytes(8, "little")
+    guarded = bytearray(b"\xa5" * 8192)
+    with pytest.raises(StoreCorrupt, match="contradict their own header"):
+        codec.decode_into(encoded, memoryview(guarded)[:2000])
+    assert guarded[2000:] == b"\xa5" * 6192
+
+
 @pytest.mark.parametrize("level", [0, 10, -1])
 def test_levels_are_one_to_nine(codec, level):
     with pytest.raises(InputError, match="no compression level"):

@@ -245,7 +245,7 @@ def test_a_full_disk_is_seen_beforehand(source, tmp_path, monkeypatch):
 
 class Payload:
     def __reduce__(self):
-        return (Path.touch, (Path("/tmp/outgrow-was-here"),))
+        return (Path.touch, (Path("payload-ran"),))
 
 
 @pytest.mark.parametrize(
@@ -265,12 +265,12 @@ class Payload:
         pytest.param({"a": torch.ones(1, dtype=torch.complex128)}, InputError, "complex128", id="complex128"),
     ],
 )
-def test_what_is_no_plain_state_is_refused(tmp_path, content, kind, message):
+def test_what_is_no_plain_state_is_refused(tmp_path, monkeypatch, content, kind, message):
+    monkeypatch.chdir(tmp_path)  # where a payload would leave its mark
     torch.save(content, tmp_path / "x.pt")
     with pytest.raises(kind, match=message) as caught:
         convert(tmp_path / "x.pt", tmp_path / "out")
     assert type(caught.value) is kind
-    assert not Path("/tmp/outgrow-was-here").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["x.pt"]
 
 
@@ -284,6 +284,16 @@ def test_garbage_is_refused(tmp_path, data):
     with pytest.raises((StoreCorrupt, InputError)):
         convert(tmp_path / "x.pt", tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["x.pt"]
+
+
+def test_what_turns_out_late_to_be_impossible_leaves_nothing(source, tmp_path):
+    def find_out(event):
+        if event.item == "c":
+            raise InputError("impossible after all")
+
+    with pytest.raises(InputError, match="impossible after all"):
+        convert(source, tmp_path / "out", shard_bytes=2400, listener=find_out)
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 
 def test_a_truncated_file_is_refused(source, tmp_path):

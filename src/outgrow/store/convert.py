@@ -95,6 +95,10 @@ def convert(
             record_digests(partial, listener=listener)
             partial.replace(target)
             sync_directory(target.parent)
+        except (InputError, StoreCorrupt):
+            # It can never succeed: what was finished is of no use.
+            shutil.rmtree(partial)
+            raise
         except OSError as err:
             raise StoreError(f"cannot write {str(partial)!r}: {err.strerror or err}") from err
         finally:

@@ -17,7 +17,7 @@ transformers = pytest.importorskip("transformers")
 # transformers and its tokenizers warn of things that have nothing to do with us.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-HIDDEN, HEADS, KV_HEADS, LAYERS, WORDS = 64, 4, 2, 2, 40
+HIDDEN, HEADS, KV_HEADS, LAYERS, WORDS, EXPERTS = 64, 4, 2, 2, 40, 3
 
 
 def write_gguf(
@@ -41,6 +41,10 @@ def write_gguf(
     writer.add_head_count_kv(KV_HEADS)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_rope_freq_base(10000.0)
+    if architecture == "qwen3moe":
+        writer.add_key_length(HIDDEN // HEADS)
+        writer.add_expert_count(EXPERTS)
+        writer.add_expert_used_count(2)
     letters = [*"abcdefghijklmnopqrstuvwxyz0123456789"[: WORDS - 5], "ab", "cd"]
     writer.add_tokenizer_model("gpt2")
     writer.add_token_list(["<unk>", "<s>", "</s>", *letters])
@@ -60,10 +64,22 @@ def write_gguf(
             f"blk.{layer}.attn_k.weight": (HIDDEN * KV_HEADS // HEADS, HIDDEN),
             f"blk.{layer}.attn_v.weight": (HIDDEN * KV_HEADS // HEADS, HIDDEN),
             f"blk.{layer}.attn_output.weight": (HIDDEN, HIDDEN),
-            f"blk.{layer}.ffn_gate.weight": (96, HIDDEN),
-            f"blk.{layer}.ffn_up.weight": (96, HIDDEN),
-            f"blk.{layer}.ffn_down.weight": (HIDDEN, 96),
         }
+        if architecture == "qwen3moe":
+            shapes |= {
+                f"blk.{layer}.attn_q_norm.weight": (HIDDEN // HEADS,),
+                f"blk.{layer}.attn_k_norm.weight": (HIDDEN // HEADS,),
+                f"blk.{layer}.ffn_gate_inp.weight": (EXPERTS, HIDDEN),
+                f"blk.{layer}.ffn_gate_exps.weight": (EXPERTS, 768, HIDDEN),
+                f"blk.{layer}.ffn_up_exps.weight": (EXPERTS, 768, HIDDEN),
+                f"blk.{layer}.ffn_down_exps.weight": (EXPERTS, HIDDEN, 768),
+            }
+        else:
+            shapes |= {
+                f"blk.{layer}.ffn_gate.weight": (96, HIDDEN),
+                f"blk.{layer}.ffn_up.weight": (96, HIDDEN),
+                f"blk.{layer}.ffn_down.weight": (HIDDEN, 96),
+            }
         if architecture == "qwen2":
             shapes |= {f"blk.{layer}.attn_q.bias": (HIDDEN,)}
             shapes |= {f"blk.{layer}.attn_{name}.bias": (HIDDEN * KV_HEADS // HEADS,) for name in "kv"}
@@ -109,7 +125,7 @@ def reopen(path: Path):
 
 @pytest.mark.peer
 @pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
-@pytest.mark.parametrize("architecture", ["llama", "qwen2"])
+@pytest.mark.parametrize("architecture", ["llama", "qwen2", "qwen3moe"])
 def test_the_model_is_the_one_that_transformers_opens(tmp_path, architecture, tied):
     path = write_gguf(tmp_path / "tiny.gguf", architecture, tied=tied)
     done = convert(path, tmp_path / "out")
