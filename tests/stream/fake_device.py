@@ -32,8 +32,8 @@ class FakeEvent:
 class FakeDevice:
     """`DeviceStreams` in main memory.
 
-    The stream `favoured` runs as early as it may; the other one runs only when somebody waits for it. None: both
-    only then; "any": chance decides, by `seed`.
+    The stream `favoured` runs as early as it may; the other one runs only when somebody waits for it. None:
+    both only then; "any": chance decides, by `seed`.
     """
 
     def __init__(self, favoured: str | None = None, seed: int = 0) -> None:
