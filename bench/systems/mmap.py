@@ -27,7 +27,7 @@ class Mmap(System):
             with safe_open(path, framework="pt") as file:
                 weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
             model.load_state_dict(weights, strict=False, assign=True)
-        # As from_pretrained leaves them. Otherwise torch takes its batched path for a one-row slice of a longer
+        # As from_pretrained leaves them. Otherwise torch takes its batched path for one row of a longer
         # input, which copies the whole head: 131 MB and tens of milliseconds that are no fault of paging.
         model.requires_grad_(requires_grad=True)
         missing = [name for name, parameter in model.named_parameters() if parameter.is_meta]
