@@ -10,7 +10,7 @@ __all__ = ["BudgetTooSmall", "Plan", "least_budget", "make_plan"]
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from outgrow.errors import InputError
@@ -198,17 +198,42 @@ def least_budget(
     staged_bytes: int | None = None,
 ) -> int:
     """The least budget in bytes that `make_plan` takes, to within 2 %."""
-    low, high = 1, max(sum(weight.nbytes for weight in weights), 1)
+
+    def fits(some: Sequence[Weight], used: Sequence[int], kept: frozenset[int], budget_bytes: int) -> bool:
+        together = groups if some is weights else ()
+        plan = _streamed_plan(
+            some, budget_bytes, used, io_threads, together, None, kept, in_place, staged_bytes
+        )
+        return plan is not None
+
+    # Of many equal weights one tells as much as all, and the least budget of 70 billion parameters takes no minute.
+    few, kept = _representatives(weights, keep_resident)
+    high = max(sum(weight.nbytes for weight in weights), 1)
+    low = 1
     while high - low > max(high // 50, PAGE_BYTES):
         middle = math.isqrt(low * high)
-        plan = _streamed_plan(
-            weights, middle, order, io_threads, groups, None, keep_resident, in_place, staged_bytes
-        )
-        if plan is None:
-            low = middle
-        else:
+        if fits(few, range(len(few)), kept, middle):
             high = middle
+        else:
+            low = middle
+    while not fits(weights, order, keep_resident, high):
+        high += max(high // 50, PAGE_BYTES)
     return high
+
+
+def _representatives(
+    weights: Sequence[Weight], keep_resident: frozenset[int]
+) -> tuple[list[Weight], frozenset[int]]:
+    """One of each kind of weight, besides those that may stay in memory in any case; and which of them must."""
+    chosen: list[Weight] = []
+    seen: set[object] = set()
+    for weight in weights:
+        kind = (weight.shape, weight.dtype, weight.source.dtype, weight.use, weight.source.codec, weight.stride)
+        if weight.index in keep_resident or weight.nbytes <= SMALL_BYTES or kind not in seen:
+            chosen.append(weight)
+            seen.add(kind)
+    kept = frozenset(place for place, weight in enumerate(chosen) if weight.index in keep_resident)
+    return [replace(weight, index=place) for place, weight in enumerate(chosen)], kept
 
 
 def _streamed_plan(
