@@ -273,7 +273,7 @@ def test_a_real_model_answers_with_the_same_words(tmp_path):
         messages, add_generation_prompt=True, return_tensors="pt", return_dict=True
     )
     answers = [
-        model.generate(**inputs, max_new_tokens=20, do_sample=False).tolist()
+        model.generate(**inputs, max_new_tokens=12, do_sample=False).tolist()
         for model in (converted, expected)
     ]
     assert answers[0] == answers[1]
