@@ -54,7 +54,7 @@ def test_whole_piece_is_all_of_its_weight(shape):
     assert (whole.shape, whole.begin, whole.end) == (shape, 0, math.prod(shape) * 2)
 
 
-# -- tiles -----------------------------------------------------------------------------------------------------
+# -- tiles ------------------------------------------------------------------------------------
 
 
 def test_even_tiles_of_64_rows_each():
@@ -104,7 +104,7 @@ def test_tiles_cover_the_rows_and_none_is_short(rows, columns, limit):
     assert len(set(sizes[:-1])) <= 1
 
 
-# -- footprints ------------------------------------------------------------------------------------------------
+# -- footprints -------------------------------------------------------------------------------
 
 
 def test_footprint_in_place_takes_the_pages_that_the_piece_touches():
@@ -145,7 +145,7 @@ def test_footprint_of_nothing_is_something():
     assert footprint(piece_of(weight(0, (0, 5)))).nbytes == 64
 
 
-# -- requests --------------------------------------------------------------------------------------------------
+# -- requests ---------------------------------------------------------------------------------
 
 
 def test_requests_in_place_are_whole_pages_and_need_only_the_piece():

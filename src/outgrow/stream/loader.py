@@ -265,6 +265,8 @@ class Loader:
                 if ticket.state is State.FAILED:
                     assert ticket.error is not None
                     raise ticket.error
+                if not self.is_alive:
+                    raise OutgrowError("the I/O threads of this streamed model are gone")
                 if ticket.state is State.WAITING and not self._queue and not self._running:
                     piece = self.plan.pieces[ticket.piece]
                     raise WindowStuck(
@@ -272,8 +274,6 @@ class Loader:
                         f"window of {self.plan.window_bytes:,}, which are in use",
                         hint="give the model a larger budget",
                     )
-                if not self.is_alive:
-                    raise OutgrowError("the I/O threads of this streamed model are gone")
                 self._arrival.wait(timeout=1.0)
         finally:
             self.counts.stalls += 1
