@@ -10,6 +10,7 @@ __all__ = [
     "Config",
     "Health",
     "MemoryPressureMode",
+    "PassEnded",
     "PrefetchStrategy",
     "Statistics",
     "closing",
@@ -35,3 +36,4 @@ from outgrow.stream.statistics import (
     health,
     statistics,
 )
+from outgrow.stream.weight_stream import PassEnded

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from outgrow.errors import InputError
+from outgrow.events import Listener, ignore
 from outgrow.names import join_name, matches
 from outgrow.store.checkpoint import FileIdentity, check_unchanged
 from outgrow.store.readers import make_reader
@@ -180,6 +181,7 @@ def attach(
     device: torch.device,
     identities: Mapping[Path, FileIdentity],
     strides: Mapping[str, tuple[int, ...]] | None = None,
+    listener: Listener = ignore,
 ) -> Attachment:
     """Let `model` run with the weights in `sources` on disk, within `budget_bytes`.
 
@@ -189,6 +191,7 @@ def attach(
         strides: strides of parameters that are dense but not row-major, by the same name.
         identities: the checkpoint files as they were opened.
         device: where the model computes.
+        listener: hears `Progress` while resident weights are read, and `PassEnded`.
 
     Raises:
         BudgetTooSmall: no plan fits. The model is as it was.
@@ -219,6 +222,7 @@ def attach(
         ),
         identities=identities,
         resources=make_resources(config, device, next(iter(identities))),
+        listener=listener,
     )
     return Attachment(model, stream, config)
 

@@ -34,6 +34,7 @@ def load(
     config: Config | None = None,
     *,
     trust_remote_code: bool = False,
+    listener: Listener = ignore,
 ) -> nn.Module:
     """Open a Hugging Face checkpoint that need not fit into memory; ready for `generate()`.
 
@@ -48,6 +49,7 @@ def load(
         dtype: what the model computes in; None for that of the checkpoint.
         config: further choices.
         trust_remote_code: whether Python code that the checkpoint brings along may run.
+        listener: hears `Progress` while resident weights are read, and `PassEnded` after each forward pass.
 
     Returns the ordinary transformers model, in eval mode. Its weights are frozen; adapters on top of it train.
 
@@ -74,6 +76,7 @@ def load(
         budget_bytes=budget_bytes,
         device=wanted,
         identities=opened.checkpoint.identities,
+        listener=listener,
     )
     return opened.model
 
@@ -87,7 +90,7 @@ def offload(model: Model, config: Config | str | Path, *, listener: Listener = i
     Args:
         model: any module; changed in place and returned.
         config: how to stream; a path stands for a `Config` with that `storage_path`.
-        listener: hears `Progress` in bytes while weights are written.
+        listener: hears `Progress` in bytes while weights are written and read, and `PassEnded` after each forward pass.
 
     Raises:
         InputError: the model has no parameters, is streamed already or cannot be; or an option cannot be.
@@ -128,6 +131,7 @@ def offload(model: Model, config: Config | str | Path, *, listener: Listener = i
         device=device,
         identities=stored.identities,
         strides=stored.strides,
+        listener=listener,
     )
     return model
 

@@ -31,7 +31,7 @@ from outgrow.stream.weights import (
 PIECES_IN_BUDGET = 16
 """A weight is cut into tiles of at most this part of the budget, so that a window of a few tiles stays small."""
 TILE_LEAST_BYTES = 1 << 20
-TILE_MOST_BYTES = 32 << 20
+TILE_MOST_BYTES = 24 << 20
 """Larger tiles gain no bandwidth; smaller ones cost a call to the kernel each."""
 SMALL_BYTES = 64 << 10
 """Norms, biases and whatever else is at most this size stays in memory: a read each would cost more than they

@@ -1,6 +1,6 @@
 """The stream of one model's weights: joins plan, loader and live weights, and runs passes."""
 
-__all__ = ["StreamOptions", "WeightStream"]
+__all__ = ["PassEnded", "StreamOptions", "WeightStream"]
 
 import contextlib
 import logging
@@ -19,6 +19,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from outgrow.devices.memory import MemoryGauge
 from outgrow.errors import OutgrowError, StoreError
+from outgrow.events import Listener, Progress
 from outgrow.quantities import format_bytes
 from outgrow.store.checkpoint import FileIdentity
 from outgrow.stream.account import Account
@@ -28,15 +29,18 @@ from outgrow.stream.live_weight import LiveWeight
 from outgrow.stream.loader import Loader, LoaderCounts
 from outgrow.stream.plan import Plan, make_plan
 from outgrow.stream.pressure import PressureValve
-from outgrow.stream.residents import arrivals, forget_others, held_bytes, whole_piece
+from outgrow.stream.residents import Arrivals, arrivals, forget_others, held_bytes, whole_piece
 from outgrow.stream.resources import Resources
-from outgrow.stream.weights import Weight
+from outgrow.stream.weights import Piece, Weight
 from outgrow.stream.whole import WeightFiles
 from outgrow.stream.window_size import WindowTuner
 from outgrow.stream.window_use import WindowUse
 from outgrow.stream.wiring import Wiring, groups_of, use_order
 
 _LOG = logging.getLogger(__name__)
+
+PROGRESS_BYTES = 1 << 28
+"""Resident weights are read in batches of about this size; after each, a listener hears how far it is."""
 
 _LOOKAHEAD: Mapping[PrefetchStrategy, int | None] = {
     PrefetchStrategy.NONE: 0,
@@ -61,6 +65,22 @@ class StreamOptions:
     """Whether to check invariants after every pass, and to log every plan."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassEnded:
+    """The event of one complete forward pass of the model."""
+
+    number: int
+    """Which pass it was; the first is 1."""
+    seconds: float
+    """How long it took."""
+    stall_seconds: float
+    """How long modules waited for weights in it."""
+    bytes_read: int
+    """Bytes that came from files during it."""
+    resident_bytes: int
+    """Memory that weights, window and staging take."""
+
+
 class WeightStream:
     """Runs a model within a budget: every pass goes through `begin_pass` and `end_pass`, every use through `enter`.
 
@@ -76,6 +96,7 @@ class WeightStream:
         options: StreamOptions,
         identities: Mapping[Path, FileIdentity],
         resources: Resources,
+        listener: Listener,
     ) -> None:
         """Plan and begin to stream. The assumed order of use is that of modules; the first pass shows the true one.
 
@@ -88,6 +109,7 @@ class WeightStream:
         self.effective_bytes = budget_bytes
         """The budget that the plan keeps now; below the one given while memory is short outside."""
         self.options = options
+        self.listener = listener
         self.lock = threading.RLock()
         self.account = Account()
         self.files = WeightFiles(identities)
@@ -182,6 +204,15 @@ class WeightStream:
         trace = self._use.trace
         if trace and self.options.strategy is not PrefetchStrategy.NONE and tuple(trace) != loader.order:
             loader.set_order(trace)
+        self.listener(
+            PassEnded(
+                number=self.passes,
+                seconds=seconds,
+                stall_seconds=stalled,
+                bytes_read=now.bytes_read - before.bytes_read,
+                resident_bytes=self.account.held_bytes,
+            )
+        )
         if self._pin_what_was_read_outside():
             self._needs_plan = True
         elif self._tuner is not None and not self._needs_plan:
@@ -276,7 +307,7 @@ class WeightStream:
         weight = self._use.weight_at(tensor)
         if weight is None:
             return None
-        return weight, tensor.storage_offset() - self._use.memory_of(weight).storage_offset()
+        return weight, int(tensor.storage_offset() - self._use.memory_of(weight).storage_offset())
 
     # -- plans ----------------------------------------------------------------------------------------------------
 
@@ -406,7 +437,7 @@ class WeightStream:
         self._resources.loader = loader
         coming = arrivals(self.weights, plan, backend.allocate)
         self.account.set("resident", plan.resident_bytes)
-        loader.fetch_now(coming.fills, room_bytes=plan.window_bytes + plan.budget_bytes - plan.reserved_bytes)
+        self._fetch(coming, plan.window_bytes + plan.budget_bytes - plan.reserved_bytes)
         for finish in coming.finishes:
             finish()
         self.account.set("window", plan.window_bytes)
@@ -419,6 +450,22 @@ class WeightStream:
         if self.options.checks:
             stays, streams = format_bytes(plan.resident_bytes), format_bytes(plan.pass_bytes)
             _LOG.debug("plan: %s stay, %s stream per pass, window %s", stays, streams, format_bytes(plan.window_bytes))
+
+    def _fetch(self, coming: Arrivals, room_bytes: int) -> None:
+        """Read what is to become resident, by the gigabyte, so that progress shows."""
+        total, done = sum(piece.nbytes for piece, _ in coming.fills), 0
+        batch: list[tuple[Piece, Tensor]] = []
+        for number, (piece, memory) in enumerate(coming.fills, 1):
+            batch.append((piece, memory))
+            size = sum(part.nbytes for part, _ in batch)
+            if size < PROGRESS_BYTES and number < len(coming.fills):
+                continue
+            self.listener(Progress(task="reading weights", done=done, total=total, item=piece.weight.name))
+            self._resources.loader.fetch_now(batch, room_bytes=room_bytes)
+            done += size
+            batch = []
+        if total:
+            self.listener(Progress(task="reading weights", done=done, total=total))
 
     def _make_tuner(self, plan: Plan) -> WindowTuner | None:
         is_fixed = self.options.strategy is not PrefetchStrategy.ADAPTIVE or not plan.window_bytes
@@ -498,7 +545,7 @@ class WeightStream:
             self._check_open()
             self.files.check()
             coming = arrivals(self.weights, None, self._resources.backend.allocate)
-            self._resources.loader.fetch_now(coming.fills, room_bytes=self._spare_bytes())
+            self._fetch(coming, self._spare_bytes())
             self._use.forget()
             for finish in coming.finishes:
                 finish()
