@@ -28,7 +28,8 @@ class Call:
     """Keyword arguments as the module's forward gets them."""
 
     def arguments(self) -> dict[str, Any]:
-        """The arguments by the names that `forward` gives them; those of `*args` under `name[0]`, `name[1]`, ...
+        """The arguments by the names that `forward` gives them; those of `*args` under `name[0]`, `name[1]`,
+        ...
 
         Raises:
             TypeError: they do not fit the signature of `forward`.
@@ -54,13 +55,15 @@ def watch(
     leave: Callable[[Call, Any, BaseException | None], None] | None = None,
     only: str = "*",
 ) -> Iterator[None]:
-    """Report calls of `model`'s modules for as long as the `with` block lasts; detached also after exceptions.
+    """Report calls of `model`'s modules for as long as the `with` block lasts; detached also after
+    exceptions.
 
     Args:
         model: the model; nothing about it is changed but hooks, which go when the block ends.
         enter: called before each forward, outer modules first.
-        leave: called after it with its output, inner modules first; with None and the exception where it raised one.
-            After an exception that is no `Exception` (Ctrl-C) torch calls no hooks, so neither is `leave`.
+        leave: called after it with its output, inner modules first; with None and the exception where it
+            raised one. After an exception that is no `Exception` (Ctrl-C) torch calls no hooks, so neither is
+            `leave`.
         only: glob over qualified names; the model's own name is the empty string.
 
     What the callbacks raise reaches the caller of the module.
@@ -92,7 +95,8 @@ def _enter_hook(name: str, enter: Callable[[Call], None]) -> Callable[..., None]
 
 def _leave_hook(name: str, leave: Callable[[Call, Any, BaseException | None], None]) -> Callable[..., None]:
     def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-        # torch calls hooks with always_call from within its own handler, where the exception is the current one.
+        # torch calls hooks with always_call from within its own handler, where the exception is the current
+        # one.
         error = sys.exc_info()[1] if output is None else None
         leave(Call(module, name, args, kwargs), output, error)
 

@@ -1,7 +1,8 @@
 """Models larger than memory: weights are streamed from disk while the model runs.
 
-Two ways in: `load` opens a Hugging Face checkpoint without ever holding all of it; `offload` lets go of the weights of a
-model that is in memory. Programs written for TensorStream run after `import outgrow.stream as tensorstream`.
+Two ways in: `load` opens a Hugging Face checkpoint without ever holding all of it; `offload` lets go of the
+weights of a model that is in memory. Programs written for TensorStream run after `import outgrow.stream as
+tensorstream`.
 """
 
 __all__ = [
@@ -25,7 +26,13 @@ __all__ = [
     "statistics",
 ]
 
-from outgrow.stream.config import BackendType, Config, MemoryPressureMode, PrefetchStrategy, create_default_config
+from outgrow.stream.config import (
+    BackendType,
+    Config,
+    MemoryPressureMode,
+    PrefetchStrategy,
+    create_default_config,
+)
 from outgrow.stream.model import closing, load, offload, restore, set_budget
 from outgrow.stream.plan import BudgetTooSmall
 from outgrow.stream.statistics import (

@@ -45,7 +45,8 @@ class Attachment:
         ]
         for weight in stream.weights:
             for parameter in weight.parameters:
-                # Autograd would need their bytes and their gradients, which are as large as what does not fit.
+                # Autograd would need their bytes and their gradients, which are as large as what does not
+                # fit.
                 parameter.requires_grad_(False)
         model.__dict__[_ATTRIBUTE] = self
         install_methods(model, self)
@@ -228,7 +229,8 @@ def attach(
 
 
 def make_resources(config: Config, device: torch.device, file: Path) -> Resources:
-    """What streaming needs on `device`; `file` is one of the checkpoint's, to see how its file system can be read.
+    """What streaming needs on `device`; `file` is one of the checkpoint's, to see how its file system can be
+    read.
 
     Raises:
         DeviceError: the backend asked for cannot work there.
@@ -242,7 +244,8 @@ def make_resources(config: Config, device: torch.device, file: Path) -> Resource
 
 
 def attachment_of(model: nn.Module) -> Attachment:
-    """The attachment of a model, or of the one streamed model inside it (an adapter's base model, for example).
+    """The attachment of a model, or of the one streamed model inside it (an adapter's base model, for
+    example).
 
     Raises:
         InputError: the model is not streamed.
@@ -274,7 +277,8 @@ def live_weights(
     strides: Mapping[str, tuple[int, ...]],
     device: torch.device,
 ) -> list[LiveWeight]:
-    """The weights that `sources` name, in module order. Parameters on meta are replaced once, everywhere, on `device`."""
+    """The weights that `sources` name, in module order. Parameters on meta are replaced once, everywhere, on
+    `device`."""
     named = dict(model.named_parameters(remove_duplicate=False))
     keys = {name: _key(named[name]) for name in sources if name in named}
     objects: dict[object, dict[int, nn.Parameter]] = {key: {} for key in keys.values()}
@@ -289,7 +293,9 @@ def live_weights(
                 # A meta parameter cannot be given data: replaced once, everywhere, before anything is bound.
                 fresh = replaced.get(id(parameter))
                 if fresh is None:
-                    fresh = nn.Parameter(torch.empty(0, dtype=parameter.dtype, device=device), requires_grad=False)
+                    fresh = nn.Parameter(
+                        torch.empty(0, dtype=parameter.dtype, device=device), requires_grad=False
+                    )
                     fresh.__dict__.update(parameter.__dict__)
                     replaced[id(parameter)] = fresh
                 # Through setattr: recurrent modules keep a list of their parameters besides.
@@ -300,12 +306,16 @@ def live_weights(
             objects[key][id(parameter_object)] = parameter_object
             table = isinstance(module, nn.Embedding) and attribute == "weight"
             users[key].append(User(module, module_name, attribute, table))
-    weights = []
+    weights: list[LiveWeight] = []
     for name, key in keys.items():
         parameters = list(objects[key].values())
         dtype = named[name].dtype
         static = Weight(
-            index=len(weights), source=sources[name], dtype=dtype, use=_use(users[key]), stride=strides.get(name)
+            index=len(weights),
+            source=sources[name],
+            dtype=dtype,
+            use=_use(users[key]),
+            stride=strides.get(name),
         )
         weights.append(LiveWeight(static, parameters, users[key], device))
     return weights

@@ -3,6 +3,7 @@
 __all__ = ["BackendType", "Config", "MemoryPressureMode", "PrefetchStrategy", "create_default_config"]
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,11 +16,13 @@ class BackendType(enum.Enum):
     """Where weights are while a module computes, and how they come there."""
 
     AUTO = "auto"
-    """By the device that computes: MMAP on the CPU, CUDA on a GPU, GPUDIRECT where a probe shows it faster."""
+    """By the device that computes: MMAP on the CPU, CUDA on a GPU, GPUDIRECT where a probe shows it
+    faster."""
     GPUDIRECT = "gpudirect"
     """From the disk straight into the GPU's memory, through kvikio and cuFile. Never run on a GPU yet."""
     CUDA = "cuda"
-    """From the disk to pinned memory, from there on a stream of its own to the GPU. Never run on a GPU yet."""
+    """From the disk to pinned memory, from there on a stream of its own to the GPU. Never run on a GPU
+    yet."""
     MMAP = "mmap"
     """In main memory, for models that compute on the CPU: files are read straight into the window."""
 
@@ -32,7 +35,8 @@ class PrefetchStrategy(enum.Enum):
     NEXT_LAYER = "next_layer"
     """One module ahead, in the order of the last pass."""
     ADAPTIVE = "adaptive"
-    """As far as the window reaches, past the end of the pass into the next; the window grows while that saves time."""
+    """As far as the window reaches, past the end of the pass into the next; the window grows while that saves
+    time."""
 
 
 class MemoryPressureMode(enum.Enum):
@@ -43,7 +47,8 @@ class MemoryPressureMode(enum.Enum):
     BALANCED = "balanced"
     """The window may grow inside the budget; under pressure it shrinks to the least that works."""
     AGGRESSIVE = "aggressive"
-    """Under pressure also resident weights are given back, down to the least budget; they return when it is over."""
+    """Under pressure also resident weights are given back, down to the least budget; they return when it is
+    over."""
 
 
 _Choice = TypeVar("_Choice", bound=enum.Enum)
@@ -58,8 +63,8 @@ class Config:
     """
 
     storage_path: str | Path | None = None
-    """Directory for the weights of a model that is in memory (`offload`); made with mode 0700. None for `load`, which
-    reads the checkpoint where it is."""
+    """Directory for the weights of a model that is in memory (`offload`); made with mode 0700. None for
+    `load`, which reads the checkpoint where it is."""
     vram_budget_gb: float | None = None
     """Budget in units of 2^30 bytes. None: `budget`, or half of the memory that is free."""
     backend: BackendType | str = BackendType.AUTO
@@ -67,7 +72,8 @@ class Config:
     prefetch_strategy: PrefetchStrategy | str = PrefetchStrategy.ADAPTIVE
     """How far ahead weights are fetched."""
     compression_enabled: bool = False
-    """Whether `offload` stores weights through a lossless codec (extra `codec`). Worth it on a disk below about 1 GB/s."""
+    """Whether `offload` stores weights through a lossless codec (extra `codec`). Worth it on a disk below
+    about 1 GB/s."""
     compression_level: int = 6
     """1 (fast) to 9 (small)."""
     num_io_threads: int = 4
@@ -78,21 +84,26 @@ class Config:
     """Whether to check the machine's invariants after every pass, and to log every change of plan."""
     budget: int | str | None = None
     """Budget in bytes or as text (`27MB`, `4GiB`); not together with `vram_budget_gb`."""
-    keep_resident: tuple[str, ...] = ()
+    keep_resident: Sequence[str] = ()
     """Globs over qualified names of weights that must stay in memory."""
     reader: str = "auto"
-    """How files are read: `direct`, `buffered`, `mmap`; `auto` is `direct` where the file system allows it."""
+    """How files are read: `direct`, `buffered`, `mmap`; `auto` is `direct` where the file system allows
+    it."""
 
     def __post_init__(self) -> None:
         self.backend = _member(BackendType, self.backend, "backend")
         self.prefetch_strategy = _member(PrefetchStrategy, self.prefetch_strategy, "prefetch_strategy")
-        self.memory_pressure_mode = _member(MemoryPressureMode, self.memory_pressure_mode, "memory_pressure_mode")
+        self.memory_pressure_mode = _member(
+            MemoryPressureMode, self.memory_pressure_mode, "memory_pressure_mode"
+        )
         if self.storage_path is not None:
-            if not isinstance(self.storage_path, str | Path) or not str(self.storage_path):
-                raise InputError(f"storage_path must be a path, not {self.storage_path!r}")
+            given: object = self.storage_path
+            if not isinstance(given, str | Path) or not str(given):
+                raise InputError(f"storage_path must be a path, not {given!r}")
             self.storage_path = Path(self.storage_path).expanduser()
-        if isinstance(self.keep_resident, str):
-            self.keep_resident = (self.keep_resident,)
+        # One glob by itself is a sequence of letters, and surely not meant as that.
+        patterns = (self.keep_resident,) if isinstance(self.keep_resident, str) else tuple(self.keep_resident)
+        self.keep_resident = patterns
         _check_integer("num_io_threads", self.num_io_threads, 1, 64)
         _check_integer("compression_level", self.compression_level, 1, 9)
         for name in ("compression_enabled", "debug_mode"):

@@ -34,8 +34,8 @@ def load_state_dict(
 ) -> Any:
     """As `nn.Module.load_state_dict`. The model's own checkpoint is never written to.
 
-    Weights that differ from what is streamed now are written to a new file (in `storage_path`, or a temporary directory
-    that goes with the model) and streamed from it; equal ones are left alone.
+    Weights that differ from what is streamed now are written to a new file (in `storage_path`, or a temporary
+    directory that goes with the model) and streamed from it; equal ones are left alone.
 
     Raises:
         RuntimeError: names or shapes do not fit, in torch's own words; nothing has changed then.

@@ -61,7 +61,7 @@ class StreamedLinear(torch.autograd.Function):
     """`F.linear` by a streamed weight, which is read again for the gradient of the inputs."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,
         inputs: Tensor,
         bias: Tensor | None,
@@ -73,7 +73,7 @@ class StreamedLinear(torch.autograd.Function):
         return product(inputs, bias)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         """Gradients of inputs and bias; the weight is frozen."""
         to_inputs = to_bias = None
         if ctx.needs_input_grad[0]:
@@ -93,7 +93,8 @@ def clone_views(result: Any, storages: set[int]) -> Any:
 
 
 def _keeping_handles(stream: "WeightStream") -> tuple[Callable[[Tensor], Any], Callable[[Any], Tensor]]:
-    """Hooks that let autograd keep a note of which weight it needs, not its bytes, which will be others by then."""
+    """Hooks that let autograd keep a note of which weight it needs, not its bytes, which will be others by
+    then."""
 
     def pack(tensor: Tensor) -> Any:
         found = stream.weight_in_window(tensor)
@@ -105,15 +106,18 @@ def _keeping_handles(stream: "WeightStream") -> tuple[Callable[[Tensor], Any], C
         weight, offset, shape, stride, dtype = kept
         whole = stream.read_whole(weight)
         if dtype != whole.dtype:
-            raise NotImplementedError(f"autograd kept weight {weight.name!r} as {dtype} instead of {whole.dtype}")
+            raise NotImplementedError(
+                f"autograd kept weight {weight.name!r} as {dtype} instead of {whole.dtype}"
+            )
         return whole.as_strided(shape, stride, whole.storage_offset() + offset)
 
     return pack, unpack
 
 
 def _opaque(forward: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:
-    """Let signature look-ups see the original, and keep torch.compile out: it would bake in where bytes were once."""
-    opaque: Callable[..., Any] = torch.compiler.disable(forward)
+    """Let signature look-ups see the original, and keep torch.compile out: it would bake in where bytes were
+    once."""
+    opaque: Callable[..., Any] = torch.compiler.disable(forward)  # type: ignore[no-untyped-call]
     opaque.__signature__ = inspect.signature(original)  # type: ignore[attr-defined]
     opaque._is_streamed = True  # type: ignore[attr-defined]
     return opaque

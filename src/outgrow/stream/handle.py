@@ -1,9 +1,10 @@
-"""A parameter whose bytes are on disk: its shape, dtype and device are real, and whoever reads it gets the right bytes.
+"""A parameter whose bytes are on disk: its shape, dtype and device are real, and whoever reads it gets the
+right bytes.
 
-While a module that owns it runs, the same object is a plain `nn.Parameter` again, with its bytes in the window. Between
-runs its class is `StreamedParameter`, so that every operation on it passes here: a Linear comes in row tiles, an
-embedding by rows, and anything else reads the whole weight from its file. Nothing ever computes with bytes that are not
-there.
+While a module that owns it runs, the same object is a plain `nn.Parameter` again, with its bytes in the
+window. Between runs its class is `StreamedParameter`, so that every operation on it passes here: a Linear
+comes in row tiles, an embedding by rows, and anything else reads the whole weight from its file. Nothing ever
+computes with bytes that are not there.
 """
 
 __all__ = ["StreamedParameter", "StreamedWeightError", "Supplier"]
@@ -13,7 +14,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812  the name everybody knows it by
+from torch.nn import functional as F
 from torch.utils._pytree import tree_map_only
 
 from outgrow.errors import InputError
@@ -45,7 +46,8 @@ class Supplier(Protocol):
 
 
 class StreamedParameter(nn.Parameter):
-    """What a parameter is while its bytes are on disk. Made by assigning `__class__`, so that its identity stays."""
+    """What a parameter is while its bytes are on disk. Made by assigning `__class__`, so that its identity
+    stays."""
 
     _supplier: Supplier
 
@@ -80,7 +82,8 @@ class StreamedParameter(nn.Parameter):
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Pickled as a plain parameter with all its bytes."""
-        return nn.Parameter(_whole(self).clone(), requires_grad=False).__reduce_ex__(protocol)
+        plain = nn.Parameter(_whole(self).clone(), requires_grad=False)
+        return plain.__reduce_ex__(protocol)  # type: ignore[no-untyped-call]
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         """Name, shape and dtype; the bytes stay where they are."""
@@ -88,18 +91,18 @@ class StreamedParameter(nn.Parameter):
         return f"StreamedParameter({supplier.name!r}, shape={list(supplier.shape)}, dtype={self.dtype})"
 
 
-def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:  # noqa: A002  torch's own names
+def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if isinstance(bias, StreamedParameter):
         bias = _whole(bias)
     if isinstance(input, StreamedParameter):
-        input = _whole(input)  # noqa: A001
+        input = _whole(input)
     if isinstance(weight, StreamedParameter):
         return weight._supplier.linear(input, bias)
     return F.linear(input, weight, bias)
 
 
 def _embedding(
-    input: Tensor,  # noqa: A002
+    input: Tensor,
     weight: Tensor,
     padding_idx: int | None = None,
     max_norm: float | None = None,
@@ -172,6 +175,10 @@ def _getters(*names: str) -> list[Any]:
     return [getattr(Tensor, name).__get__ for name in names if hasattr(Tensor, name)]
 
 
+def _setters(*names: str) -> list[Any]:
+    return [getattr(Tensor, name).__set__ for name in names]
+
+
 def _methods(*names: str) -> list[Any]:
     return [getattr(Tensor, name) for name in names if hasattr(Tensor, name)]
 
@@ -184,7 +191,7 @@ _FROM_OUTSIDE: frozenset[Any] = frozenset(
             "is_vulkan", "is_ipu", "is_maia", "requires_grad", "grad", "grad_fn", "is_leaf", "retains_grad", "names",
             "name", "output_nr", "_version", "_base", "_grad", "_backward_hooks",
         ),
-        Tensor.grad.__set__,  # type: ignore[attr-defined]
+        *_setters("grad"),
         *_methods(
             "size", "dim", "ndimension", "numel", "nelement", "element_size", "is_floating_point", "is_complex",
             "is_signed", "is_conj", "is_neg", "is_inference", "get_device", "__len__", "data_ptr", "untyped_storage",
@@ -193,5 +200,5 @@ _FROM_OUTSIDE: frozenset[Any] = frozenset(
         torch.is_floating_point, torch.is_complex, torch.numel, torch.is_inference, torch.is_conj, torch.is_neg,
     ]
 )  # fmt: skip
-"""What the placeholder itself answers rightly: everything but values, strides and places in memory. Its address is not
-that of the values, but tells tied weights from others as an address would."""
+"""What the placeholder itself answers rightly: everything but values, strides and places in memory. Its
+address is not that of the values, but tells tied weights from others as an address would."""

@@ -44,7 +44,8 @@ class Source(Protocol):
 
 
 class LiveWeight:
-    """One weight of a running model and the parameters that it is. A `Supplier` for them while they are streamed."""
+    """One weight of a running model and the parameters that it is. A `Supplier` for them while they are
+    streamed."""
 
     def __init__(
         self, weight: Weight, parameters: list[nn.Parameter], users: list[User], device: torch.device
@@ -61,7 +62,8 @@ class LiveWeight:
         self.resident: Tensor | None = None
         """The weight in memory, if all of it is."""
         self.version = 0
-        """Version counter of the resident parameter when it was filled: higher means that somebody wrote to it."""
+        """Version counter of the resident parameter when it was filled: higher means that somebody wrote to
+        it."""
         self.uses = 0
         """How many modules use it now, one within the other."""
         self.stream: Source | None = None
@@ -149,16 +151,18 @@ class LiveWeight:
 
 def storage_users() -> Callable[[Tensor], int]:
     """The function that counts how many tensors share a tensor's storage."""
-    count = torch._C._storage_Use_Count  # type: ignore[attr-defined]
+    count = torch._C._storage_Use_Count
     return lambda tensor: int(count(tensor.untyped_storage()._cdata))
 
 
 def _placeholder(weight: Weight, device: torch.device) -> Tensor:
     """One element that looks like the weight. NaN where the dtype has it, so that a slip would be loud."""
-    one = torch.zeros(1, dtype=weight.dtype, device=device)
+    one = torch.zeros((), dtype=weight.dtype, device=device)
     if weight.dtype.is_floating_point or weight.dtype.is_complex:
         try:
             one.fill_(float("nan"))
         except RuntimeError:  # a dtype without NaN, or without fill
             one.zero_()
-    return one.expand(weight.shape) if weight.nbytes else torch.empty(weight.shape, dtype=weight.dtype, device=device)
+    if not weight.nbytes:
+        return torch.empty(weight.shape, dtype=weight.dtype, device=device)
+    return one.expand(weight.shape)

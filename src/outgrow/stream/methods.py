@@ -1,6 +1,7 @@
 """What a streamed model's own methods do differently: moving, copying, pickling, exchanging its weights.
 
-The model keeps its class; a few attributes on the instances stand before the class's methods and go with the stream.
+The model keeps its class; a few attributes on the instances stand before the class's methods and go with the
+stream.
 """
 
 __all__ = ["MODULE_METHODS", "install_methods", "remove_methods", "without_methods"]
@@ -55,7 +56,11 @@ def remove_methods(model: nn.Module) -> None:
 @contextlib.contextmanager
 def without_methods(module: nn.Module) -> Iterator[None]:
     """One module without what streaming put on it, for as long as it is copied."""
-    kept = {name: module.__dict__.pop(name) for name in (*MODULE_METHODS, *MODEL_METHODS) if name in module.__dict__}
+    kept = {
+        name: module.__dict__.pop(name)
+        for name in (*MODULE_METHODS, *MODEL_METHODS)
+        if name in module.__dict__
+    }
     forward = module.__dict__.get("forward")
     is_ours = getattr(forward, "_is_streamed", False)
     if is_ours:
@@ -86,8 +91,8 @@ def _module_apply(module: nn.Module, owned: Mapping[nn.Module, list[LiveWeight]]
                 dtype, device = _converted(fn, weight.weight.dtype, weight.parameters[0].device)
                 if dtype != weight.weight.dtype or device != weight.parameters[0].device:
                     raise StreamedWeightError(
-                        f"weight {weight.name!r} is streamed: a part of the model cannot be moved to {device} or cast to "
-                        f"{dtype} by itself",
+                        f"weight {weight.name!r} is streamed: a part of the model cannot be moved to {device} "
+                        f"or cast to {dtype} by itself",
                         hint="convert the whole model: model.to(...)",
                     )
         return _apply_to_others(module, owned, fn, recurse=recurse)
@@ -96,7 +101,8 @@ def _module_apply(module: nn.Module, owned: Mapping[nn.Module, list[LiveWeight]]
 
 
 def _model_apply(model: nn.Module, attachment: "Attachment") -> Callable[..., nn.Module]:
-    """`_apply` for the model: `to`, `half`, `cuda` and the like change how weights are brought from now on."""
+    """`_apply` for the model: `to`, `half`, `cuda` and the like change how weights are brought from now
+    on."""
 
     def apply(fn: Callable[[Tensor], Tensor], recurse: bool = True) -> nn.Module:
         stream = attachment.stream
@@ -135,10 +141,11 @@ def _cast(stream: "WeightStream", dtypes: Mapping[torch.dtype, torch.dtype]) -> 
         if static.source.dtype not in (static.dtype, wanted) or (
             wanted == static.source.dtype and not _is_lossless(wanted, static.dtype)
         ):
-            # From the file it would be rounded once; torch rounds what was rounded before. Other bits, silently.
+            # From the file it would be rounded once; torch rounds what was rounded before. Other bits,
+            # silently.
             raise StreamedWeightError(
-                f"weight {weight.name!r} is stored as {static.source.dtype} and streamed as {static.dtype}: casting it "
-                f"on to {wanted} would round twice in memory but once from disk",
+                f"weight {weight.name!r} is stored as {static.source.dtype} and streamed as {static.dtype}: "
+                f"casting it on to {wanted} would round twice in memory but once from disk",
                 hint=f"open the model with dtype={wanted}, or outgrow.stream.restore(model) first",
             )
         statics[static.index] = replace(static, dtype=wanted)
@@ -166,11 +173,13 @@ def _apply_to_others(
         for name in hidden:
             del part._parameters[name]
         try:
-            nn.Module._apply(part, fn, recurse=False)
+            nn.Module._apply(part, fn, recurse=False)  # type: ignore[no-untyped-call]
         finally:
             others = dict(part._parameters)
             part._parameters.clear()
-            part._parameters.update({name: hidden[name] if name in hidden else others[name] for name in order})
+            part._parameters.update(
+                {name: hidden[name] if name in hidden else others[name] for name in order}
+            )
     return module
 
 

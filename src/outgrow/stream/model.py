@@ -1,8 +1,10 @@
-"""What users call: open a model larger than memory, or let go of one that is in it; change the budget; end it all."""
+"""What users call: open a model larger than memory, or let go of one that is in it; change the budget; end it
+all."""
 
 __all__ = ["closing", "load", "offload", "restore", "set_budget"]
 
 import contextlib
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -38,23 +40,25 @@ def load(
 ) -> nn.Module:
     """Open a Hugging Face checkpoint that need not fit into memory; ready for `generate()`.
 
-    The files are read where they are, never copied or rewritten, and only as far as weights are used. Results are the
-    same bits as with all weights in memory.
+    The files are read where they are, never copied or rewritten, and only as far as weights are used. Results
+    are the same bits as with all weights in memory.
 
     Args:
         path: a directory, a file in it, or a name on the Hugging Face Hub.
-        budget: most bytes of memory for weights, as a number or text: `27MB` is 27 * 10^6, `4GiB` 4 * 2^30. None: that
-            of `config`, else half of the memory that is free.
+        budget: most bytes of memory for weights, as a number or text: `27MB` is 27 * 10^6, `4GiB` 4 * 2^30.
+            None: that of `config`, else half of the memory that is free.
         device: where the model computes; None for the CPU.
         dtype: what the model computes in; None for that of the checkpoint.
         config: further choices.
         trust_remote_code: whether Python code that the checkpoint brings along may run.
         listener: hears `Progress` while resident weights are read, and `PassEnded` after each forward pass.
 
-    Returns the ordinary transformers model, in eval mode. Its weights are frozen; adapters on top of it train.
+    Returns the ordinary transformers model, in eval mode. Its weights are frozen; adapters on top of it
+    train.
 
     Raises:
-        InputError: the path, the budget or an option cannot be; `BudgetTooSmall` names the least budget that works.
+        InputError: the path, the budget or an option cannot be; `BudgetTooSmall` names the least budget that
+            works.
         StoreError: a file is damaged or cannot be read.
         DeviceError: the device or backend is not there.
     """
@@ -84,13 +88,15 @@ def load(
 def offload(model: Model, config: Config | str | Path, *, listener: Listener = ignore) -> Model:
     """Stream the weights of a model that is in memory, and free them.
 
-    They are written once to a directory below `config.storage_path`, or found there if the very same weights were
-    written before. The model stays what it is, on the device where it is; `restore` brings its weights back.
+    They are written once to a directory below `config.storage_path`, or found there if the very same weights
+    were written before. The model stays what it is, on the device where it is; `restore` brings its weights
+    back.
 
     Args:
         model: any module; changed in place and returned.
         config: how to stream; a path stands for a `Config` with that `storage_path`.
-        listener: hears `Progress` in bytes while weights are written and read, and `PassEnded` after each forward pass.
+        listener: hears `Progress` in bytes while weights are written and read, and `PassEnded` after each
+            forward pass.
 
     Raises:
         InputError: the model has no parameters, is streamed already or cannot be; or an option cannot be.
@@ -226,21 +232,24 @@ def _streamable(model: nn.Module) -> dict[str, Tensor]:
         seen.add(key)
         found[name] = parameter
         if parameter.numel():
-            extent = sum((size - 1) * stride for size, stride in zip(parameter.shape, parameter.stride(), strict=True))
+            extent = sum(
+                (size - 1) * stride for size, stride in zip(parameter.shape, parameter.stride(), strict=True)
+            )
             begin = parameter.data_ptr()
             spans.append((begin, begin + (extent + 1) * parameter.element_size(), name))
     if not found:
         raise InputError(
-            f"{type(model).__name__} has no parameters to stream", hint="a model without parameters runs as it is"
+            f"{type(model).__name__} has no parameters to stream",
+            hint="a model without parameters runs as it is",
         )
     devices = {parameter.device for parameter in found.values()}
     if len(devices) > 1:
         raise InputError(f"the parameters are on several devices: {', '.join(sorted(map(str, devices)))}")
     spans.sort()
-    for (_, end, one), (begin, _, other) in zip(spans, spans[1:], strict=False):
+    for (_, end, one), (begin, _, other) in itertools.pairwise(spans):
         if begin < end:
             raise InputError(
-                f"parameters {one!r} and {other!r} share part of their memory, so that they cannot be streamed",
+                f"parameters {one!r} and {other!r} share part of their memory and cannot be streamed",
                 hint="give them memory of their own: parameter.data = parameter.data.clone()",
             )
     return found

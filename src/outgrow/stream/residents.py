@@ -28,7 +28,8 @@ class Arrivals:
 
 
 def arrivals(weights: Sequence[LiveWeight], plan: Plan | None, allocate: Callable[[int], Tensor]) -> Arrivals:
-    """What is resident under `plan` (None: everything) and not in memory yet, with memory from `allocate(nbytes)`."""
+    """What is resident under `plan` (None: everything) and not in memory yet, with memory from
+    `allocate(nbytes)`."""
     found = Arrivals()
     for weight in weights:
         if weight.resident is not None:
@@ -50,11 +51,11 @@ def forget_others(weights: Sequence[LiveWeight], plan: Plan) -> None:
     """Free what is in memory and would not be under `plan`."""
     for weight in weights:
         rows = {(piece.first_row, piece.last_row) for piece in weight.pieces(plan)}
-        kept = {(piece.first_row, piece.last_row) for piece in weight.pieces(plan) if piece.index in plan.resident}
+        kept = {
+            (piece.first_row, piece.last_row) for piece in weight.pieces(plan) if piece.index in plan.resident
+        }
         is_whole = rows == kept
-        if weight.resident is not None and not is_whole:
-            weight.forget()
-        elif weight.tiles and (is_whole or not kept >= set(weight.tiles)):
+        if (weight.resident is not None and not is_whole) or (weight.tiles and (is_whole or not kept >= set(weight.tiles))):
             weight.forget()
 
 

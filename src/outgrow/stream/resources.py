@@ -10,7 +10,8 @@ from outgrow.stream.table import RowReader
 
 
 class Resources:
-    """Threads, memory and open files of one stream. Knows nothing of the model, so that it never keeps one alive."""
+    """Threads, memory and open files of one stream. Knows nothing of the model, so that it never keeps one
+    alive."""
 
     def __init__(self, backend: Backend, reader: Reader) -> None:
         self.backend = backend

@@ -53,8 +53,8 @@ def store_weights(
 ) -> StoredWeights:
     """Write `parameters` to a directory of their own below `storage_path`, or find them there.
 
-    The directory is named by the digest of all names, shapes, dtypes and bytes: the same weights are written once, and
-    different ones never take each other's place. It appears complete or not at all.
+    The directory is named by the digest of all names, shapes, dtypes and bytes: the same weights are written
+    once, and different ones never take each other's place. It appears complete or not at all.
 
     Args:
         parameters: by qualified name, each storage once.
@@ -124,8 +124,6 @@ def _opened(
     )
 
 
-
-
 def _write(
     physical: Mapping[str, Tensor],
     tables: frozenset[str],
@@ -145,7 +143,8 @@ def _write(
         runs[name] = [len(part) for part in parts]
         return torch.frombuffer(bytearray(b"".join(parts)), dtype=torch.uint8)
 
-    # Encoded lengths are known only afterwards, and a header comes first: weights are encoded one by one and kept.
+    # Encoded lengths are known only afterwards, and a header comes first: weights are encoded one by one and
+    # kept.
     stored = {
         name: tensor if name in tables or not tensor.numel() else encoded(name, tensor)
         for name, tensor in physical.items()
@@ -155,35 +154,37 @@ def _write(
 
 
 def _encoded_runs(tensor: Tensor, codec: Codec, level: int) -> Iterator[bytes]:
-    view = memoryview(tensor.reshape(-1).view(torch.uint8).numpy())
+    view = tensor.reshape(-1).view(torch.uint8).numpy().data
     for begin in range(0, view.nbytes, RUN_BYTES):
         yield codec.encode(view[begin : begin + RUN_BYTES], tensor.dtype.itemsize, level)
 
 
 def _row_major(parameter: Tensor) -> tuple[Tensor, tuple[int, ...] | None]:
-    """The bytes of a parameter in the order of memory as a row-major tensor on the CPU, and its strides where not so."""
+    """The bytes of a parameter in the order of memory as a row-major tensor on the CPU, and its strides where
+    not so."""
     tensor = parameter.detach()
     if tensor.layout is not torch.strided or type(tensor) not in (Tensor, nn.Parameter):
-        raise InputError(f"a parameter of layout {tensor.layout} and type {type(tensor).__name__} cannot be streamed")
+        raise InputError(
+            f"a parameter of layout {tensor.layout} and type {type(tensor).__name__} cannot be streamed"
+        )
     if tensor.is_contiguous():
         return tensor.cpu(), None
-    order = sorted(range(tensor.dim()), key=lambda dim: (-tensor.stride(dim), tensor.size(dim)))
+    strides = tensor.stride()
+    order = sorted(range(tensor.dim()), key=lambda dim: (-strides[dim], tensor.size(dim)))
     dense = tensor.permute(order)
     if not dense.is_contiguous():
         return tensor.cpu().contiguous(), None
-    # Same bytes, same places: products with it choose the same kernels, hence the same bits. The shape is the weight's,
-    # the order of elements that of memory.
+    # Same bytes, same places: products with it choose the same kernels, hence the same bits. The shape is the
+    # weight's, the order of elements that of memory.
     return dense.cpu().reshape(tensor.shape), tuple(tensor.stride())
 
 
-def _digest(
-    physical: Mapping[str, Tensor], strides: Mapping[str, tuple[int, ...]], level: int | None
-) -> str:
+def _digest(physical: Mapping[str, Tensor], strides: Mapping[str, tuple[int, ...]], level: int | None) -> str:
     total = hashlib.sha256(f"{_FORMAT} {_VERSION} {level}".encode())
     for name, tensor in physical.items():
         total.update(json.dumps([name, _described(tensor), strides.get(name)]).encode())
         if tensor.numel():
-            total.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
+            total.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return total.hexdigest()
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from outgrow.devices.memory import MemoryGauge
 from outgrow.errors import OutgrowError, StoreError
@@ -82,7 +82,8 @@ class PassEnded:
 
 
 class WeightStream:
-    """Runs a model within a budget: every pass goes through `begin_pass` and `end_pass`, every use through `enter`.
+    """Runs a model within a budget: every pass goes through `begin_pass` and `end_pass`, every use through
+    `enter`.
 
     Passes of several threads are serialised by one lock. All methods may be called from any thread.
     """
@@ -98,11 +99,13 @@ class WeightStream:
         resources: Resources,
         listener: Listener,
     ) -> None:
-        """Plan and begin to stream. The assumed order of use is that of modules; the first pass shows the true one.
+        """Plan and begin to stream. The assumed order of use is that of modules; the first pass shows the
+        true one.
 
         Raises:
             BudgetTooSmall: no plan fits. Nothing has changed then.
-            StoreError: a resident weight cannot be read. The weights are streamed then and their bytes on disk.
+            StoreError: a resident weight cannot be read. The weights are streamed then and their bytes on
+                disk.
         """
         self.weights = list(weights)
         self.budget_bytes = budget_bytes
@@ -144,7 +147,8 @@ class WeightStream:
             self._finalizer()
             raise
 
-    # -- passes ---------------------------------------------------------------------------------------------------
+    # -- passes
+    # ---------------------------------------------------------------------------------------------------
 
     def begin_pass(self) -> None:
         """The model's own forward begins; the lock is held until `end_pass`."""
@@ -222,7 +226,8 @@ class WeightStream:
                 self.replan(window_bytes=window)
 
     def _note_use_order(self, order: list[int]) -> None:
-        """The true order of use, as the first pass showed it; planned again where it uses other weights than assumed."""
+        """The true order of use, as the first pass showed it; planned again where it uses other weights than
+        assumed."""
         pieces, seen = self.plan.pieces, set(order)
         # Weights whose module nobody called, but that came through the window all the same.
         order += [i for i in dict.fromkeys(pieces[p].weight.index for p in self._use.trace) if i not in seen]
@@ -231,7 +236,8 @@ class WeightStream:
         self._use_order = tuple(order)
 
     def _pin_what_was_read_outside(self) -> bool:
-        """Whether weights that were read outside their modules can be kept in memory from now on, and are not yet."""
+        """Whether weights that were read outside their modules can be kept in memory from now on, and are not
+        yet."""
         outside, self._read_outside = frozenset(self._read_outside), set()
         wish = self._pinned | outside
         if wish == self._pinned:
@@ -245,10 +251,12 @@ class WeightStream:
         self._pinned = wish
         return True
 
-    # -- use of weights -------------------------------------------------------------------------------------------
+    # -- use of weights
+    # -------------------------------------------------------------------------------------------
 
     def enter(self, weights: Sequence[LiveWeight]) -> None:
-        """A module is about to compute with `weights`, all of them cut into one piece. Paired with `leave`."""
+        """A module is about to compute with `weights`, all of them cut into one piece. Paired with
+        `leave`."""
         self.lock.acquire()
         try:
             self._check_open()
@@ -265,7 +273,8 @@ class WeightStream:
             self.lock.release()
 
     def linear(self, weight: LiveWeight, inputs: Tensor, bias: Tensor | None) -> Tensor:
-        """`F.linear` with a weight that is not in memory, tile by tile. Equal bits as at once (see `TILE_ROWS`)."""
+        """`F.linear` with a weight that is not in memory, tile by tile. Equal bits as at once (see
+        `TILE_ROWS`)."""
         if torch.is_grad_enabled() and (inputs.requires_grad or (bias is not None and bias.requires_grad)):
             product: Callable[..., Tensor] = lambda x, b: self._tiles(weight, x, b)  # noqa: E731
             return StreamedLinear.apply(inputs, bias, product, weight.whole)  # type: ignore[no-any-return, no-untyped-call]
@@ -285,7 +294,8 @@ class WeightStream:
             return self._resources.rows.gather(weight, indices)
 
     def whole(self, weight: LiveWeight) -> Tensor:
-        """All of a weight, read outside of its module. If that happens in a pass, the next plan tries to keep it."""
+        """All of a weight, read outside of its module. If that happens in a pass, the next plan tries to keep
+        it."""
         with self.lock:
             self._check_open()
             if weight.resident is not None:
@@ -303,20 +313,23 @@ class WeightStream:
         return weight.shaped(flat)
 
     def weight_in_window(self, tensor: Tensor) -> tuple[LiveWeight, int] | None:
-        """The weight in the window whose memory `tensor` shares, and where in it `tensor` begins, in its elements."""
+        """The weight in the window whose memory `tensor` shares, and where in it `tensor` begins, in its
+        elements."""
         weight = self._use.weight_at(tensor)
         if weight is None:
             return None
         return weight, int(tensor.storage_offset() - self._use.memory_of(weight).storage_offset())
 
-    # -- plans ----------------------------------------------------------------------------------------------------
+    # -- plans
+    # ----------------------------------------------------------------------------------------------------
 
     def replan(self, budget_bytes: int | None = None, window_bytes: int | None = None) -> None:
         """Change to a plan for another budget or window, between passes.
 
         Raises:
             BudgetTooSmall: no plan fits; nothing has changed then.
-            StoreError: weights that now are resident cannot be read; they stay streamed until the next pass tries again.
+            StoreError: weights that now are resident cannot be read; they stay streamed until the next pass
+                tries again.
         """
         with self.lock:
             self._check_open()
@@ -352,10 +365,13 @@ class WeightStream:
                         weight.redescribe(statics[weight.weight.index], self.device)
 
             changing = frozenset(statics)
-            self._change_to(plan, change=change, changing=changing, dropping=changing if drop_changes else frozenset())
+            self._change_to(
+                plan, change=change, changing=changing, dropping=changing if drop_changes else frozenset()
+            )
 
     def move(self, resources: Resources) -> None:
-        """Compute on another device from now on: `resources` are made for it and belong to this stream afterwards.
+        """Compute on another device from now on: `resources` are made for it and belong to this stream
+        afterwards.
 
         Raises:
             BudgetTooSmall: no plan fits there; nothing has changed then.
@@ -409,7 +425,9 @@ class WeightStream:
         """Free what `plan` does not keep and the whole window, do `change`, and go on with `plan`."""
         for weight in self.weights:
             stays = weight.weight.index not in changing
-            stays = stays and all(piece.index in plan.resident for piece in plan.pieces_of[weight.weight.index])
+            stays = stays and all(
+                piece.index in plan.resident for piece in plan.pieces_of[weight.weight.index]
+            )
             if weight.was_written and not stays and weight.weight.index not in dropping:
                 raise StoreError(
                     f"weight {weight.name!r} was changed in memory, and the new plan would drop the change",
@@ -449,7 +467,12 @@ class WeightStream:
         self._needs_plan = False
         if self.options.checks:
             stays, streams = format_bytes(plan.resident_bytes), format_bytes(plan.pass_bytes)
-            _LOG.debug("plan: %s stay, %s stream per pass, window %s", stays, streams, format_bytes(plan.window_bytes))
+            _LOG.debug(
+                "plan: %s stay, %s stream per pass, window %s",
+                stays,
+                streams,
+                format_bytes(plan.window_bytes),
+            )
 
     def _fetch(self, coming: Arrivals, room_bytes: int) -> None:
         """Read what is to become resident, by the gigabyte, so that progress shows."""
@@ -491,7 +514,8 @@ class WeightStream:
         self.effective_bytes = change.effective_bytes
         self.replan()
 
-    # -- the rest -------------------------------------------------------------------------------------------------
+    # -- the rest
+    # -------------------------------------------------------------------------------------------------
 
     @property
     def is_open(self) -> bool:
@@ -532,7 +556,9 @@ class WeightStream:
                 found.append("the I/O threads are gone")
             if self._use.retained_names:
                 names = ", ".join(self._use.retained_names)
-                found.append(f"views of {names} are kept after their modules have run, which keeps their memory taken")
+                found.append(
+                    f"views of {names} are kept after their modules have run, which keeps their memory taken"
+                )
             return found
 
     def bring_back(self) -> None:
@@ -552,7 +578,8 @@ class WeightStream:
             self.close()
 
     def close(self) -> None:
-        """Stop streaming and give everything back; weights that are not resident cannot be read afterwards."""
+        """Stop streaming and give everything back; weights that are not resident cannot be read
+        afterwards."""
         with self.lock:
             self.wiring.unwire()
             self._finalizer()

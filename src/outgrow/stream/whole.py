@@ -41,9 +41,9 @@ class WeightFiles:
     def map(self, weight: LiveWeight, *, is_given_away: bool) -> Tensor:
         """The weight as pages of its file, which the system reads when they are touched and may drop again.
 
-        The mapping is private: nobody's writes reach the file. What is given away (a `state_dict`) has a mapping apart
-        from the one that the model itself reads, so that writes to it stay the caller's; asked for again while it
-        lives, it is the same memory, which is how tied weights are recognised.
+        The mapping is private: nobody's writes reach the file. What is given away (a `state_dict`) has a
+        mapping apart from the one that the model itself reads, so that writes to it stay the caller's; asked
+        for again while it lives, it is the same memory, which is how tied weights are recognised.
         """
         static = weight.weight
         (segment,) = static.source.segments
@@ -59,7 +59,7 @@ class WeightFiles:
             if is_given_away:
                 self._storages[static.index] = storage
         count = static.nbytes // static.dtype.itemsize
-        return weight.shaped(torch.empty(0, dtype=static.dtype).set_(storage, 0, (count,)))
+        return weight.shaped(torch.empty(0, dtype=static.dtype).set_(storage, 0, (count,), (1,)))
 
     def close(self) -> None:
         """Let go of all mappings."""

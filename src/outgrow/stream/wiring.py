@@ -32,7 +32,8 @@ class Wiring:
                 owned = self._by_module if not user.is_table else self._tables
                 if weight not in owned.setdefault(user.module, []):
                     owned[user.module].append(weight)
-        # The lists that wrapped forwards hold: emptied, not exchanged, should somebody have wrapped our wrapper.
+        # The lists that wrapped forwards hold: emptied, not exchanged, should somebody have wrapped our
+        # wrapper.
         self._bound: dict[nn.Module, list[LiveWeight]] = {}
         self._originals: dict[nn.Module, Callable[..., Any]] = {}
         self._ours: dict[nn.Module, Callable[..., Any]] = {}
@@ -41,7 +42,8 @@ class Wiring:
         """Wrap what `plan` needs wrapped and unwrap what it does not."""
         for module in (*self._by_module, *self._tables):
             weights = self._by_module.get(module, [])
-            # Modules whose weights come in tiles or by rows bind nothing, but torch.compile must not look into them.
+            # Modules whose weights come in tiles or by rows bind nothing, but torch.compile must not look
+            # into them.
             needed = any(weight.is_streamed for weight in (*weights, *self._tables.get(module, ())))
             bound = self._bound.setdefault(module, [])
             bound[:] = [weight for weight in weights if weight.is_streamed and len(weight.pieces(plan)) == 1]
@@ -50,7 +52,8 @@ class Wiring:
             elif not needed and module in self._ours and module is not self.model:
                 self._unwrap(module)
         if self.model not in self._ours:
-            # Weights of the model's own module are bound within the pass, whose beginning may change the plan.
+            # Weights of the model's own module are bound within the pass, whose beginning may change the
+            # plan.
             inner = streamed_forward(stream, self._bound.setdefault(self.model, []), self.model.forward)
             self._wrap(self.model, watched_forward(stream, inner))
 
@@ -62,7 +65,8 @@ class Wiring:
 
     @contextlib.contextmanager
     def uses(self, seen: list[int]) -> Iterator[None]:
-        """Note in `seen` the index of every weight, resident or not, whenever a module that owns it is called."""
+        """Note in `seen` the index of every weight, resident or not, whenever a module that owns it is
+        called."""
 
         def enter(call: Call) -> None:
             seen.extend(weight.weight.index for weight in self._by_module.get(call.module, ()))
@@ -86,12 +90,13 @@ class Wiring:
             module.__dict__["forward"] = original
 
 
-def _CLASS_FORWARD() -> None:  # noqa: N802  a mark, never called
+def _CLASS_FORWARD() -> None:
     """Stand for a module whose forward is that of its class."""
 
 
 def groups_of(model: nn.Module, weights: Sequence[LiveWeight]) -> list[list[int]]:
-    """Weights that are in use at the same time: those of every module together with those of modules around it."""
+    """Weights that are in use at the same time: those of every module together with those of modules around
+    it."""
     own: dict[nn.Module, list[int]] = {}
     for weight in weights:
         for user in weight.users:
