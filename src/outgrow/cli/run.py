@@ -1,0 +1,214 @@
+"""`outgrow run`: generate text with a model larger than the budget, and check it if asked."""
+
+__all__ = ["Meter", "Streamed", "run", "verdict", "write_statistics"]
+
+import json
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from outgrow.cli import render
+from outgrow.errors import InputError
+from outgrow.quantities import format_bytes, format_rate, format_seconds
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from outgrow.cli.generation import Generated
+    from outgrow.cli.verification import Verification
+    from outgrow.stream import Statistics
+
+# Version of what `--json` and `--stats` write; it goes up when a key changes its meaning or goes away.
+_FORMAT_VERSION = 1
+_BACKENDS = ("auto", "gpudirect", "cuda", "mmap")
+
+
+@click.command()
+@click.argument("model", metavar="MODEL")
+@click.option("--budget", required=True, metavar="SIZE", help="Most memory for weights: 27MB, 4GiB, bytes.")
+@click.option("--prompt", required=True, metavar="TEXT", help="What to answer; - reads it from stdin.")
+@click.option("--max-new-tokens", type=click.IntRange(min=1), default=128, show_default=True, metavar="N")
+@click.option(
+    "--temperature",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    metavar="T",
+    help="0 (the default) takes the likeliest token; above, tokens are drawn.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the drawing.")
+@click.option("--no-chat", is_flag=True, help="Leave the tokenizer's chat template out.")
+@click.option("--device", metavar="NAME", help="Where to compute: cpu (the default), cuda, cuda:0.")
+@click.option("--backend", type=click.Choice(_BACKENDS), default="auto", show_default=True)
+@click.option("--dtype", metavar="NAME", help="What to compute in; that of the checkpoint where left out.")
+@click.option(
+    "--verify", is_flag=True, help="Generate again without streaming; compare every token and logit."
+)
+@click.option("--stats", type=click.Path(path_type=Path), metavar="FILE", help="Write statistics as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the text.")
+@click.option("--trust-remote-code", is_flag=True, help="Let Python code run that the model brings along.")
+@render.quiet_option
+def run(
+    model: str, budget: str, prompt: str, max_new_tokens: int, temperature: float, seed: int, no_chat: bool,
+    device: str | None, backend: str, dtype: str | None, verify: bool, stats: Path | None, as_json: bool,
+    trust_remote_code: bool,
+) -> int:  # fmt: skip
+    """Generate text with MODEL while at most SIZE bytes of its weights are in memory.
+
+    MODEL is the directory of a Hugging Face model, a file in it, or a name on the Hub. With --verify the
+    exit code is 1 if a token or a logit differs.
+    """
+    if prompt == "-":
+        prompt = sys.stdin.read()
+    _check_writable(stats)
+    # torch and transformers are loaded only when the command runs
+    from outgrow.cli.generation import Sampling, TokenText, encode_prompt, generate, open_tokenizer
+    from outgrow.stream import Config, closing, load, statistics
+
+    sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
+    config = Config(backend=backend)
+    render.note(f"opening {model} ...")
+    tokenizer = open_tokenizer(model, trust_remote_code=trust_remote_code)
+    inputs = encode_prompt(tokenizer, prompt, is_chat=not no_chat)
+
+    def stream() -> Streamed:
+        streamed: Any = load(model, budget, device, dtype, config, trust_remote_code=trust_remote_code)
+        with closing(streamed), render.live() as line:
+            meter = Meter(streamed)
+            line.update(f"reading a prompt of {inputs['input_ids'].shape[-1]} tokens ...")
+            tell = (lambda _bit: None) if as_json else line.write
+            text = TokenText(tokenizer, tell, lambda: line.update(meter.line()))
+            where = streamed.device
+            generated = generate(streamed, inputs, sampling, text, keeps_logits=verify, device=where)
+            if not as_json:
+                line.write("\n")
+            return Streamed(
+                generated=generated, text=text.text, figures=statistics(streamed),
+                kind=type(streamed), device=where, dtype=streamed.dtype,
+            )  # fmt: skip
+
+    # A function, so that nothing of the streamed model is left when the reference needs the memory.
+    done = stream()
+    _note_speed(done)
+    checked = None
+    if verify:
+        from outgrow.cli.verification import compare, resident_model
+
+        render.note("generating again without streaming ...")
+        mute = TokenText(tokenizer, lambda _bit: None, lambda: None)
+        with resident_model(
+            model, done.kind, done.dtype, done.figures.weights_bytes, done.device,
+            trust_remote_code=trust_remote_code,
+        ) as (whole, how):  # fmt: skip
+            expected = generate(whole, inputs, sampling, mute, keeps_logits=True, device=done.device)
+        checked = compare(done.generated, expected, reference=how)
+        render.note(verdict(checked))
+    report = _report(model, done, checked)
+    if stats is not None:
+        write_statistics(stats, {key: value for key, value in report.items() if key != "text"})
+    if as_json:
+        click.echo(json.dumps(report, indent=2))
+    return 0 if checked is None or checked.is_identical else 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Streamed:
+    """What is left of a run when its model is gone."""
+
+    generated: "Generated"
+    text: str
+    figures: "Statistics"
+    kind: Any
+    """Class of the model."""
+    device: Any
+    """Where it computed."""
+    dtype: Any
+    """In which dtype."""
+
+
+class Meter:
+    """What the live line says of a streamed model."""
+
+    def __init__(self, model: "nn.Module") -> None:
+        self._model = model
+        self._marks: list[tuple[float, int]] = []
+        self._mark()
+
+    def line(self) -> str:
+        """Resident bytes, read rate and tokens a second over the last few tokens."""
+        figures = self._mark()
+        (began, read_before), (now, read) = self._marks[0], self._marks[-1]
+        seconds = max(now - began, 1e-9)
+        held = figures.resident_bytes + figures.window_bytes + figures.staging_bytes
+        return (
+            f"{format_bytes(held)} of {format_bytes(figures.weights_bytes)} in memory · "
+            f"reading {format_rate((read - read_before) / seconds)} · "
+            f"{(len(self._marks) - 1) / seconds:.1f} tokens/s"
+        )
+
+    def _mark(self) -> "Statistics":
+        from outgrow.stream import statistics
+
+        figures = statistics(self._model)
+        self._marks.append((time.perf_counter(), figures.bytes_read))
+        del self._marks[:-12]
+        return figures
+
+
+def verdict(checked: "Verification") -> str:
+    """A verification in one sentence."""
+    how = "loaded whole" if checked.reference == "resident" else "run block by block"
+    if checked.is_identical:
+        counts = f"all {checked.tokens:,} tokens and {checked.logits:,} logits"
+        return f"identical: {counts} are those of the model {how}"
+    return (
+        f"DIFFERENT: {checked.equal_tokens:,} of {checked.tokens:,} tokens and {checked.equal_logits:,} of "
+        f"{checked.logits:,} logits are those of the model {how}; largest difference {checked.max_abs:g}"
+    )
+
+
+def write_statistics(path: Path, report: dict[str, Any]) -> None:
+    """Write `report` as JSON.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    try:
+        path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    except OSError as err:
+        raise InputError(f"cannot write {str(path)!r}: {err.strerror}", hint="choose another file") from err
+
+
+def _check_writable(path: Path | None) -> None:
+    """Fail before minutes of work rather than after them."""
+    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+        raise InputError(f"cannot write {str(path)!r}", hint="give a file in a directory that exists")
+
+
+def _note_speed(done: Streamed) -> None:
+    generated, figures = done.generated, done.figures
+    count, seconds = len(generated.tokens), generated.prompt_seconds + generated.decode_seconds
+    ratio = figures.floor_ratio
+    share = f", {1 / ratio:.0%} of what disk and processor allow" if ratio else ""
+    most, all_of_them = format_bytes(figures.peak_bytes), format_bytes(figures.weights_bytes)
+    render.note(
+        f"{count} tokens in {format_seconds(seconds)}, {1 / generated.seconds_per_token:.1f} a second{share}; "
+        f"at most {most} of {all_of_them} in memory"
+    )
+
+
+def _report(model: str, done: Streamed, checked: "Verification | None") -> dict[str, Any]:
+    return {
+        "version": _FORMAT_VERSION,
+        "model": model,
+        "text": done.text,
+        "tokens": list(done.generated.tokens),
+        "prompt_tokens": done.generated.prompt_tokens,
+        "prompt_seconds": done.generated.prompt_seconds,
+        "seconds_per_token": done.generated.seconds_per_token,
+        "statistics": done.figures.as_dict(),
+        "verification": None if checked is None else checked.as_dict(),
+    }
