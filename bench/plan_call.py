@@ -1,4 +1,4 @@
-"""Seconds of one `outgrow plan` after imports: `python -m bench.plan_call MODEL BUDGET`."""
+"""Seconds of one `outgrow plan` after imports: `python -m bench.plan_call MODEL BUDGET [OPTION…]`."""
 
 __all__ = ["main", "plan_model", "run_plan"]
 
@@ -16,7 +16,7 @@ from typing import Any
 _ROOT = Path(__file__).resolve().parent.parent
 
 
-def plan_model(model: Path, budget_bytes: int) -> dict[str, Any]:
+def plan_model(model: Path, budget_bytes: int, *options: str) -> dict[str, Any]:
     """Call the installed command in this process, all that it needs imported and warm beforehand.
 
     The first call pays for lazy imports, so that the second one shows the work alone; both are returned.
@@ -29,7 +29,7 @@ def plan_model(model: Path, budget_bytes: int) -> dict[str, Any]:
     for _ in range(2):
         text = io.StringIO()
         before = sys.argv
-        sys.argv = ["outgrow", "plan", str(model), "--budget", str(budget_bytes), "--json"]
+        sys.argv = ["outgrow", "plan", str(model), "--budget", str(budget_bytes), "--json", *options]
         code: object = 0
         started = time.perf_counter()
         try:
@@ -47,9 +47,9 @@ def plan_model(model: Path, budget_bytes: int) -> dict[str, Any]:
     return {"first_seconds": seconds[0], "seconds": seconds[1], "exit_code": code or 0, "output": output}
 
 
-def run_plan(model: Path, budget_bytes: int, *, timeout_seconds: float) -> dict[str, Any]:
+def run_plan(model: Path, budget_bytes: int, *options: str, timeout_seconds: float) -> dict[str, Any]:
     """`plan_model` in a fresh process; what goes wrong is text in `error`."""
-    command = [sys.executable, "-m", "bench.plan_call", str(model), str(budget_bytes)]
+    command = [sys.executable, "-m", "bench.plan_call", str(model), str(budget_bytes), *options]
     paths = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
     try:
         ended = subprocess.run(
@@ -77,7 +77,7 @@ def _last_words(text: str) -> str:
 
 def main(arguments: list[str]) -> int:
     """Print one line of JSON."""
-    print(json.dumps(plan_model(Path(arguments[0]), int(arguments[1]))))
+    print(json.dumps(plan_model(Path(arguments[0]), int(arguments[1]), *arguments[2:])))
     return 0
 
 

@@ -11,7 +11,16 @@ from bench.harness import Bench
 from bench.harness import add_arguments as add_common
 from bench.plan_call import run_plan
 
-_SHOWN = ("fraction", "budget_bytes", "open_seconds", "read_beyond_budget_bytes", "plan_seconds")
+# With the command's own disk probe, which takes a fraction of a second, and without.
+_PLANS = {"plan_seconds": (), "plan_without_probe_seconds": ("--no-probe",)}
+_SHOWN = (
+    "fraction",
+    "budget_bytes",
+    "open_seconds",
+    "read_beyond_budget_bytes",
+    "read_beyond_resident_bytes",
+    *_PLANS,
+)
 FRACTIONS = (0.02, 0.10, 0.45)
 
 
@@ -40,13 +49,9 @@ def run(options: argparse.Namespace) -> Path:
             )
             sample["fraction"] = fraction
             if not options.toy:  # a process of its own each time
-                plans.append(
-                    {
-                        "fraction": fraction,
-                        "round": number,
-                        **run_plan(bench.model, budget, timeout_seconds=60),
-                    }
-                )
+                for kind, given in _PLANS.items():
+                    plan = run_plan(bench.model, budget, *given, timeout_seconds=60)
+                    plans.append({"fraction": fraction, "round": number, "kind": kind, **plan})
     return bench.finish(_summary(bench, plans), plans=plans, show=_SHOWN)
 
 
@@ -65,8 +70,20 @@ def _summary(bench: Bench, plans: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 "read_beyond_budget_bytes": figures.spread(
                     [max(0, (s["open"]["disk_bytes"] or 0) - bench.budget(fraction)) for s in good]
                 ),
+                "read_beyond_resident_bytes": figures.spread(
+                    [
+                        (s["open"]["disk_bytes"] or 0) - s["statistics_open"]["resident_bytes"]
+                        for s in good
+                        if "resident_bytes" in (s["statistics_open"] or {})
+                    ]
+                ),
                 "statistics_after_open": good[-1]["statistics_open"] if good else None,
-                "plan_seconds": figures.spread([p["seconds"] for p in planned if "error" not in p]),
+                **{
+                    kind: figures.spread(
+                        [p["seconds"] for p in planned if p["kind"] == kind and "error" not in p]
+                    )
+                    for kind in _PLANS
+                },
                 "failures": [f for s in tried if (f := figures.failure(s))]
                 + [p["error"] for p in planned if "error" in p],
             }

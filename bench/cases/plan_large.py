@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> Path:
     """Plan every shape at every budget; scale the compute of the small model by bytes.
 
     The files have true headers and holes instead of weights. A disk probe on them would measure nothing, so
-    seconds are worked out here from a probe of the small model's real files and its measured compute.
+    the plan is told the rate of the small model's real files, and the floor here takes its measured compute.
     """
     bench = Bench("plan_large", options)
     disk = bench.probe().best
@@ -42,7 +42,9 @@ def run(options: argparse.Namespace) -> Path:
             streamed = figures.ideal_bytes_per_token(shape.nbytes, shape.embedding_bytes, budget)
             scaled = None if compute is None else compute * shape.nbytes / bench.weights_bytes
             plan: dict[str, Any] = (
-                {"skipped": "toy"} if options.toy else run_plan(directory, budget, timeout_seconds=120)
+                {"skipped": "toy"}
+                if options.toy
+                else run_plan(directory, budget, "--bandwidth", str(round(disk)), timeout_seconds=120)
             )
             bench.say(f"{name} {fraction:.0%}: {plan.get('error') or plan.get('seconds')}")
             rows.append(
