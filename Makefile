@@ -41,10 +41,10 @@ $(STAMP): pyproject.toml .ci/environment
 	@touch $@
 
 demo: $(STAMP)
-	$(BIN)/outgrow demo
+	$(BIN)/outgrow demo --yes
 
 demo-all: $(STAMP)
-	$(BIN)/outgrow demo
+	$(BIN)/outgrow demo all --yes
 
 test: $(STAMP)
 	$(PYTEST_RUN) $(PYTEST)
