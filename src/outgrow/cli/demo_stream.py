@@ -222,7 +222,6 @@ def _conclude(
     picture: Path,
 ) -> None:
     saved = 1 - figures.peak_bytes / figures.weights_bytes
-    limit = "this disk" if speed.is_disk_bound else "this processor"
     read, rate = format_bytes(figures.streamed_bytes_per_pass), format_rate(speed.disk_bytes_per_second)
     own, whole = (format_bytes(watch.nbytes) for watch in memory)
     rows = [
@@ -236,7 +235,7 @@ def _conclude(
         (
             "Speed",
             f"{1 / speed.seconds_per_token:.1f} tokens/s: {speed.share:.0%} of the "
-            f"{1 / speed.floor_seconds:.1f} that {limit} allows",
+            f"{1 / speed.floor_seconds:.1f} that disk and processor allow",
         ),
         ("", f"{1 / speed.resident_seconds_per_token:.1f} tokens/s loaded whole"),
         ("Picture", str(picture)),

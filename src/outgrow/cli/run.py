@@ -191,12 +191,12 @@ def _check_writable(path: Path | None) -> None:
 def _note_speed(done: Streamed) -> None:
     generated, figures = done.generated, done.figures
     count, seconds = len(generated.tokens), generated.prompt_seconds + generated.decode_seconds
-    ratio = figures.floor_ratio
+    rate, ratio = 1 / generated.seconds_per_token, figures.floor_ratio
     share = f", {1 / ratio:.0%} of what disk and processor allow" if ratio else ""
-    most, all_of_them = format_bytes(figures.peak_bytes), format_bytes(figures.weights_bytes)
+    most, whole = format_bytes(figures.peak_bytes), format_bytes(figures.weights_bytes)
     render.note(
-        f"{count} tokens in {format_seconds(seconds)}, {1 / generated.seconds_per_token:.1f} a second{share}; "
-        f"at most {most} of {all_of_them} in memory"
+        f"{count} tokens in {format_seconds(seconds)}, {rate:.1f} a second{share}; "
+        f"at most {most} of {whole} in memory"
     )
 
 
