@@ -108,6 +108,10 @@ class Loader:
         """Whether any I/O thread still runs."""
         return any(thread.is_alive() for thread in self._threads)
 
+    def owns(self, thread: threading.Thread) -> bool:
+        """Whether `thread` is one of the I/O threads."""
+        return thread in self._threads
+
     def start(self) -> None:
         """Open the window and begin to fetch ahead.
 

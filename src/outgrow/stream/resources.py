@@ -2,6 +2,8 @@
 
 __all__ = ["Resources"]
 
+import threading
+
 from outgrow.errors import OutgrowError
 from outgrow.store.readers import Reader
 from outgrow.stream.backends.backend import Backend
@@ -60,6 +62,17 @@ class Resources:
     def wasted(self) -> int:
         """Pieces that were fetched and not used."""
         return self._past_wasted + (self._loader.wasted if self._loader is not None else 0)
+
+    def finalize(self) -> None:
+        """`close` for when the model has died, which may be in any thread, even within one of the loader's own.
+
+        The garbage collector runs wherever memory is asked for. An I/O thread cannot wait for itself, nor take a lock
+        that it may hold already: there the rest is left to a thread of its own.
+        """
+        if self._loader is not None and self._loader.owns(threading.current_thread()):
+            threading.Thread(target=self.close, name="outgrow-close", daemon=True).start()
+        else:
+            self.close()
 
     def close(self) -> None:
         """Stop threads, close files, free the window; may be called twice."""

@@ -32,7 +32,7 @@ from outgrow.stream.pressure import PressureValve
 from outgrow.stream.residents import Arrivals, arrivals, forget_others, held_bytes, whole_piece
 from outgrow.stream.resources import Resources
 from outgrow.stream.weights import Piece, Weight
-from outgrow.stream.whole import WeightFiles
+from outgrow.stream.whole import WeightFiles, has_equal_bits
 from outgrow.stream.window_size import WindowTuner
 from outgrow.stream.window_use import WindowUse
 from outgrow.stream.wiring import Wiring, groups_of, use_order
@@ -130,6 +130,7 @@ class WeightStream:
         self._pass_began = 0.0
         self._counts_before = LoaderCounts()
         self._needs_plan = False
+        self._looks_trained = False
         self._warmup: contextlib.ExitStack | None = None
         self._seen: list[int] = []
         self._tuner: WindowTuner | None = None
@@ -137,7 +138,7 @@ class WeightStream:
         self._resources = resources
         self._use = WindowUse(resources)
         self.plan = self._make_plan(budget_bytes)
-        self._finalizer = weakref.finalize(model, resources.close)
+        self._finalizer = weakref.finalize(model, resources.finalize)
         for weight in self.weights:
             weight.stream = self
             weight.unbind()
@@ -163,15 +164,22 @@ class WeightStream:
             if self._needs_plan:
                 self.replan()
             self._use.trace.clear()
+            self._look_trained(is_trained=not torch.is_grad_enabled())
             self._pass_began = time.perf_counter()
             self._counts_before = self.counts()
             if not self.passes:
                 self._warmup = contextlib.ExitStack()
                 self._warmup.enter_context(self.wiring.uses(self._seen))
-        except BaseException:
+        except BaseException as err:
+            self._distrust(err)
             self._depth -= 1
             self.lock.release()
             raise
+
+    def _distrust(self, error: BaseException | None) -> None:
+        """Ctrl-C may have hit anywhere: after it only a fresh machine is surely right."""
+        if error is not None and not isinstance(error, Exception):
+            self._needs_plan = True
 
     def end_pass(self, error: BaseException | None) -> None:
         """The model's own forward is over, with `error` where it failed."""
@@ -179,6 +187,7 @@ class WeightStream:
             self._depth -= 1
             if self._depth:
                 return
+            self._look_trained(is_trained=False)
             if self._warmup is not None:
                 self._warmup.close()
                 self._warmup = None
@@ -187,11 +196,25 @@ class WeightStream:
                     self._note_use_order(seen)
             if error is None:
                 self._learn()
-            elif not isinstance(error, Exception):
-                # Ctrl-C may have hit anywhere: only a fresh machine is surely right.
-                self._needs_plan = True
+            self._distrust(error)
+        except BaseException as err:
+            self._distrust(err)
+            raise
         finally:
             self.lock.release()
+
+    def _look_trained(self, *, is_trained: bool) -> None:
+        """Let weights look, for a pass without gradients, as they looked before they were streamed and thereby frozen:
+        torch chooses the kernel of a product by `requires_grad`, also under `no_grad`."""
+        if is_trained != self._looks_trained:
+            self._looks_trained = is_trained
+            for weight in self.weights:
+                weight.look_trained(is_trained=is_trained)
+
+    def freeze(self) -> None:
+        """The user froze weights, as adapters do: from now on kernels are chosen as for frozen ones."""
+        for weight in self.weights:
+            weight.was_trained = False
 
     def _learn(self) -> None:
         """Keep the figures of a complete pass and adapt to what it showed."""
@@ -261,7 +284,8 @@ class WeightStream:
         try:
             self._check_open()
             self._use.enter(weights)
-        except BaseException:
+        except BaseException as err:
+            self._distrust(err)
             self.lock.release()
             raise
 
@@ -300,9 +324,10 @@ class WeightStream:
             self._check_open()
             if weight.resident is not None:
                 return weight.resident.detach()
-            if self._depth:
-                self._read_outside.add(weight.weight.index)
-            return self.read_whole(weight)
+            if not self._depth:
+                return self.read_whole(weight)
+            self._read_outside.add(weight.weight.index)
+            return weight.seen_from_outside(self.read_whole(weight))
 
     def read_whole(self, weight: LiveWeight) -> Tensor:
         """All of a weight from its file: pages of the file that the system may drop, or a copy in memory."""
@@ -392,7 +417,7 @@ class WeightStream:
             old.close()
             model = self._finalizer.detach()
             assert model is not None
-            self._finalizer = weakref.finalize(model[0], resources.close)
+            self._finalizer = weakref.finalize(model[0], resources.finalize)
 
     def _make_plan(
         self,
@@ -424,11 +449,11 @@ class WeightStream:
     ) -> None:
         """Free what `plan` does not keep and the whole window, do `change`, and go on with `plan`."""
         for weight in self.weights:
-            stays = weight.weight.index not in changing
-            stays = stays and all(
-                piece.index in plan.resident for piece in plan.pieces_of[weight.weight.index]
+            index = weight.weight.index
+            stays = index not in changing and all(
+                piece.index in plan.resident for piece in plan.pieces_of[index]
             )
-            if weight.was_written and not stays and weight.weight.index not in dropping:
+            if not stays and index not in dropping and self._was_changed(weight):
                 raise StoreError(
                     f"weight {weight.name!r} was changed in memory, and the new plan would drop the change",
                     hint="restore(model) keeps it; so does Config(keep_resident=...)",
@@ -445,6 +470,13 @@ class WeightStream:
         self.account.set("resident", held_bytes(self.weights))
         self._install(plan, keep_tuner=keep_tuner)
         self.replans += 1
+
+    def _was_changed(self, weight: LiveWeight) -> bool:
+        """Whether a resident weight is no longer what its file holds. Writes through `.data` leave no other trace."""
+        if weight.resident is None or weight.was_written or not self.files.can_map(weight):
+            return weight.was_written
+        on_disk = self.files.map(weight, is_given_away=True)
+        return not has_equal_bits(weight.resident, on_disk)
 
     def _install(self, plan: Plan, *, keep_tuner: bool = False) -> None:
         """Bring the resident weights of `plan` into memory and begin to stream the others."""
