@@ -9,7 +9,7 @@ from outgrow.errors import DeviceError
 from outgrow.stream.backends.cuda import CudaBackend, CudaCarrier, _Area
 from outgrow.stream.backends.device_window import DeviceWindow, Marks
 from outgrow.stream.residency import Residency, Ticket
-from outgrow.stream.weights import chunks_of
+from outgrow.stream.weights import Piece, chunks_of
 from tests.stream.backend_cases import (
     OPEN,
     POLICIES,
@@ -234,3 +234,14 @@ def test_pinned_memory_is_not_part_of_the_budget(model):
     assert plan.chunk_bytes == STAGED_BYTES
     assert plan.reserved_bytes == plan.resident_bytes + plan.window_bytes <= plan.budget_bytes
     assert plan.budget_bytes - plan.reserved_bytes < plan.staging_bytes, "room is left for pinned memory"
+
+
+def test_a_chunk_without_a_ticket_is_there_when_its_carrier_returns(model):
+    backend = cuda()
+    piece = Piece(index=-1, weight=model.weights[0], first_row=0, last_row=model.weights[0].shape[0])
+    flat = backend.allocate(piece.nbytes).view(piece.weight.dtype)
+    (chunk,) = chunks_of(piece, in_place=False, staged_bytes=1 << 20)
+    carrier = backend.make_carrier((1 << 20) + 8192)
+    carrier.carry(chunk, piece, flat, None)
+    assert torch.equal(flat.view(piece.shape), model.rows(piece))
+    carrier.close()
