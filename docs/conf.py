@@ -1,6 +1,8 @@
 """How Sphinx builds the documentation: `make docs`."""
 
+import ast
 import importlib.metadata
+from pathlib import Path
 
 import click
 from docutils import nodes
@@ -64,7 +66,26 @@ class CommandHelp(SphinxDirective):
         return [nodes.literal_block(text=command.get_help(context), language="text")]
 
 
+class FileTable(SphinxDirective):
+    """The files of a package with the first sentence of each, so that the page cannot fall behind."""
+
+    required_arguments = 1
+
+    def run(self):
+        """Read the docstrings; nothing is imported."""
+        root = Path(__file__).parent.parent / "src" / "outgrow" / self.arguments[0]
+        rows = ["| file | noun |", "|---|---|"]
+        for file in sorted(root.rglob("*.py")):
+            self.env.note_dependency(str(file))
+            docstring = ast.get_docstring(ast.parse(file.read_text())) or ""
+            sentence = " ".join(docstring.split("\n\n")[0].split()).replace("|", "\\|").rstrip(".")
+            if not file.name.startswith("__"):
+                rows.append(f"| `{file.relative_to(root).as_posix()}` | {sentence} |")
+        return self.parse_text_to_nodes("\n".join(rows))
+
+
 def setup(app):
     """Register what stands above with Sphinx."""
+    app.add_directive("file-table", FileTable)
     app.add_directive("command-help", CommandHelp)
     app.connect("autodoc-process-docstring", show_tables_as_text)
