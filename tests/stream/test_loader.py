@@ -426,6 +426,23 @@ def test_close_may_be_called_twice_and_ends_threads(model):
         loader.acquire(plan.order[0])
 
 
+def test_close_waits_for_the_read_under_way(model):
+    """Its memory must not go before."""
+    plan = plan_of(model)
+    gate, began = threading.Event(), threading.Event()
+
+    def wait():
+        began.set()
+        gate.wait()
+
+    with opened(model, plan, wrap=lambda reader: Reading(reader, wait)) as loader:
+        assert began.wait(10)
+        threading.Timer(0.2, gate.set).start()
+        loader.close()
+        assert gate.is_set()
+        assert not loader.is_alive
+
+
 def test_drain_ends_all_reads_and_what_is_in_use_stays(model):
     plan = plan_of(model, 0.6, window_bytes=3 * MIB // 2)
     gate, began = threading.Event(), threading.Event()

@@ -190,6 +190,10 @@ def test_requests_for_encoded_bytes_are_whole_runs_that_hang_over():
         (150, 10, -100, 300), (200, 10, 200, 300),
     ]  # fmt: skip
     assert footprint(piece_of(whole, (40, 70))).read_bytes == 20
+    # Bytes 300 to 600 are one run, and its neighbours only touch it.
+    assert [
+        chunk.offset for chunk in chunks_of(piece_of(whole, (30, 60)), in_place=True, staged_bytes=64)
+    ] == [150]
 
 
 def test_encoded_weight_without_elements_needs_no_request():
