@@ -5,6 +5,7 @@ import pytest
 
 from outgrow.cli import render
 from outgrow.cli.cache import cache_directory
+from outgrow.errors import InputError
 from outgrow.events import Progress
 
 
@@ -107,3 +108,16 @@ def test_the_cache_lies_where_the_system_keeps_such_things(monkeypatch, platform
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys, "platform", platform)
     assert cache_directory().as_posix() == expected
+
+
+def test_a_user_without_a_home_is_told_what_to_set(monkeypatch):
+    def fail():
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("OUTGROW_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr("pathlib.Path.home", fail)
+    with pytest.raises(InputError, match="no home directory") as caught:
+        cache_directory()
+    assert "OUTGROW_CACHE" in caught.value.hint
