@@ -38,16 +38,9 @@ class Attachment:
         self.stream = stream
         self.config = config
         self._model = weakref.ref(model)
-        self._trains = [
-            (weakref.ref(parameter), parameter.requires_grad)
-            for weight in stream.weights
-            for parameter in weight.parameters
-        ]
         for weight in stream.weights:
-            for parameter in weight.parameters:
-                # Autograd would need their bytes and their gradients, which are as large as what does not
-                # fit.
-                parameter.requires_grad_(False)
+            # Autograd would need their bytes and their gradients, which are as large as what does not fit.
+            weight.look_trained(is_trained=False)
         model.__dict__[_ATTRIBUTE] = self
         install_methods(model, self)
 
@@ -82,10 +75,8 @@ class Attachment:
         """Every weight in memory, nothing left of the stream on the model."""
         self.stream.bring_back()
         self._part()
-        for reference, trains in self._trains:
-            parameter = reference()
-            if parameter is not None:
-                parameter.requires_grad_(trains)
+        for weight in self.stream.weights:
+            weight.look_trained(is_trained=True)
 
     def close(self) -> None:
         """End the stream without bringing weights back; streamed ones cannot be read afterwards."""
@@ -120,7 +111,7 @@ class Attachment:
             static = weight.weight
             empty = torch.empty(static.shape, dtype=static.dtype, device="meta")
             for parameter in weight.parameters:
-                memo[id(parameter)] = nn.Parameter(empty, requires_grad=False)
+                memo[id(parameter)] = nn.Parameter(empty, requires_grad=weight.was_trained)
         with contextlib.ExitStack() as stack:
             for module in model.modules():
                 stack.enter_context(without_methods(module))

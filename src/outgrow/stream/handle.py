@@ -44,6 +44,10 @@ class Supplier(Protocol):
         """All of the weight, in memory that nobody writes to."""
         ...
 
+    def freeze(self) -> None:
+        """The user froze the weight, which it was already: kernels are chosen as for a frozen one from now on."""
+        ...
+
 
 class StreamedParameter(nn.Parameter):
     """What a parameter is while its bytes are on disk. Made by assigning `__class__`, so that its identity
@@ -145,6 +149,8 @@ def _requires_grad(parameter: Tensor, requires_grad: bool = True) -> Tensor:
             f"weight {parameter._supplier.name!r} is streamed from disk and cannot be trained",
             hint="train an adapter (LoRA) on top of it, or `outgrow.stream.restore(model)` first",
         )
+    if not requires_grad and isinstance(parameter, StreamedParameter):
+        parameter._supplier.freeze()
     return Tensor.requires_grad_(parameter, requires_grad)
 
 
@@ -153,12 +159,16 @@ def _stride(parameter: "StreamedParameter", dim: int | None = None) -> Any:
     return stride if dim is None else stride[dim]
 
 
-def _is_contiguous(parameter: "StreamedParameter", memory_format: torch.memory_format = torch.contiguous_format) -> bool:
+def _is_contiguous(
+    parameter: "StreamedParameter", memory_format: torch.memory_format = torch.contiguous_format
+) -> bool:
     on_meta = torch.empty_strided(parameter._supplier.shape, parameter._supplier.stride, device="meta")
     return on_meta.is_contiguous(memory_format=memory_format)
 
 
-_WRITING = frozenset({"__setitem__", "__iadd__", "__isub__", "__imul__", "__itruediv__", "__ior__", "__iand__"})
+_WRITING = frozenset(
+    {"__setitem__", "__iadd__", "__isub__", "__imul__", "__itruediv__", "__ior__", "__iand__"}
+)
 
 _ANSWERED: Mapping[Any, Callable[..., Any]] = {
     Tensor.requires_grad_: _requires_grad,

@@ -42,6 +42,10 @@ class Source(Protocol):
         """As `Supplier.whole`."""
         ...
 
+    def freeze(self) -> None:
+        """As `Supplier.freeze`, for all weights."""
+        ...
+
 
 class LiveWeight:
     """One weight of a running model and the parameters that it is. A `Supplier` for them while they are
@@ -64,6 +68,10 @@ class LiveWeight:
         self.version = 0
         """Version counter of the resident parameter when it was filled: higher means that somebody wrote to
         it."""
+        self.original: Tensor | None = None
+        """The weight as it was in memory before it was streamed, until that begins."""
+        self.was_trained = any(parameter.requires_grad for parameter in parameters)
+        """Whether the weight could be trained before it was streamed, which frozen it is."""
         self.uses = 0
         """How many modules use it now, one within the other."""
         self.stream: Source | None = None
@@ -79,6 +87,19 @@ class LiveWeight:
         self.resident = memory
         self.bind(memory)
         self.version = sum(parameter._version for parameter in self.parameters)
+
+    def take_original(self) -> None:
+        """Let go of the bytes in memory, but note them where they could become resident just as they are."""
+        data = self.parameters[0].data
+        placed = (data.device, data.dtype, data.stride()) == (
+            self._placeholder.device,
+            self.weight.dtype,
+            self.stride,
+        )
+        # Part of a larger storage (a mapped file, a flattened model) would keep all of that.
+        if placed and data.numel() and data.untyped_storage().nbytes() == self.weight.nbytes:
+            self.original = data
+        self.unbind()
 
     def forget(self) -> None:
         """The bytes in memory go; the weight is streamed from now on."""
@@ -108,6 +129,19 @@ class LiveWeight:
                 parameter.data = self._placeholder
             parameter._supplier = self  # type: ignore[attr-defined]
             parameter.__class__ = StreamedParameter
+
+    def look_trained(self, *, is_trained: bool) -> None:
+        """Give the parameters the `requires_grad` that they had before they were streamed, or take it from them."""
+        with torch._C.DisableTorchFunctionSubclass():
+            for parameter in self.parameters:
+                parameter.requires_grad_(is_trained and self.was_trained)
+
+    def seen_from_outside(self, tensor: Tensor) -> Tensor:
+        """`tensor`, some of the bytes, with the `requires_grad` that torch looks at when it chooses a kernel."""
+        # `matmul` multiplies otherwise, and rounds otherwise, with a weight that requires gradients, no_grad or not.
+        return (
+            tensor.detach().requires_grad_() if self.was_trained and not torch.is_grad_enabled() else tensor
+        )
 
     def redescribe(self, weight: Weight, device: torch.device) -> None:
         """Other bytes, another dtype or another device: what was in memory goes."""
@@ -142,6 +176,10 @@ class LiveWeight:
     def whole(self) -> Tensor:
         """As `Supplier.whole`."""
         return self._source.whole(self)
+
+    def freeze(self) -> None:
+        """As `Supplier.freeze`."""
+        self._source.freeze()
 
     @property
     def _source(self) -> Source:

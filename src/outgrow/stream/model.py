@@ -19,6 +19,7 @@ from outgrow.events import Listener, ignore
 from outgrow.quantities import parse_bytes
 from outgrow.stream.attachment import attach, attachment_of, live_weights, stream_of
 from outgrow.stream.config import Config
+from outgrow.stream.handle import StreamedParameter
 from outgrow.stream.huggingface import open_huggingface
 from outgrow.stream.plan import make_plan
 from outgrow.stream.source import Segment, WeightSource
@@ -223,6 +224,11 @@ def _streamable(model: nn.Module) -> dict[str, Tensor]:
     seen: set[object] = set()
     spans: list[tuple[int, int, str]] = []
     for name, parameter in model.named_parameters():
+        if isinstance(parameter, StreamedParameter):
+            raise InputError(
+                f"parameter {name!r} is streamed already, as a part of another model",
+                hint="stream the whole model or its part, not both; outgrow.stream.restore(...) ends streaming",
+            )
         problem = _problem(parameter)
         if problem:
             raise InputError(f"parameter {name!r} {problem}, so that it cannot be streamed")

@@ -36,6 +36,9 @@ def arrivals(weights: Sequence[LiveWeight], plan: Plan | None, allocate: Callabl
             continue
         pieces = (whole_piece(weight.weight),) if plan is None else weight.pieces(plan)
         kept = [piece for piece in pieces if plan is None or piece.index in plan.resident]
+        if len(kept) == len(pieces) and weight.original is not None:
+            found.finishes.append(_keep_original(weight, weight.original))
+            continue
         if len(kept) == len(pieces):
             flat = allocate(weight.weight.nbytes).view(weight.weight.dtype)
             found.add(whole_piece(weight.weight), flat, _keep(weight, flat))
@@ -55,7 +58,9 @@ def forget_others(weights: Sequence[LiveWeight], plan: Plan) -> None:
             (piece.first_row, piece.last_row) for piece in weight.pieces(plan) if piece.index in plan.resident
         }
         is_whole = rows == kept
-        if (weight.resident is not None and not is_whole) or (weight.tiles and (is_whole or not kept >= set(weight.tiles))):
+        if (weight.resident is not None and not is_whole) or (
+            weight.tiles and (is_whole or not kept >= set(weight.tiles))
+        ):
             weight.forget()
 
 
@@ -73,6 +78,10 @@ def whole_piece(weight: Weight) -> Piece:
 
 def _keep(weight: LiveWeight, flat: Tensor) -> Callable[[], None]:
     return lambda: weight.keep(weight.shaped(flat))
+
+
+def _keep_original(weight: LiveWeight, original: Tensor) -> Callable[[], None]:
+    return lambda: weight.keep(original)
 
 
 def _keep_tile(weight: LiveWeight, piece: Piece, flat: Tensor) -> Callable[[], None]:

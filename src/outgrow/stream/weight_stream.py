@@ -104,8 +104,7 @@ class WeightStream:
 
         Raises:
             BudgetTooSmall: no plan fits. Nothing has changed then.
-            StoreError: a resident weight cannot be read. The weights are streamed then and their bytes on
-                disk.
+            StoreError: a resident weight cannot be read. Nothing has changed then.
         """
         self.weights = list(weights)
         self.budget_bytes = budget_bytes
@@ -139,14 +138,23 @@ class WeightStream:
         self._use = WindowUse(resources)
         self.plan = self._make_plan(budget_bytes)
         self._finalizer = weakref.finalize(model, resources.finalize)
+        originals = [
+            (parameter, parameter.data) for weight in self.weights for parameter in weight.parameters
+        ]
         for weight in self.weights:
             weight.stream = self
-            weight.unbind()
+            weight.take_original()
         try:
             self._install(self.plan)
         except BaseException:
+            self.wiring.unwire()
             self._finalizer()
+            for parameter, data in originals:
+                parameter.__class__ = nn.Parameter
+                parameter.data = data
             raise
+        for weight in self.weights:
+            weight.original = None
 
     # -- passes
     # ---------------------------------------------------------------------------------------------------

@@ -68,15 +68,7 @@ class WindowUse:
         shared = [lent for lent in released if self._is_shared(lent)]
         if shared and result is not None:
             result = clone_views(result, {lent.memory.untyped_storage().data_ptr() for lent in shared})
-        if self._retained:
-            released.extend(self._retained)
-            self._retained = []
-        for lent in released:
-            if self._is_shared(lent):
-                # Somebody keeps a view of the bytes: their memory must not be used again before it is gone.
-                self._retained.append(lent)
-            else:
-                lent.loader.release(lent.ticket)
+        self._release(released)
         return result
 
     def tiles(self, weight: LiveWeight, inputs: Tensor, bias: Tensor | None) -> Tensor:
@@ -128,17 +120,31 @@ class WindowUse:
     def _tile(self, weight: LiveWeight, piece: Piece, inputs: Tensor, bias: Tensor | None) -> Tensor:
         resident = weight.tiles.get((piece.first_row, piece.last_row))
         if resident is not None:
-            return F.linear(inputs, resident, bias)
+            return F.linear(inputs, weight.seen_from_outside(resident), bias)
         loader = self._resources.loader
         ticket = self._acquire(piece)
         try:
             memory = loader.memory_of(ticket)
-            return F.linear(inputs, weight.shaped(memory.view(-1)) if piece.is_whole else memory, bias)
+            rows = weight.shaped(memory.view(-1)) if piece.is_whole else memory
+            return F.linear(inputs, weight.seen_from_outside(rows), bias)
         finally:
             loader.release(ticket)
 
+    def _release(self, released: Sequence[_Lent]) -> None:
+        """Give places back, these and those that somebody kept a view of until now."""
+        candidates, self._retained = [*released, *self._retained], []
+        for lent in candidates:
+            if self._is_shared(lent):
+                # Somebody keeps a view of the bytes: their memory must not be used again before it is gone.
+                self._retained.append(lent)
+            else:
+                lent.loader.release(lent.ticket)
+
     def _acquire(self, piece: Piece) -> Ticket:
         self.trace.append(piece.index)
+        if self._retained:
+            # A view that a module returned lives until its caller has got the copy: it may be gone by now.
+            self._release(())
         try:
             return self._resources.loader.acquire(piece.index)
         except WindowStuck as err:

@@ -1,0 +1,450 @@
+"""Modules of every kind give the same bits with their weights streamed as with them in memory."""
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+from torch.nn.utils import parametrizations, weight_norm
+
+import outgrow.stream as ts
+from outgrow.errors import InputError, OutgrowError
+from outgrow.stream.attachment import stream_of
+from tests.stream.streaming import Ballast, assert_plain, assert_same, streamed, twins
+
+WIDTH = 48
+
+
+class Noisy(nn.Module):
+    """Parameters of its own, besides those of its children."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.randn(WIDTH, WIDTH))
+        self.inner = nn.Sequential(nn.Linear(WIDTH, 2 * WIDTH), nn.GELU(), nn.Linear(2 * WIDTH, WIDTH))
+        self.register_buffer("kept", torch.randn(WIDTH))
+        self.register_buffer("dropped", torch.randn(WIDTH), persistent=False)
+
+    def forward(self, x):
+        return self.inner(x @ self.scale) * self.kept + self.dropped
+
+
+class Repeated(nn.Module):
+    """One module under two names and called three times."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(WIDTH, WIDTH)
+        self.again = self.first
+        self.other = nn.Linear(WIDTH, WIDTH)
+
+    def forward(self, x):
+        return self.again(self.other(self.first(self.first(x))))
+
+
+class Recursive(nn.Module):
+    """Calls itself while it runs."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(WIDTH, WIDTH) / 7)
+        self.after = nn.Linear(WIDTH, WIDTH)
+
+    def forward(self, x, depth=2):
+        x = x @ self.weight
+        return self.after(self(x, depth - 1)) @ self.weight if depth else x
+
+
+class Inner(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.loop = Recursive()
+        self.end = nn.Linear(WIDTH, 3)
+
+    def forward(self, x):
+        return self.end(self.loop(x))
+
+
+class ReadsOthers(nn.Module):
+    """Uses another module's weights, outside of its forward, in several ways."""
+
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Linear(WIDTH, 2 * WIDTH)
+        self.b = nn.Linear(WIDTH, WIDTH)
+        self.conv = nn.Conv1d(WIDTH, WIDTH, 1)
+
+    def forward(self, x):
+        y = F.linear(x, self.a.weight[:WIDTH], self.a.bias[:WIDTH]) + x @ self.a.weight[WIDTH:].T
+        y = y * self.b.weight.abs().mean() + self.b(y) @ self.conv.weight.squeeze(-1)
+        return torch.cat([y, self.b.weight.sum(0, keepdim=True)])
+
+
+class Tied(nn.Module):
+    """Three names for one weight; two parameters for the bytes of another."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Embedding(90, WIDTH)
+        self.middle = nn.Linear(WIDTH, WIDTH)
+        self.twin = nn.Linear(WIDTH, WIDTH)
+        self.twin.weight.data = self.middle.weight.data
+        self.head = nn.Linear(WIDTH, 90, bias=False)
+        self.second_head = nn.Linear(WIDTH, 90)
+        self.head.weight = self.second_head.weight = self.table.weight
+
+    def forward(self, x):
+        y = self.twin(self.middle(self.table(x)))
+        return self.head(y), self.second_head(y)
+
+
+class Transposed(nn.Module):
+    """Weights that are dense but not row-major, and one that is a gap-filled view."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(WIDTH, 100)
+        self.linear.weight = nn.Parameter(torch.randn(WIDTH, 100).t())
+        self.conv = nn.Conv2d(8, 24, 3).to(memory_format=torch.channels_last)
+        self.gaps = nn.Parameter(torch.randn(WIDTH, 2 * WIDTH)[:, ::2])
+
+    def forward(self, x):
+        return self.linear(x @ self.gaps), self.conv(x.reshape(-1, 8, 6, 1).expand(-1, -1, 6, 6))
+
+
+class Odd(nn.Module):
+    """Shapes and dtypes at the edge."""
+
+    def __init__(self):
+        super().__init__()
+        self.scalar = nn.Parameter(torch.tensor(1.5))
+        self.empty = nn.Parameter(torch.empty(0, WIDTH))
+        self.one = nn.Parameter(torch.randn(1))
+        self.counts = nn.Parameter(torch.arange(WIDTH * WIDTH).reshape(WIDTH, WIDTH), requires_grad=False)
+        self.flags = nn.Parameter(torch.rand(WIDTH, WIDTH) > 0.5, requires_grad=False)
+        self.eighths = nn.Parameter(torch.randn(WIDTH, WIDTH).to(torch.float8_e4m3fn), requires_grad=False)
+        self.waves = nn.Parameter(torch.randn(WIDTH, WIDTH, dtype=torch.complex64), requires_grad=False)
+        self.halves = nn.Parameter(torch.randn(WIDTH, WIDTH).half(), requires_grad=False)
+        self.brains = nn.Parameter(torch.randn(WIDTH, WIDTH).bfloat16(), requires_grad=False)
+        self.doubles = nn.Parameter(torch.randn(WIDTH, WIDTH).double(), requires_grad=False)
+
+    def forward(self, x):
+        y = x * self.scalar + self.one + self.empty.sum() + (x.long() @ self.counts % 7) * self.scalar
+        y = y.masked_fill(self.flags[0], 0) @ self.eighths.float() + (x + 0j).matmul(self.waves).real
+        return y, x.half() @ self.halves, x.bfloat16() @ self.brains, x.double() @ self.doubles
+
+
+class Changing(nn.Module):
+    """Runs other parts in every pass."""
+
+    def __init__(self):
+        super().__init__()
+        self.parts = nn.ModuleList(nn.Linear(WIDTH, WIDTH) for _ in range(6))
+        self.passes = 0
+
+    def forward(self, x):
+        self.passes += 1
+        for index in torch.randperm(6, generator=torch.Generator().manual_seed(self.passes))[
+            : 2 + self.passes % 4
+        ]:
+            x = self.parts[int(index)](x).tanh()
+        return x
+
+
+class Experts(nn.Module):
+    """Which expert runs depends on the data."""
+
+    def __init__(self):
+        super().__init__()
+        self.router = nn.Linear(WIDTH, 8)
+        self.experts = nn.ModuleList(nn.Linear(WIDTH, WIDTH) for _ in range(8))
+
+    def forward(self, x):
+        chosen, result = self.router(x).argmax(-1), torch.zeros_like(x)
+        for number in chosen.unique().tolist():
+            rows = chosen == number
+            result[rows] = self.experts[number](x[rows])
+        return result
+
+
+def recurrent(kind, **options):
+    return lambda: kind(WIDTH, 40, num_layers=2, batch_first=True, **options)
+
+
+def conv_net():
+    return nn.Sequential(
+        nn.Conv2d(3, 16, 3), nn.BatchNorm2d(16), nn.ReLU(), nn.Conv2d(16, 32, 3, groups=4), nn.GroupNorm(4, 32),
+        nn.ConvTranspose2d(32, 8, 2, stride=2), nn.PReLU(8), nn.Conv2d(8, 64, 3, padding="same", padding_mode="circular"),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 100),
+    )  # fmt: skip
+
+
+def with_parametrizations():
+    return nn.Sequential(
+        parametrizations.weight_norm(nn.Linear(WIDTH, 64)),
+        parametrizations.spectral_norm(nn.Linear(64, 64)),
+        parametrizations.orthogonal(nn.Linear(64, WIDTH)),
+    )
+
+
+def with_weight_norm():
+    with pytest.warns(FutureWarning):
+        return nn.Sequential(weight_norm(nn.Linear(WIDTH, 64)), nn.Linear(64, WIDTH))
+
+
+def encoder(**options):
+    layer = nn.TransformerEncoderLayer(WIDTH, 4, 96, batch_first=True, **options)
+    return nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+
+
+def rows(*shape):
+    return lambda: (torch.randn(*shape, generator=torch.Generator().manual_seed(5)),)
+
+
+KINDS = {
+    "linears": (lambda: nn.Sequential(nn.Linear(WIDTH, 300), nn.Tanh(), nn.Linear(300, 5)), rows(3, WIDTH)),
+    "convolutions and norms": (conv_net, rows(2, 3, 12, 12)),
+    "own parameters and buffers": (Noisy, rows(4, WIDTH)),
+    "one module three times": (Repeated, rows(4, WIDTH)),
+    "a module within itself": (Inner, rows(4, WIDTH)),
+    "weights of other modules": (ReadsOthers, rows(4, WIDTH)),
+    "tied": (Tied, lambda: (torch.arange(6),)),
+    "not row-major": (Transposed, rows(4, WIDTH)),
+    "edge shapes and dtypes": (Odd, rows(4, WIDTH)),
+    "other parts in every pass": (Changing, rows(4, WIDTH)),
+    "experts": (Experts, rows(4, WIDTH)),
+    "LSTM": (recurrent(nn.LSTM, bidirectional=True), rows(2, 5, WIDTH)),
+    "LSTM with projections": (recurrent(nn.LSTM, proj_size=24), rows(2, 5, WIDTH)),
+    "GRU": (recurrent(nn.GRU), rows(2, 5, WIDTH)),
+    "RNN": (recurrent(nn.RNN), rows(2, 5, WIDTH)),
+    "parametrizations": (with_parametrizations, rows(4, WIDTH)),
+    "weight norm by hooks": (with_weight_norm, rows(4, WIDTH)),
+    "bilinear": (lambda: nn.Bilinear(WIDTH, WIDTH, 12), lambda: rows(4, WIDTH)() * 2),
+    "embedding bag": (lambda: nn.EmbeddingBag(200, WIDTH), lambda: (torch.arange(12).reshape(3, 4),)),
+    "padded embedding": (lambda: nn.Embedding(2000, WIDTH, padding_idx=3), lambda: (torch.arange(7),)),
+    "attention": (lambda: nn.MultiheadAttention(WIDTH, 4, batch_first=True), lambda: rows(2, 5, WIDTH)() * 3),
+    "attention of other widths": (
+        lambda: nn.MultiheadAttention(WIDTH, 4, kdim=WIDTH, vdim=WIDTH, add_bias_kv=True),
+        lambda: rows(2, 5, WIDTH)() * 3,
+    ),
+    "transformer": (
+        lambda: nn.Transformer(WIDTH, 4, 2, 2, 96, batch_first=True), lambda: rows(2, 5, WIDTH)() * 2
+    ),
+}  # fmt: skip
+
+
+def built(make):
+    torch.manual_seed(0)
+    model = make().eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.is_floating_point() and parameter.dtype.itemsize > 1:
+                parameter.add_(torch.randn_like(parameter) * 0.05)
+    return model
+
+
+def built_anew(kind):
+    return Ballast(built(KINDS[kind][0]))
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections")
+@pytest.mark.parametrize("kind", KINDS)
+def test_streamed_modules_give_the_same_bits(kind, tmp_path):
+    _, inputs = KINDS[kind]
+    resident, model = built_anew(kind), streamed(built_anew(kind), tmp_path)
+    inner = [w for w in stream_of(model).weights if w.name.startswith("inner") and w.weight.nbytes > 4096]
+    assert any(weight.is_streamed for weight in inner)
+    state = {name: value.clone() for name, value in resident.state_dict().items()}
+    with _no_fast_path(resident), torch.no_grad():
+        for _ in range(4):
+            assert_same(model(*inputs()), resident(*inputs()))
+    # A streamed weight is frozen, and torch chooses other kernels for frozen weights where gradients are on.
+    trained = [parameter for parameter in resident.parameters() if parameter.requires_grad]
+    resident.requires_grad_(False)
+    with _no_fast_path(resident):
+        assert_same(model(*inputs()), resident(*inputs()))
+    for parameter in trained:
+        parameter.requires_grad_()
+    assert stream_of(model).account.peak_bytes <= stream_of(model).budget_bytes
+    assert list(model.state_dict()) == list(state)
+    if kind not in ("parametrizations",):  # spectral_norm's own buffers change with every use
+        assert_same(model.state_dict(), state)
+    assert not [problem for problem in ts.health(model).problems if "times as long" not in problem]
+    ts.restore(model)
+    with _no_fast_path(resident), torch.no_grad():
+        assert_same(model(*inputs()), resident(*inputs()))
+    for one, other in zip(model.parameters(), built_anew(kind).parameters(), strict=True):
+        assert one.stride() == other.stride() or other.stride() == (2 * WIDTH, 2)
+        assert one.requires_grad == other.requires_grad
+
+
+class _no_fast_path:  # noqa: N801
+    """Transformer modules of torch have a fused path of other bits, taken only where nothing is hooked."""
+
+    def __init__(self, model):
+        self.attention = any(isinstance(module, nn.MultiheadAttention) for module in model.modules())
+
+    def __enter__(self):
+        if self.attention:
+            torch.backends.mha.set_fastpath_enabled(False)
+
+    def __exit__(self, *exc):
+        torch.backends.mha.set_fastpath_enabled(True)
+
+
+@pytest.mark.parametrize("norm_first", [False, True])
+def test_torch_encoders_take_the_slow_path_or_equal_the_fast_one(norm_first, tmp_path):
+    resident, model = twins(Ballast(built(lambda: encoder(norm_first=norm_first))), tmp_path)
+    (x,) = rows(2, 5, WIDTH)()
+    with torch.no_grad():
+        fast, _ = resident(x)
+        with _no_fast_path(resident):
+            slow, _ = resident(x)
+        for _ in range(3):
+            result, _ = model(x)
+            assert torch.equal(result, slow) or torch.equal(result, fast)
+            assert torch.allclose(result, fast, atol=1e-5)
+
+
+def test_nothing_is_left_on_a_restored_model(tmp_path):
+    model = Ballast(built(Noisy))
+    streamed(model, tmp_path)
+    ts.restore(model)
+    assert_plain(model)
+
+
+@pytest.mark.parametrize("part", ["first", "last"])
+def test_a_returned_view_of_a_weight_is_a_copy(part, tmp_path):
+    class Views(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(64, 64))
+
+        def forward(self, x):
+            return {"first": self.weight[:3], "last": (x @ self.weight, [self.weight.view(-1)[-9:]])}[part]
+
+    class Whole(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.parts = nn.ModuleList(Views() for _ in range(5))
+
+        def forward(self, x):
+            return [part(x) for part in self.parts]
+
+    resident, model = twins(built(Whole), tmp_path)
+    (x,) = rows(2, 64)()
+    with torch.no_grad():
+        wanted = resident(x)
+        results = [model(x) for _ in range(3)]
+    for result in results:
+        assert_same(result, wanted)
+
+
+class Keeper(nn.Module):
+    """Keeps a view of its weight on itself for later."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(64, 64))
+        self.stash = None
+
+    def forward(self, x):
+        self.stash = self.weight[:5]
+        return x @ self.weight
+
+
+class Keepers(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.parts = nn.ModuleList(Keeper() for _ in range(5))
+
+    def forward(self, x):
+        for part in self.parts:
+            x = part(x).tanh()
+        return x, [part.stash.clone() for part in self.parts]
+
+
+def test_views_that_modules_keep_are_right_or_refused(tmp_path):
+    resident, model = twins(built(Keepers), tmp_path)
+    (x,) = rows(2, 64)()
+    with torch.no_grad():
+        wanted = resident(x)
+        with pytest.raises(OutgrowError, match=r"parts\.\d\.weight.*kept") as error:
+            for _ in range(3):
+                assert_same(model(x), wanted)
+    assert "keep_resident" in error.value.hint
+
+
+def test_views_that_modules_keep_are_right_where_there_is_room(tmp_path):
+    model = built(Keepers)
+    resident, model = twins(model, tmp_path, int(sum(p.nbytes for p in model.parameters()) * 0.9))
+    (x,) = rows(2, 64)()
+    with torch.no_grad():
+        wanted = resident(x)
+        try:
+            results = [model(x) for _ in range(4)]
+        except OutgrowError as err:
+            assert "keep_resident" in err.hint  # noqa: PT017
+            results = []
+    for result in results:
+        assert_same(result, wanted)
+
+
+def test_a_model_in_a_model_is_refused_when_both_would_be_streamed(tmp_path):
+    outer = nn.Sequential(nn.Linear(WIDTH, 300), nn.Sequential(nn.Linear(300, 300), nn.Linear(300, 4)))
+    resident = copy.deepcopy(outer)
+    streamed(outer[1], tmp_path / "inner")
+    with pytest.raises(InputError, match="streamed already"):
+        ts.offload(outer, ts.Config(storage_path=tmp_path / "outer", budget=100_000))
+    (x,) = rows(4, WIDTH)()
+    with torch.no_grad():
+        assert_same(outer(x), resident(x))
+    ts.restore(outer)
+    assert_plain(outer)
+
+
+def test_a_part_of_a_streamed_model_is_refused(tmp_path):
+    resident, model = twins(nn.Sequential(nn.Linear(WIDTH, 3000), nn.Linear(3000, 4)), tmp_path)
+    with pytest.raises(InputError, match="streamed") as error:
+        ts.offload(model[0], ts.Config(storage_path=tmp_path, budget=20_000))
+    assert error.value.hint
+    (x,) = rows(4, WIDTH)()
+    with torch.no_grad():
+        assert_same(model(x), resident(x))
+
+
+def test_a_streamed_part_of_a_plain_model_runs(tmp_path):
+    outer = nn.Sequential(nn.Linear(WIDTH, 300), nn.Sequential(nn.Linear(300, 300), nn.Linear(300, 4)))
+    resident = copy.deepcopy(outer)
+    streamed(outer[1], tmp_path)
+    (x,) = rows(4, WIDTH)()
+    with torch.no_grad():
+        assert_same(outer(x), resident(x))
+    assert ts.statistics(outer).passes == 1
+
+
+def test_embeddings_that_renormalise_are_refused_before_anything_changes(tmp_path):
+    model = nn.Sequential(
+        nn.Embedding(2000, WIDTH, max_norm=1.0), nn.Linear(WIDTH, 300), nn.Linear(300, WIDTH)
+    )
+    resident, model = twins(model, tmp_path)
+    with torch.no_grad(), pytest.raises(InputError, match="max_norm") as error:
+        model(torch.arange(4))
+    assert "keep_resident" in error.value.hint
+    del resident
+
+
+def test_values_read_outside_forward_are_right(tmp_path):
+    resident, model = twins(Ballast(built(Noisy)), tmp_path)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            expected = resident.get_parameter(name)
+            assert torch.equal(weight, expected)
+            assert_same(weight * 2, expected * 2)
+            assert weight.sum().item() == expected.sum().item()
+            assert weight.tolist() == expected.tolist()
+            assert (weight.numpy() == expected.numpy()).all()
+            assert torch.equal(weight.data, expected)
+            assert torch.equal(weight.detach().clone(), expected)
+            assert isinstance(weight[0], Tensor)
