@@ -99,22 +99,20 @@ class TokenText:
             self._tell(text)
 
 
-def open_tokenizer(path: str | Path, *, trust_remote_code: bool = False) -> Any:
-    """The tokenizer beside the model at `path`.
+def open_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> Any:
+    """The tokenizer in the directory of a model.
 
     Raises:
         InputError: there is none, or it cannot be used.
     """
     from transformers import AutoTokenizer
 
-    local = Path(path).expanduser()
-    folder = str(path) if not local.exists() else str(local if local.is_dir() else local.parent)
     try:
-        return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+        return AutoTokenizer.from_pretrained(str(folder), trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError, TypeError, ImportError) as err:
         first = next((line for line in str(err).splitlines() if line.strip()), type(err).__name__)
         raise InputError(
-            f"the model at {folder!r} has no tokenizer that can be used: {first}",
+            f"the model in {str(folder)!r} has no tokenizer that can be used: {first}",
             hint="put the model's tokenizer.json and tokenizer_config.json beside its weights",
         ) from err
 

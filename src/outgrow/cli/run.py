@@ -67,11 +67,13 @@ def run(
     # torch and transformers are loaded only when the command runs
     from outgrow.cli.generation import Sampling, TokenText, encode_prompt, generate, open_tokenizer
     from outgrow.stream import Config, closing, load, statistics
+    from outgrow.stream.model_path import find_model
 
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
     config = Config(backend=backend)
     render.note(f"opening {model} ...")
-    tokenizer = open_tokenizer(model, trust_remote_code=trust_remote_code)
+    files = find_model(model, trust_remote_code=trust_remote_code)
+    tokenizer = open_tokenizer(files.folder, trust_remote_code=trust_remote_code)
     inputs = encode_prompt(tokenizer, prompt, is_chat=not no_chat)
 
     def stream() -> Streamed:
