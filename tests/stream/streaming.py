@@ -1,9 +1,9 @@
-"""What tests of streamed models have in common: as little memory as works, and the same bits as without streaming."""
+"""What tests of streamed models have in common: little memory, and the same bits as without streaming."""
 
 import copy
 import gc
-import os
 import threading
+from pathlib import Path
 
 import pytest
 import torch
@@ -56,7 +56,7 @@ def least_budget(model, folder, **options):
 
 
 def streamed(model, folder, budget=None, **options):
-    """`model`, streamed from `folder` within `budget`, else within the least that works; checks every pass."""
+    """`model`, streamed from `folder` within `budget`, else within the least that works."""
     options = {"num_io_threads": 1, "debug_mode": True, **options}
     if budget is None:
         budget = least_budget(model, folder, **{k: v for k, v in options.items() if k == "keep_resident"})
@@ -102,16 +102,17 @@ def assert_plain(model):
 
 def reading_threads():
     """Threads of streams that are alive."""
+    gc.collect()
     return sum(thread.name.startswith("outgrow-read") for thread in threading.enumerate())
 
 
 def open_files():
     """How many descriptors this process has."""
     gc.collect()
-    return len(os.listdir("/proc/self/fd"))
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 def anonymous_bytes():
     """Anonymous memory of this process."""
-    with open("/proc/self/status") as status:
+    with Path("/proc/self/status").open() as status:
         return next(int(line.split()[1]) * 1024 for line in status if line.startswith("RssAnon"))

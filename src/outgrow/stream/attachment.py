@@ -201,21 +201,26 @@ def attach(
     )
     assert isinstance(config.prefetch_strategy, PrefetchStrategy)
     assert isinstance(config.memory_pressure_mode, MemoryPressureMode)
-    stream = WeightStream(
-        model,
-        weights,
-        budget_bytes=budget_bytes,
-        options=StreamOptions(
-            io_threads=config.num_io_threads,
-            strategy=config.prefetch_strategy,
-            pressure_mode=config.memory_pressure_mode,
-            keep_resident=keep,
-            checks=config.debug_mode,
-        ),
-        identities=identities,
-        resources=make_resources(config, device, next(iter(identities))),
-        listener=listener,
-    )
+    resources = make_resources(config, device, next(iter(identities)))
+    try:
+        stream = WeightStream(
+            model,
+            weights,
+            budget_bytes=budget_bytes,
+            options=StreamOptions(
+                io_threads=config.num_io_threads,
+                strategy=config.prefetch_strategy,
+                pressure_mode=config.memory_pressure_mode,
+                keep_resident=keep,
+                checks=config.debug_mode,
+            ),
+            identities=identities,
+            resources=resources,
+            listener=listener,
+        )
+    except BaseException:
+        resources.close()
+        raise
     return Attachment(model, stream, config)
 
 
@@ -275,6 +280,7 @@ def live_weights(
     objects: dict[object, dict[int, nn.Parameter]] = {key: {} for key in keys.values()}
     users: dict[object, list[User]] = {key: [] for key in keys.values()}
     replaced: dict[int, nn.Parameter] = {}
+    trained = {key: named[name].requires_grad for name, key in keys.items()}
     for module_name, module in model.named_modules():
         for attribute, parameter in list(module._parameters.items()):
             key = _key(parameter) if parameter is not None else None
@@ -308,7 +314,8 @@ def live_weights(
             use=_use(users[key]),
             stride=strides.get(name),
         )
-        weights.append(LiveWeight(static, parameters, users[key], device))
+        live = LiveWeight(static, parameters, users[key], device, was_trained=trained[key])
+        weights.append(live)
     return weights
 
 

@@ -52,7 +52,13 @@ class LiveWeight:
     streamed."""
 
     def __init__(
-        self, weight: Weight, parameters: list[nn.Parameter], users: list[User], device: torch.device
+        self,
+        weight: Weight,
+        parameters: list[nn.Parameter],
+        users: list[User],
+        device: torch.device,
+        *,
+        was_trained: bool = False,
     ) -> None:
         """`parameters` are all objects that have these bytes; `users` all modules that own one of them."""
         self.weight = weight
@@ -70,7 +76,7 @@ class LiveWeight:
         it."""
         self.original: Tensor | None = None
         """The weight as it was in memory before it was streamed, until that begins."""
-        self.was_trained = any(parameter.requires_grad for parameter in parameters)
+        self.was_trained = was_trained
         """Whether the weight could be trained before it was streamed, which frozen it is."""
         self.uses = 0
         """How many modules use it now, one within the other."""
@@ -131,14 +137,14 @@ class LiveWeight:
             parameter.__class__ = StreamedParameter
 
     def look_trained(self, *, is_trained: bool) -> None:
-        """Give the parameters the `requires_grad` that they had before they were streamed, or take it from them."""
+        """Give the parameters the `requires_grad` that they had before they were streamed, or take it."""
         with torch._C.DisableTorchFunctionSubclass():
             for parameter in self.parameters:
                 parameter.requires_grad_(is_trained and self.was_trained)
 
     def seen_from_outside(self, tensor: Tensor) -> Tensor:
-        """`tensor`, some of the bytes, with the `requires_grad` that torch looks at when it chooses a kernel."""
-        # `matmul` multiplies otherwise, and rounds otherwise, with a weight that requires gradients, no_grad or not.
+        """`tensor`, some of the bytes, with the `requires_grad` by which torch chooses a kernel."""
+        # `matmul` multiplies and rounds otherwise with a weight that requires gradients, no_grad or not.
         return (
             tensor.detach().requires_grad_() if self.was_trained and not torch.is_grad_enabled() else tensor
         )

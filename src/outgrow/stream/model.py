@@ -8,6 +8,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from shutil import rmtree
 from typing import TypeVar
 
 import torch
@@ -23,7 +24,7 @@ from outgrow.stream.handle import StreamedParameter
 from outgrow.stream.huggingface import open_huggingface
 from outgrow.stream.plan import make_plan
 from outgrow.stream.source import Segment, WeightSource
-from outgrow.stream.stored_weights import store_weights
+from outgrow.stream.stored_weights import CODEC, RUN_BYTES, store_weights
 from outgrow.stream.wiring import groups_of, use_order
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -74,6 +75,9 @@ def load(
     for parameter in opened.model.parameters():
         if not parameter.is_meta:
             parameter.data = parameter.data.to(wanted)
+        elif parameter.is_floating_point():
+            # As transformers opens a model: what it computes depends on it, and so does what `restore` gives.
+            parameter.requires_grad_()
     attach(
         opened.model,
         opened.sources,
@@ -117,12 +121,12 @@ def offload(model: Model, config: Config | str | Path, *, listener: Listener = i
     parameters = _streamable(model)
     device = next(iter(parameters.values())).device
     budget_bytes = _budget(None, config, device)
-    _check_plan(model, parameters, config, budget_bytes)
     tables = frozenset(
         f"{name}.weight" if name else "weight"
         for name, module in model.named_modules()
         if isinstance(module, nn.Embedding)
     )
+    _check_plan(model, parameters, tables, config, budget_bytes)
     stored = store_weights(
         parameters,
         tables,
@@ -130,16 +134,21 @@ def offload(model: Model, config: Config | str | Path, *, listener: Listener = i
         compression_level=config.compression_level if config.compression_enabled else None,
         listener=listener,
     )
-    attach(
-        model,
-        stored.sources,
-        config=config,
-        budget_bytes=budget_bytes,
-        device=device,
-        identities=stored.identities,
-        strides=stored.strides,
-        listener=listener,
-    )
+    try:
+        attach(
+            model,
+            stored.sources,
+            config=config,
+            budget_bytes=budget_bytes,
+            device=device,
+            identities=stored.identities,
+            strides=stored.strides,
+            listener=listener,
+        )
+    except BaseException:
+        if not stored.was_reused:
+            rmtree(stored.folder, ignore_errors=True)
+        raise
     return model
 
 
@@ -273,15 +282,28 @@ def _problem(parameter: nn.Parameter) -> str | None:
     return None
 
 
-def _check_plan(model: nn.Module, parameters: dict[str, Tensor], config: Config, budget_bytes: int) -> None:
+def _check_plan(
+    model: nn.Module,
+    parameters: dict[str, Tensor],
+    tables: frozenset[str],
+    config: Config,
+    budget_bytes: int,
+) -> None:
     """Raise BudgetTooSmall before anything is written."""
-    place = Path("weights")
+    # Encoded runs are taken to be as long as their bytes, which they never exceed by much.
+    step = (
+        RUN_BYTES if config.compression_enabled else max(tensor.nbytes for tensor in parameters.values()) + 1
+    )
     sources = {
         name: WeightSource(
             name=name,
             shape=tuple(tensor.shape),
             dtype=tensor.dtype,
-            segments=(Segment(path=place, offset=0, nbytes=tensor.nbytes, begin=0),) if tensor.nbytes else (),
+            segments=tuple(
+                Segment(path=Path("weights"), offset=at, nbytes=min(step, tensor.nbytes - at), begin=at)
+                for at in range(0, tensor.nbytes, step)
+            ),
+            codec=CODEC if config.compression_enabled and name not in tables else None,
         )
         for name, tensor in parameters.items()
     }

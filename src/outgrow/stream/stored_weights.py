@@ -1,6 +1,6 @@
 """The weights of a model in memory, written once to where they will be streamed from."""
 
-__all__ = ["StoredWeights", "store_weights"]
+__all__ = ["CODEC", "RUN_BYTES", "StoredWeights", "store_weights"]
 
 import hashlib
 import json
@@ -24,7 +24,8 @@ _FORMAT = "outgrow.stored-weights"
 _VERSION = 1
 _MANIFEST = "manifest.json"
 _WEIGHTS = "weights.safetensors"
-_CODEC = "blosc2"
+CODEC = "blosc2"
+"""How weights are encoded where that is asked for."""
 RUN_BYTES = 1 << 20
 """Weights are encoded in runs of this many bytes, so that a piece needs only the runs that it touches."""
 
@@ -39,6 +40,8 @@ class StoredWeights:
     """Strides of parameters that are dense but not row-major."""
     identities: Mapping[Path, FileIdentity]
     """The files."""
+    folder: Path
+    """The directory that was made for them, with nothing else in it."""
     was_reused: bool
     """Whether identical weights were there already."""
 
@@ -92,7 +95,7 @@ def store_weights(
                     "digest": digest,
                     "bytes": stat.size,
                     "mtime_ns": stat.mtime_ns,
-                    "codec": _CODEC if compression_level is not None else None,
+                    "codec": CODEC if compression_level is not None else None,
                     "runs": runs,
                     "weights": {name: _described(tensor) for name, tensor in physical.items()},
                 },
@@ -120,7 +123,11 @@ def _opened(
             name=name, shape=shape, dtype=tensor.dtype, segments=tuple(segments), codec=manifest["codec"]
         )
     return StoredWeights(
-        sources=sources, strides=dict(strides), identities=checkpoint.identities, was_reused=was_reused
+        sources=sources,
+        strides=dict(strides),
+        identities=checkpoint.identities,
+        folder=folder,
+        was_reused=was_reused,
     )
 
 
@@ -136,7 +143,7 @@ def _write(
         write_safetensors(folder / _WEIGHTS, physical, {"format": "pt"}, listener)
         return {}
     runs: dict[str, list[int]] = {}
-    codec = make_codec(_CODEC)
+    codec = make_codec(CODEC)
 
     def encoded(name: str, tensor: Tensor) -> Tensor:
         parts = list(_encoded_runs(tensor, codec, level))
