@@ -198,32 +198,45 @@ def test_a_closed_pipe_is_quiet(body, monkeypatch):
     assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
 
 
+READY = "print('ready', flush=True)"
+SLEEP = "time.sleep(60)"
+
+
 @pytest.mark.parametrize(
     ("number", "code", "words"),
     [(signal.SIGINT, 130, "Interrupted.\n"), (signal.SIGTERM, 143, "Terminated.\n")],
     ids=["ctrl-c", "sigterm"],
 )
-def test_signals_end_it_promptly_and_cleanly(number, code, words):
-    body = "\n        ".join(["try:", "print('ready', flush=True)", "time.sleep(60)"])
-    body += "\n    finally:\n        print('cleaned up')"
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (
+            ["try:", f"    {READY}; {SLEEP}", "finally:", "    time.sleep(0.8); print('cleaned up')"],
+            "cleaned up\n",
+        ),
+        (["try:", f"    {READY}; {SLEEP}", "except BaseException: pass", SLEEP], ""),
+        (["try:", f"    {READY}; {SLEEP}", "except BaseException: raise RuntimeError('cannot import')"], ""),
+    ],
+    ids=["cleaning up for a while", "swallowed", "turned into another error"],
+)
+def test_signals_end_it_promptly_and_cleanly(number, code, words, lines, expected):
+    program = child_with_command("\n    ".join(lines))
     child = subprocess.Popen(
-        [sys.executable, "-c", child_with_command(body)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert child.stdout.readline() == "ready\n"
     started = time.monotonic()
     child.send_signal(number)
     output, errors = child.communicate(timeout=30)
-    assert (child.returncode, output, errors) == (code, "cleaned up\n", words)
-    assert time.monotonic() - started < 5
+    assert (child.returncode, output, errors) == (code, expected, words)
+    assert time.monotonic() - started < 10
 
 
 def test_the_handler_of_signals_is_put_back():
-    before = signal.getsignal(signal.SIGTERM)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
+    before = [signal.getsignal(number) for number in numbers]
     assert main(["--version"]) == 0
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert [signal.getsignal(number) for number in numbers] == before
 
 
 def test_shell_completion_names_the_commands():

@@ -7,16 +7,14 @@ import importlib
 import os
 import signal
 import sys
-import threading
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from types import FrameType
 
 import click
 
 from outgrow import __version__
+from outgrow.cli.interruption import Interruption, Terminated
 from outgrow.errors import InputError, OutgrowError, nearest_names
 
 _INTERRUPTED = 128 + 2
@@ -121,48 +119,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if _COMPLETION_VARIABLE in os.environ:
         program.main(prog_name="outgrow")
+    interruption = Interruption()
     try:
-        with _stopping_on_sigterm():
-            code = _run(list(sys.argv[1:] if arguments is None else arguments))
-            sys.stdout.flush()
-    except (KeyboardInterrupt, click.Abort):
-        _say("Interrupted.")
-        return _INTERRUPTED
-    except Terminated:
-        _say("Terminated.")
-        return _TERMINATED
-    except OSError as err:
-        if err.errno != errno.EPIPE:
-            return _fail(err)
-        # The reader of our output is gone (`outgrow ... | head`): stop, as every tool does, and keep the
-        # interpreter from flushing what is left on its way out.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return _BROKEN_PIPE
+        with interruption:
+            return _report(arguments, interruption)
+    except (KeyboardInterrupt, Terminated, click.Abort):
+        return _stopped(interruption)
+
+
+def _report(arguments: Sequence[str] | None, interruption: Interruption) -> int:
+    """Run the command and say how it failed, if it did."""
+    try:
+        code = _run(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
+    except click.Abort:
+        raise
     # What is not ours to foresee must still end in an exit code and a way to report it.
     except Exception as err:
+        if interruption.number is not None:
+            return _stopped(interruption)  # the error is what became of the interruption on its way here
+        if isinstance(err, OSError) and err.errno == errno.EPIPE:
+            # The reader of our output is gone (`outgrow ... | head`): stop, as every tool does, and keep the
+            # interpreter from flushing what is left on its way out.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            return _BROKEN_PIPE
         return _fail(err)
     return code
 
 
-class Terminated(BaseException):
-    """Something sent SIGTERM: clean up and leave, as with Ctrl-C."""
-
-
-@contextmanager
-def _stopping_on_sigterm() -> Iterator[None]:
-    """Raise `Terminated` on SIGTERM, which by default leaves temporary files behind."""
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        raise Terminated
-
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals belong to the main thread
-        return
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def _stopped(interruption: Interruption) -> int:
+    is_terminated = interruption.number == signal.SIGTERM
+    _say("Terminated." if is_terminated else "Interrupted.")
+    return _TERMINATED if is_terminated else _INTERRUPTED
 
 
 def _run(arguments: list[str]) -> int:
