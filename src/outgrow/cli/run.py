@@ -3,6 +3,7 @@
 __all__ = ["Meter", "Streamed", "run", "verdict", "write_statistics"]
 
 import json
+import shutil
 import sys
 import time
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from outgrow.cli import render
+from outgrow.cli.word_wrap import WordWrap
 from outgrow.errors import InputError
 from outgrow.quantities import format_bytes, format_rate, format_seconds
 
@@ -82,9 +84,13 @@ def run(
             meter = Meter(streamed)
             line.update(f"reading a prompt of {inputs['input_ids'].shape[-1]} tokens ...")
             tell = (lambda _bit: None) if as_json else line.write
-            text = TokenText(tokenizer, tell, lambda: line.update(meter.line()))
+            # A terminal breaks words anywhere; files and pipes get the text as it is.
+            wrap = WordWrap(tell, width=shutil.get_terminal_size().columns - 1)
+            is_wrapped = sys.stdout.isatty() and not as_json
+            text = TokenText(tokenizer, wrap.write if is_wrapped else tell, lambda: line.update(meter.line()))
             where = streamed.device
             generated = generate(streamed, inputs, sampling, text, keeps_logits=verify, device=where)
+            wrap.flush()
             if not as_json:
                 line.write("\n")
             return Streamed(
@@ -197,8 +203,8 @@ def _note_speed(done: Streamed) -> None:
     share = f", {1 / ratio:.0%} of what disk and processor allow" if ratio else ""
     most, whole = format_bytes(figures.peak_bytes), format_bytes(figures.weights_bytes)
     render.note(
-        f"{count} tokens in {format_seconds(seconds)}, {rate:.1f} a second{share}; "
-        f"at most {most} of {whole} in memory"
+        f"{count} tokens in {format_seconds(seconds)}, {rate:.1f} a second{share}\n"
+        f"at most {most} of {whole} of weights in memory"
     )
 
 

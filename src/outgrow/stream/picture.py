@@ -241,10 +241,18 @@ def _middle_layer(runs: Sequence[_Run]) -> tuple[str, list[_Run]] | None:
     if not layers:
         return None
     keys, middle = list(layers), len(layers) // 2
-    # Of the layers with more than one colour the one nearest to the middle, if there is any.
-    mixed = [key for key in keys if len({run.state for run in layers[key]}) > 1] or [keys[middle]]
-    key = min(mixed, key=lambda key: abs(keys.index(key) - middle))
+    usual = _resident_share(runs)
+    # One that is like the others: what stays of it is about what stays of the whole. Of those the middle one.
+    key = min(
+        keys,
+        key=lambda key: (round(abs(_resident_share(layers[key]) - usual), 1), abs(keys.index(key) - middle)),
+    )
     return key[1], layers[key]
+
+
+def _resident_share(runs: Sequence[_Run]) -> float:
+    resident = sum(run.nbytes for run in runs if run.state == "resident")
+    return resident / max(sum(run.nbytes for run in runs), 1)
 
 
 def _weight_names(runs: Sequence[_Run], top: float) -> Iterator[str]:
