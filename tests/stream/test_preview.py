@@ -144,3 +144,21 @@ def test_as_dict_is_json(model):
     assert figures["dtype"] == "bfloat16"
     assert figures["prediction"]["compute_source"] == "estimated"
     assert figures["kinds"][0]["row_bytes"] >= 0
+
+
+@pytest.mark.parametrize("is_cached", [True, False], ids=["cached", "not cached"])
+def test_of_a_model_on_the_hub_only_the_config_is_fetched(model, monkeypatch, tmp_path, is_cached):
+    import huggingface_hub
+
+    fetched = []
+
+    def snapshot_download(name, *, allow_patterns, **options):
+        fetched.append((name, allow_patterns))
+        (tmp_path / "config.json").write_bytes((model / "config.json").read_bytes())
+        return str(model if is_cached else tmp_path)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    preview = preview_model("org/model", budget_bytes=2_000_000, is_probed=False)
+    assert preview.name == "org/model"
+    assert preview.has_weights is is_cached
+    assert fetched == [("org/model", ["config.json"])]

@@ -12,8 +12,9 @@ import torch
 from torch import nn
 
 from outgrow.errors import InputError
-from outgrow.stream.attachment import live_weights
+from outgrow.stream.attachment import file_phases, live_weights
 from outgrow.stream.huggingface import open_architecture, open_huggingface
+from outgrow.stream.model_path import find_model
 from outgrow.stream.plan import Plan, least_budget, make_plan
 from outgrow.stream.prediction import Prediction, predict
 from outgrow.stream.source import Segment, WeightSource
@@ -152,7 +153,7 @@ def preview_model(
         StoreError: a file is damaged or cannot be read.
     """
     model, sources, files = _open(path, dtype, trust_remote_code=trust_remote_code)
-    live = live_weights(model, sources, {}, torch.device("cpu"))
+    live = live_weights(model, sources, {}, torch.device("cpu"), file_phases(model, sources))
     if not live:
         raise InputError(f"{type(model).__name__} has no parameters that could be streamed")
     weights = tuple(weight.weight for weight in live)
@@ -177,6 +178,9 @@ def _open(
 ) -> tuple[nn.Module, Mapping[str, WeightSource], tuple[Path, ...]]:
     """The model on meta, where its weights lie (or would), and its files (none where they are not here)."""
     config = Path(path).expanduser()
+    if not config.exists():
+        # A name on the Hub: its weights need not come here for a plan.
+        path = config = find_model(path, trust_remote_code=trust_remote_code, config_only=True).folder
     if config.is_dir():
         config = config / "config.json"
     if config.name.endswith(".json") and config.is_file() and not _has_weights(config.parent):
