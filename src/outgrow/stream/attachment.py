@@ -1,13 +1,22 @@
 """A model and the stream of its weights: joined, found again, copied, sent elsewhere, parted."""
 
-__all__ = ["Attachment", "attach", "attachment_of", "live_weights", "make_resources", "stream_of"]
+__all__ = [
+    "Attachment",
+    "attach",
+    "attachment_of",
+    "file_phases",
+    "live_weights",
+    "make_resources",
+    "stream_of",
+]
 
 import contextlib
 import copy
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -20,12 +29,13 @@ from outgrow.store.checkpoint import FileIdentity, check_unchanged
 from outgrow.store.readers import make_reader
 from outgrow.stream.backends import make_backend
 from outgrow.stream.config import Config, MemoryPressureMode, PrefetchStrategy
+from outgrow.stream.installation import StreamOptions
 from outgrow.stream.live_weight import LiveWeight, User
 from outgrow.stream.methods import install_methods, remove_methods, without_methods
 from outgrow.stream.resources import Resources
 from outgrow.stream.source import WeightSource
-from outgrow.stream.weight_stream import StreamOptions, WeightStream
-from outgrow.stream.weights import Use, Weight
+from outgrow.stream.weight_stream import WeightStream
+from outgrow.stream.weights import PHASE_BYTES, Use, Weight
 
 _ATTRIBUTE = "_outgrow_stream"
 """Where a streamed model keeps its attachment."""
@@ -98,6 +108,7 @@ class Attachment:
         return Recipe(
             sources={weight.name: weight.weight.source for weight in stream.weights},
             strides={w.name: w.weight.stride for w in stream.weights if w.weight.stride is not None},
+            phases={w.name: w.weight.phase for w in stream.weights if w.weight.phase},
             identities=dict(stream.files.identities),
             config=self.config,
             budget_bytes=stream.budget_bytes,
@@ -133,6 +144,7 @@ class Recipe:
 
     sources: Mapping[str, WeightSource]
     strides: Mapping[str, tuple[int, ...]]
+    phases: Mapping[str, int]
     identities: Mapping[Path, FileIdentity]
     config: Config
     budget_bytes: int
@@ -156,6 +168,7 @@ class Recipe:
             device=torch.device(self.device),
             identities=self.identities,
             strides=self.strides,
+            phases=self.phases,
         )
         return skeleton
 
@@ -173,6 +186,7 @@ def attach(
     device: torch.device,
     identities: Mapping[Path, FileIdentity],
     strides: Mapping[str, tuple[int, ...]] | None = None,
+    phases: Mapping[str, int] | None = None,
     listener: Listener = ignore,
 ) -> Attachment:
     """Let `model` run with the weights in `sources` on disk, within `budget_bytes`.
@@ -181,6 +195,7 @@ def attach(
         model: parameters named in `sources` may be on meta or in memory; what is in memory goes.
         sources: where the bytes of each streamed parameter lie, by its first qualified name.
         strides: strides of parameters that are dense but not row-major, by the same name.
+        phases: where parameters would lie in memory modulo `PHASE_BYTES`, by the same name, if not at 0.
         identities: the checkpoint files as they were opened.
         device: where the model computes.
         listener: hears `Progress` while resident weights are read, and `PassEnded`.
@@ -188,32 +203,19 @@ def attach(
     Raises:
         BudgetTooSmall: no plan fits. The model is as it was.
     """
-    weights = live_weights(model, sources, strides or {}, device)
-    if not weights:
-        raise InputError(
-            f"{type(model).__name__} has no parameters that could be streamed",
-            hint="a model without parameters runs as it is",
-        )
-    keep = frozenset(
-        weight.weight.index
-        for weight in weights
-        if any(matches(weight.name, pattern) for pattern in config.keep_resident)
-    )
-    assert isinstance(config.prefetch_strategy, PrefetchStrategy)
-    assert isinstance(config.memory_pressure_mode, MemoryPressureMode)
+    if not identities:
+        raise _nothing_to_stream(model)
+    # Before anything of the model is touched: a device that is not there must leave it as it was.
     resources = make_resources(config, device, next(iter(identities)))
     try:
+        weights = live_weights(model, sources, strides or {}, device, phases or {})
+        if not weights:
+            raise _nothing_to_stream(model)
         stream = WeightStream(
             model,
             weights,
             budget_bytes=budget_bytes,
-            options=StreamOptions(
-                io_threads=config.num_io_threads,
-                strategy=config.prefetch_strategy,
-                pressure_mode=config.memory_pressure_mode,
-                keep_resident=keep,
-                checks=config.debug_mode,
-            ),
+            options=_options(config, weights),
             identities=identities,
             resources=resources,
             listener=listener,
@@ -222,6 +224,30 @@ def attach(
         resources.close()
         raise
     return Attachment(model, stream, config)
+
+
+def _nothing_to_stream(model: nn.Module) -> InputError:
+    return InputError(
+        f"{type(model).__name__} has no parameters that could be streamed",
+        hint="a model without parameters runs as it is",
+    )
+
+
+def _options(config: Config, weights: Sequence[LiveWeight]) -> StreamOptions:
+    keep = (
+        weight.weight.index
+        for weight in weights
+        if any(matches(weight.name, pattern) for pattern in config.keep_resident)
+    )
+    assert isinstance(config.prefetch_strategy, PrefetchStrategy)
+    assert isinstance(config.memory_pressure_mode, MemoryPressureMode)
+    return StreamOptions(
+        io_threads=config.num_io_threads,
+        strategy=config.prefetch_strategy,
+        pressure_mode=config.memory_pressure_mode,
+        keep_resident=frozenset(keep),
+        checks=config.debug_mode,
+    )
 
 
 def make_resources(config: Config, device: torch.device, file: Path) -> Resources:
@@ -233,7 +259,7 @@ def make_resources(config: Config, device: torch.device, file: Path) -> Resource
     """
     reader = make_reader(config.reader, file)
     try:
-        return Resources(make_backend(config.backend, device, reader), reader)
+        return Resources(make_backend(config.backend, device, reader, file), reader)
     except BaseException:
         reader.close()
         raise
@@ -267,11 +293,26 @@ def stream_of(model: nn.Module) -> WeightStream:
     return attachment_of(model).stream
 
 
+def file_phases(model: nn.Module, sources: Mapping[str, WeightSource]) -> dict[str, int]:
+    """Where weights lie modulo `PHASE_BYTES` when transformers opens a checkpoint: at their place in the mapped
+    file, or at the start of memory of their own where it has to convert or to merge."""
+    named = dict(model.named_parameters(remove_duplicate=False))
+    return {
+        name: source.segments[0].offset % PHASE_BYTES
+        for name, source in sources.items()
+        if len(source.segments) == 1
+        and source.codec is None
+        and named[name].dtype == source.dtype
+        and source.segments[0].offset % source.dtype.itemsize == 0
+    }
+
+
 def live_weights(
     model: nn.Module,
     sources: Mapping[str, WeightSource],
     strides: Mapping[str, tuple[int, ...]],
     device: torch.device,
+    phases: Mapping[str, int] = MappingProxyType({}),
 ) -> list[LiveWeight]:
     """The weights that `sources` name, in module order. Parameters on meta are replaced once, everywhere, on
     `device`."""
@@ -313,6 +354,7 @@ def live_weights(
             dtype=dtype,
             use=_use(users[key]),
             stride=strides.get(name),
+            phase=phases.get(name, 0),
         )
         live = LiveWeight(static, parameters, users[key], device, was_trained=trained[key])
         weights.append(live)

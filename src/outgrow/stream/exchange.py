@@ -32,7 +32,7 @@ def load_state_dict(
     strict: bool,
     assign: bool,
 ) -> Any:
-    """As `nn.Module.load_state_dict`. The model's own checkpoint is never written to.
+    """As `nn.Module.load_state_dict`, of a streamed model or of a part of it. The model's own checkpoint is never written to.
 
     Weights that differ from what is streamed now are written to a new file (in `storage_path`, or a temporary
     directory that goes with the model) and streamed from it; equal ones are left alone.
@@ -48,13 +48,18 @@ def load_state_dict(
             hint="leave assign out, or outgrow.stream.restore(model) first",
         )
     stream = attachment.stream
-    by_name = {name: weight for weight in stream.weights for name in attachment.names_of(weight)}
+    streamed = {id(parameter): weight for weight in stream.weights for parameter in weight.parameters}
+    by_name = {
+        name: streamed[id(parameter)]
+        for name, parameter in model.named_parameters(remove_duplicate=False)
+        if id(parameter) in streamed
+    }
     with stream.lock:
-        missing, unexpected = _check(model, by_name, state, strict=strict)
+        missing, unexpected = _check(model, state, strict=strict)
+        # Of several names of one weight the last one counts, as where each is copied after the other.
+        given = {weight.name: (weight, state[name]) for name, weight in by_name.items() if name in state}
         changed = {
-            weight.name: (weight, state[name])
-            for name, weight in by_name.items()
-            if name in state and not _is_equal(weight, state[name])
+            name: (weight, value) for name, (weight, value) in given.items() if not _is_equal(weight, value)
         }
         if changed:
             _stream_instead(attachment, changed)
@@ -63,14 +68,9 @@ def load_state_dict(
     return torch.nn.modules.module._IncompatibleKeys(missing, unexpected)
 
 
-def _check(
-    model: nn.Module, by_name: Mapping[str, LiveWeight], state: Mapping[str, Any], *, strict: bool
-) -> tuple[list[str], list[str]]:
+def _check(model: nn.Module, state: Mapping[str, Any], *, strict: bool) -> tuple[list[str], list[str]]:
     """Names that are missing and unexpected; torch's error where they may not be, or where shapes differ."""
-    with torch.device("meta"):
-        expected = {name: torch.empty(weight.shape) for name, weight in by_name.items()}
-    for name, tensor in model.state_dict(keep_vars=True).items():
-        expected.setdefault(name, tensor)
+    expected = model.state_dict(keep_vars=True)
     missing = [name for name in expected if name not in state]
     unexpected = [name for name in state if name not in expected]
     problems = []
@@ -79,11 +79,12 @@ def _check(
     if strict and missing:
         problems.append(f"Missing key(s) in state_dict: {', '.join(map(repr, missing))}. ")
     for name, value in state.items():
-        if name in by_name and (not isinstance(value, Tensor) or value.shape != expected[name].shape):
+        wanted = expected.get(name)
+        if isinstance(wanted, Tensor) and (not isinstance(value, Tensor) or value.shape != wanted.shape):
             shape = value.shape if isinstance(value, Tensor) else type(value).__name__
             problems.append(
                 f"size mismatch for {name}: copying a param with shape {shape} from checkpoint, "
-                f"the shape in current model is {expected[name].shape}."
+                f"the shape in current model is {wanted.shape}."
             )
     if problems:
         lines = "\n\t".join(problems)

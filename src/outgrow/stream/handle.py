@@ -7,7 +7,7 @@ comes in row tiles, an embedding by rows, and anything else reads the whole weig
 computes with bytes that are not there.
 """
 
-__all__ = ["StreamedParameter", "StreamedWeightError", "Supplier"]
+__all__ = ["ReadOnlyWeight", "StreamedParameter", "StreamedWeightError", "Supplier"]
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils._pytree import tree_map_only
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from outgrow.errors import InputError
 
@@ -95,6 +95,64 @@ class StreamedParameter(nn.Parameter):
         return f"StreamedParameter({supplier.name!r}, shape={list(supplier.shape)}, dtype={self.dtype})"
 
 
+class ReadOnlyWeight(Tensor):
+    """What `.data` of a streamed weight is: the values, which nobody may write to, since they would be lost.
+
+    Views of it are read-only as well; whatever is computed with it is a plain tensor.
+    """
+
+    _name: str
+
+    @classmethod
+    def of(cls, parameter: "StreamedParameter") -> "ReadOnlyWeight":
+        """The values of a streamed weight."""
+        return cls._named(_whole(parameter).detach(), parameter._supplier.name)
+
+    @classmethod
+    def _named(cls, tensor: Tensor, name: str) -> "ReadOnlyWeight":
+        weight = tensor.as_subclass(cls)
+        weight._name = name
+        return weight
+
+    @classmethod
+    def __torch_function__(
+        cls,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Answer an operation that has such a tensor among its arguments."""
+        options = dict(kwargs or {})
+        with torch._C.DisableTorchFunctionSubclass():
+            for target in _written(func, args, options):
+                if isinstance(target, ReadOnlyWeight):
+                    raise _cannot_be_written(target._name, func)
+            given = [leaf for leaf in tree_leaves((args, options)) if isinstance(leaf, ReadOnlyWeight)]
+            args, options = tree_map_only(ReadOnlyWeight, _plain, (args, options))
+            names = {leaf.untyped_storage().data_ptr(): leaf._name for leaf in given}
+
+            def marked(tensor: Tensor) -> Tensor:
+                name = names.get(tensor.untyped_storage().data_ptr()) if tensor.layout is torch.strided else None
+                return tensor if name is None else cls._named(tensor, name)
+
+            return tree_map_only(Tensor, marked, func(*args, **options))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        """A plain tensor of its own."""
+        memo[id(self)] = copied = _plain(self).clone()
+        return copied
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Pickled as a plain tensor."""
+        return _plain(self).__reduce_ex__(protocol)
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    with torch._C.DisableTorchFunctionSubclass():
+        return tensor.as_subclass(Tensor)
+
+
 def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if isinstance(bias, StreamedParameter):
         bias = _whole(bias)
@@ -130,17 +188,30 @@ def _whole(parameter: "StreamedParameter") -> Tensor:
 
 
 def _refuse_writes(func: Callable[..., Any], args: tuple[Any, ...], options: Mapping[str, Any]) -> None:
+    for target in _written(func, args, options):
+        if isinstance(target, StreamedParameter):
+            raise _cannot_be_written(target._supplier.name, func)
+
+
+def _written(func: Callable[..., Any], args: tuple[Any, ...], options: Mapping[str, Any]) -> list[Any]:
+    """What an operation writes to."""
     name = getattr(func, "__name__", repr(func))
-    target: Any = options.get("out")
     is_inplace = (name.endswith("_") and not name.endswith("__")) or name in _WRITING
-    if is_inplace or (name == "__set__" and args):
-        target = args[0]
-    if isinstance(target, StreamedParameter):
-        raise StreamedWeightError(
-            f"weight {target._supplier.name!r} is streamed from disk and cannot be changed in place ({name})",
-            hint="`outgrow.stream.restore(model)` brings all weights back into memory; adapters such as LoRA train on "
-            "top of streamed weights, and `model.load_state_dict(...)` exchanges them",
-        )
+    is_inplace = (is_inplace and name not in _ABOUT_GRADIENTS) or options.get("inplace") is True
+    targets = [options.get("out")]
+    if is_inplace or (name == "__set__" and func not in _FROM_OUTSIDE):
+        # The functions of nn.init come with their arguments by name.
+        targets.append(args[0] if args else next(iter(options.values()), None))
+    return tree_leaves(targets)
+
+
+def _cannot_be_written(name: str, func: Callable[..., Any]) -> StreamedWeightError:
+    operation = getattr(func, "__name__", repr(func))
+    return StreamedWeightError(
+        f"weight {name!r} is streamed from disk and cannot be changed in place ({operation})",
+        hint="`outgrow.stream.restore(model)` brings all weights back into memory; adapters such as LoRA "
+        "train on top of streamed weights, and `model.load_state_dict(...)` exchanges them",
+    )
 
 
 def _requires_grad(parameter: Tensor, requires_grad: bool = True) -> Tensor:
@@ -166,6 +237,7 @@ def _is_contiguous(
     return on_meta.is_contiguous(memory_format=memory_format)
 
 
+_ABOUT_GRADIENTS = frozenset({"requires_grad_", "detach_", "retain_grad_"})
 _WRITING = frozenset(
     {"__setitem__", "__iadd__", "__isub__", "__imul__", "__itruediv__", "__ior__", "__iand__"}
 )
@@ -176,6 +248,7 @@ _ANSWERED: Mapping[Any, Callable[..., Any]] = {
     Tensor.stride: _stride,
     Tensor.is_contiguous: _is_contiguous,
     Tensor.detach_: lambda parameter: parameter,
+    Tensor.data.__get__: ReadOnlyWeight.of,  # type: ignore[attr-defined]
 }
 """What the placeholder would answer wrongly."""
 

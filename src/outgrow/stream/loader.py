@@ -83,7 +83,8 @@ class Loader:
             window_bytes=plan.window_bytes, footprints=plan.footprints, order=plan.order, lookahead=lookahead
         )
         self._threads = [
-            threading.Thread(target=self._run, name=f"outgrow-read-{index}", daemon=True) for index in range(threads)
+            threading.Thread(target=self._run, name=f"outgrow-read-{index}", daemon=True)
+            for index in range(threads)
         ]
         for thread in self._threads:
             thread.start()
@@ -244,8 +245,12 @@ class Loader:
         """A copy of the counts, with the times up to now."""
         with self._lock:
             now = time.perf_counter()
-            busy = self.counts.busy_seconds + (now - self._busy_since if self._busy_since is not None else 0.0)
-            idle = self.counts.idle_seconds + (now - self._idle_since if self._idle_since is not None else 0.0)
+            busy = self.counts.busy_seconds + (
+                now - self._busy_since if self._busy_since is not None else 0.0
+            )
+            idle = self.counts.idle_seconds + (
+                now - self._idle_since if self._idle_since is not None else 0.0
+            )
             return LoaderCounts(
                 bytes_read=self.counts.bytes_read,
                 stalls=self.counts.stalls,
@@ -297,7 +302,7 @@ class Loader:
             fetch.ticket.payload["reservation"] = reservation
             into = reservation
             if not print_of.is_in_place:
-                into = reservation[: piece.nbytes].view(piece.weight.dtype)
+                into = reservation[print_of.lead : print_of.lead + piece.nbytes].view(piece.weight.dtype)
             job = _Job(piece, into, fetch.ticket, len(chunks))
             entries = [(job, chunk) for chunk in chunks]
             if fetch.is_urgent:

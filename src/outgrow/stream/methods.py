@@ -8,6 +8,7 @@ __all__ = ["MODULE_METHODS", "install_methods", "remove_methods", "without_metho
 
 import contextlib
 import copy
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
     from outgrow.stream.attachment import Attachment
     from outgrow.stream.weight_stream import WeightStream
 
-MODULE_METHODS = ("_apply", "__deepcopy__")
+MODULE_METHODS = ("_apply", "__deepcopy__", "load_state_dict")
 """What every module of a streamed model gets."""
-MODEL_METHODS = ("__reduce_ex__", "load_state_dict", "cleanup_tensorstream")
+MODEL_METHODS = ("__reduce_ex__", "cleanup_tensorstream")
 """What the model itself gets besides."""
 
 
@@ -37,12 +38,10 @@ def install_methods(model: nn.Module, attachment: "Attachment") -> None:
     for module in model.modules():
         module.__dict__["_apply"] = _module_apply(module, owned)
         module.__dict__["__deepcopy__"] = _module_copy(module)
+        module.__dict__["load_state_dict"] = functools.partial(_load_state_dict, module, attachment)
     model.__dict__["_apply"] = _model_apply(model, attachment)
     model.__dict__["__deepcopy__"] = lambda memo: attachment.copy(memo)
     model.__dict__["__reduce_ex__"] = lambda protocol: attachment.reduce()
-    model.__dict__["load_state_dict"] = lambda state, strict=True, assign=False: load_state_dict(
-        model, attachment, state, strict=strict, assign=assign
-    )
     model.__dict__["cleanup_tensorstream"] = attachment.close
 
 
@@ -69,6 +68,16 @@ def without_methods(module: nn.Module) -> Iterator[None]:
         yield
     finally:
         module.__dict__.update(kept)
+
+
+def _load_state_dict(
+    module: nn.Module,
+    attachment: "Attachment",
+    state_dict: Mapping[str, Any],
+    strict: bool = True,
+    assign: bool = False,
+) -> Any:
+    return load_state_dict(module, attachment, state_dict, strict=strict, assign=assign)
 
 
 def _module_copy(module: nn.Module) -> Callable[[dict[int, Any]], nn.Module]:
@@ -148,7 +157,7 @@ def _cast(stream: "WeightStream", dtypes: Mapping[torch.dtype, torch.dtype]) -> 
                 f"casting it on to {wanted} would round twice in memory but once from disk",
                 hint=f"open the model with dtype={wanted}, or outgrow.stream.restore(model) first",
             )
-        statics[static.index] = replace(static, dtype=wanted)
+        statics[static.index] = replace(static, dtype=wanted, phase=0)
     if statics:
         stream.exchange(statics, {})
 

@@ -18,13 +18,15 @@ from outgrow.devices.memory import memory_state
 from outgrow.errors import InputError
 from outgrow.events import Listener, ignore
 from outgrow.quantities import parse_bytes
-from outgrow.stream.attachment import attach, attachment_of, live_weights, stream_of
-from outgrow.stream.config import Config
+from outgrow.stream.attachment import attach, attachment_of, file_phases, live_weights, stream_of
+from outgrow.stream.backends.device_streams import cuda_device
+from outgrow.stream.config import BackendType, Config
 from outgrow.stream.handle import StreamedParameter
 from outgrow.stream.huggingface import open_huggingface
 from outgrow.stream.plan import make_plan
 from outgrow.stream.source import Segment, WeightSource
 from outgrow.stream.stored_weights import CODEC, RUN_BYTES, store_weights
+from outgrow.stream.weights import PHASE_BYTES
 from outgrow.stream.wiring import groups_of, use_order
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -65,6 +67,8 @@ def load(
         DeviceError: the device or backend is not there.
     """
     config = _checked(config)
+    if device is None and config.backend in (BackendType.CUDA, BackendType.GPUDIRECT):
+        device = "cuda"
     wanted = _device(device)
     budget_bytes = _budget(budget, config, wanted)
     opened = open_huggingface(path, dtype=dtype, trust_remote_code=trust_remote_code)
@@ -85,6 +89,7 @@ def load(
         budget_bytes=budget_bytes,
         device=wanted,
         identities=opened.checkpoint.identities,
+        phases=None,
         listener=listener,
     )
     return opened.model
@@ -143,6 +148,7 @@ def offload(model: Model, config: Config | str | Path, *, listener: Listener = i
             device=device,
             identities=stored.identities,
             strides=stored.strides,
+            phases={} if 1 else {name: 0 for name, tensor in parameters.items()},
             listener=listener,
         )
     except BaseException:
@@ -203,6 +209,9 @@ def _device(device: torch.device | str | None) -> torch.device:
         found = torch.device("cpu" if device is None else device)
     except (RuntimeError, TypeError) as err:
         raise InputError(f"not a device: {device!r}", hint="write cpu, cuda or cuda:0") from err
+    if found.type == "cuda":
+        # Before the checkpoint is opened: whoever asks for a GPU that is not there waits for nothing.
+        return cuda_device(found, f"device={str(device)!r}")
     if found.type == "meta":
         raise InputError("a model cannot run on the meta device", hint="write cpu or cuda")
     return found

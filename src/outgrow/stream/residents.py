@@ -1,6 +1,6 @@
 """Weights that stay in memory: which go, which come, and what they take."""
 
-__all__ = ["Arrivals", "arrivals", "forget_others", "held_bytes", "whole_piece"]
+__all__ = ["Arrivals", "arrivals", "forget_others", "held_bytes", "memory_for", "whole_piece"]
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -40,12 +40,12 @@ def arrivals(weights: Sequence[LiveWeight], plan: Plan | None, allocate: Callabl
             found.finishes.append(_keep_original(weight, weight.original))
             continue
         if len(kept) == len(pieces):
-            flat = allocate(weight.weight.nbytes).view(weight.weight.dtype)
+            flat = memory_for(whole_piece(weight.weight), allocate)
             found.add(whole_piece(weight.weight), flat, _keep(weight, flat))
             continue
         for piece in kept:
             if (piece.first_row, piece.last_row) not in weight.tiles:
-                flat = allocate(piece.nbytes).view(weight.weight.dtype)
+                flat = memory_for(piece, allocate)
                 found.add(piece, flat, _keep_tile(weight, piece, flat))
     return found
 
@@ -69,6 +69,14 @@ def held_bytes(weights: Sequence[LiveWeight]) -> int:
     wholes = [weight.resident for weight in weights if weight.resident is not None]
     tiles = [tile for weight in weights for tile in weight.tiles.values()]
     return sum(tensor.numel() * tensor.itemsize for tensor in (*wholes, *tiles))
+
+
+def memory_for(piece: Piece, allocate: Callable[[int], Tensor]) -> Tensor:
+    """Memory of its own for the elements of `piece`, shape `[elements]`, with the piece's phase.
+
+    A phase takes up to 15 bytes more than the piece.
+    """
+    return allocate(piece.phase + piece.nbytes)[piece.phase :].view(piece.weight.dtype)
 
 
 def whole_piece(weight: Weight) -> Piece:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from outgrow.store.checkpoint import FileIdentity, check_unchanged
 from outgrow.stream.live_weight import LiveWeight
+from outgrow.stream.weights import PHASE_BYTES
 
 
 class WeightFiles:
@@ -36,6 +37,7 @@ class WeightFiles:
             and static.dtype == static.source.dtype
             and len(segments) == 1
             and segments[0].offset % static.dtype.itemsize == 0
+            and segments[0].offset % PHASE_BYTES == static.phase
         )
 
     def map(self, weight: LiveWeight, *, is_given_away: bool) -> Tensor:
