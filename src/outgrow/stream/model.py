@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from outgrow.devices.memory import memory_state
-from outgrow.errors import InputError
+from outgrow.errors import DeviceError, InputError
 from outgrow.events import Listener, ignore
 from outgrow.quantities import parse_bytes
 from outgrow.stream.attachment import attach, attachment_of, file_phases, live_weights, stream_of
@@ -89,7 +89,7 @@ def load(
         budget_bytes=budget_bytes,
         device=wanted,
         identities=opened.checkpoint.identities,
-        phases=None,
+        phases=file_phases(opened.model, opened.sources) if wanted.type == "cpu" else None,
         listener=listener,
     )
     return opened.model
@@ -148,7 +148,7 @@ def offload(model: Model, config: Config | str | Path, *, listener: Listener = i
             device=device,
             identities=stored.identities,
             strides=stored.strides,
-            phases={} if 1 else {name: 0 for name, tensor in parameters.items()},
+            phases={name: tensor.data_ptr() % PHASE_BYTES for name, tensor in parameters.items()},
             listener=listener,
         )
     except BaseException:
@@ -211,9 +211,9 @@ def _device(device: torch.device | str | None) -> torch.device:
         raise InputError(f"not a device: {device!r}", hint="write cpu, cuda or cuda:0") from err
     if found.type == "cuda":
         # Before the checkpoint is opened: whoever asks for a GPU that is not there waits for nothing.
-        return cuda_device(found, f"device={str(device)!r}")
-    if found.type == "meta":
-        raise InputError("a model cannot run on the meta device", hint="write cpu or cuda")
+        return cuda_device(found, "cuda")
+    if found.type != "cpu":
+        raise DeviceError(f"a streamed model cannot compute on {found}", hint="write cpu, cuda or cuda:0")
     return found
 
 
