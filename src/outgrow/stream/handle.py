@@ -133,7 +133,9 @@ class ReadOnlyWeight(Tensor):
             names = {leaf.untyped_storage().data_ptr(): leaf._name for leaf in given}
 
             def marked(tensor: Tensor) -> Tensor:
-                name = names.get(tensor.untyped_storage().data_ptr()) if tensor.layout is torch.strided else None
+                name = (
+                    names.get(tensor.untyped_storage().data_ptr()) if tensor.layout is torch.strided else None
+                )
                 return tensor if name is None else cls._named(tensor, name)
 
             return tree_map_only(Tensor, marked, func(*args, **options))
