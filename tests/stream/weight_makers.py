@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from outgrow.stream.source import Segment, WeightSource
-from outgrow.stream.weights import Piece, Use, Weight
+from outgrow.stream.weights import PHASE_BYTES, Piece, Use, Weight
 
 FILE = Path("weights.bin")
 
@@ -26,7 +26,17 @@ def weight(index, shape, use=Use.ROWS, dtype=torch.bfloat16, *, stored=None, off
         for number, (begin, end) in enumerate(itertools.pairwise(bounds))
     )
     source = WeightSource(name=f"weight.{index}", shape=tuple(shape), dtype=stored, segments=segments)
-    return Weight(index=index, source=source, dtype=dtype, use=use, stride=stride)
+    return Weight(
+        index=index, source=source, dtype=dtype, use=use, stride=stride, phase=_phase(source, dtype)
+    )
+
+
+def _phase(source: WeightSource, dtype: torch.dtype) -> int:
+    """That of the mapped file, where it can be mapped."""
+    if len(source.segments) != 1 or source.codec is not None or source.dtype != dtype:
+        return 0
+    (segment,) = source.segments
+    return 0 if segment.offset % dtype.itemsize else segment.offset % PHASE_BYTES
 
 
 def piece_of(whole: Weight, rows: tuple[int, int] | None = None, index: int = 0) -> Piece:
@@ -84,5 +94,7 @@ class WeightFile:
             segments=tuple(segments),
             codec=codec,
         )
-        self.weights.append(Weight(index=index, source=source, dtype=dtype or stored, use=use))
+        dtype = dtype or stored
+        phase = _phase(source, dtype)
+        self.weights.append(Weight(index=index, source=source, dtype=dtype, use=use, phase=phase))
         self.values.append(value if dtype is None else value.to(dtype))

@@ -12,6 +12,7 @@ __all__ = [
 import contextlib
 import errno
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -44,7 +45,8 @@ def write_safetensors(
     """Write one safetensors file, one tensor at a time; `path` appears complete or not at all.
 
     The data begins at a whole page, so that a direct reader can read it in place. Tensors lie in the order
-    given, those with larger elements first, as every reader needs them aligned. The file is readable by its
+    given, but those first whose bytes are a multiple of 64 and those last whose are an odd number, so that all
+    are aligned. The file is readable by its
     owner alone (0600), as is a directory made for it (0700). `listener` hears `Progress` in bytes.
 
     A failure or Ctrl-C leaves neither the file nor a temporary one; a file that was at `path` before stays as
@@ -60,7 +62,7 @@ def write_safetensors(
         specs = [(name, tuple(tensor.shape), tensor.dtype, _same(tensor)) for name, tensor in tensors.items()]
     else:
         specs = [(name, tuple(shape), dtype, make) for name, shape, dtype, make in tensors]
-    specs.sort(key=lambda spec: -spec[2].itemsize)
+    specs.sort(key=lambda spec: -_alignment(spec[1], spec[2]))
     header, places = encode_header(((name, shape, dtype) for name, shape, dtype, _ in specs), metadata)
     total = sum(nbytes for _, nbytes in places.values())
     make_private_directory(path.parent)
@@ -154,6 +156,15 @@ def replacing(path: Path, nbytes: int) -> Iterator[FileIO]:
         if temporary is not None:
             with contextlib.suppress(FileNotFoundError):
                 temporary.unlink()
+
+
+def _alignment(shape: tuple[int, ...], dtype: torch.dtype) -> int:
+    """What the bytes of a tensor are a multiple of, at most 64. Written in falling order of it, every tensor
+    begins at a multiple of its own, as readers and kernels like it."""
+    if dtype.itemsize == 1:
+        return 1  # anything goes, and bytes may well be parts of something that is read in order
+    nbytes = math.prod(shape) * dtype.itemsize
+    return min(nbytes & -nbytes, 64) if nbytes else 64
 
 
 def _write_all(file: FileIO, data: memoryview) -> None:

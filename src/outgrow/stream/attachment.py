@@ -294,8 +294,8 @@ def stream_of(model: nn.Module) -> WeightStream:
 
 
 def file_phases(model: nn.Module, sources: Mapping[str, WeightSource]) -> dict[str, int]:
-    """Where weights lie modulo `PHASE_BYTES` when transformers opens a checkpoint: at their place in the mapped
-    file, or at the start of memory of their own where it has to convert or to merge."""
+    """Where weights lie modulo `PHASE_BYTES` when transformers opens a checkpoint: at their place in the
+    mapped file, or at the start of memory of their own where it has to convert or to merge."""
     named = dict(model.named_parameters(remove_duplicate=False))
     return {
         name: source.segments[0].offset % PHASE_BYTES

@@ -31,8 +31,8 @@ PAGE_BYTES = 4096
 LINE_BYTES = 64
 """What every weight in memory is aligned to at least: a cache line, and the widest vector register."""
 PHASE_BYTES = 16
-"""Kernels tell addresses apart by their remainder modulo this: fp32 products of MKL round otherwise at 4 and 8 than at
-0, and grouped products of experts take another way. At 16, 32 and 48 all were equal to those at 0."""
+"""Kernels tell addresses apart by their remainder modulo this: fp32 products of MKL round otherwise at 4 and 8
+than at 0, and grouped products of experts take another way. At 16, 32 and 48 all were equal to those at 0."""
 DIRECT_LEAST_BYTES = 64 * 1024
 """Below this a page-rounded read in place wastes more than it saves; such a piece goes through the staging memory."""
 IN_PLACE_CHUNK_BYTES = 4 << 20
@@ -82,7 +82,8 @@ class Weight:
     stride: tuple[int, ...] | None = None
     """Strides in elements where the parameter is dense but not row-major; None where it is row-major."""
     phase: int = 0
-    """What its address would be modulo `PHASE_BYTES` if the whole model were in memory, and therefore is when streamed."""
+    """What its address would be modulo `PHASE_BYTES` if the whole model were in memory, and therefore is when
+    streamed."""
 
     @property
     def name(self) -> str:
