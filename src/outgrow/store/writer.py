@@ -45,9 +45,9 @@ def write_safetensors(
     """Write one safetensors file, one tensor at a time; `path` appears complete or not at all.
 
     The data begins at a whole page, so that a direct reader can read it in place. Tensors lie in the order
-    given, but those first whose bytes are a multiple of 64 and those last whose are an odd number, so that all
-    are aligned. The file is readable by its
-    owner alone (0600), as is a directory made for it (0700). `listener` hears `Progress` in bytes.
+    given, but those first whose bytes are a multiple of 64 and those last whose are an odd number, so that
+    all are aligned. The file is readable by its owner alone (0600), as is a directory made for it (0700).
+    `listener` hears `Progress` in bytes.
 
     A failure or Ctrl-C leaves neither the file nor a temporary one; a file that was at `path` before stays as
     it was.
