@@ -82,15 +82,26 @@ def test_what_has_no_independent_rows_is_not_cut(whole):
     assert cut_weight(whole, 4096) == [(0, whole.shape[0] if whole.shape else 1)]
 
 
+def test_tiles_of_wide_elements_have_a_multiple_of_192_rows():
+    bounds = cut_weight(weight(0, (1000, 64), dtype=torch.float64), 1)
+    assert bounds == [(0, 192), (192, 384), (384, 576), (576, 768), (768, 1000)]
+
+
+def test_weight_of_few_columns_comes_whole():
+    assert len(cut_weight(weight(0, (1000, 31)), 1)) == 1
+    assert len(cut_weight(weight(0, (1000, 32)), 1)) == 15
+
+
 def test_weight_that_fits_is_not_cut():
     whole = weight(0, (1000, 1024))
     assert cut_weight(whole, whole.nbytes) == [(0, 1000)]
     assert len(cut_weight(whole, whole.nbytes - 1)) == 2
 
 
-@given(rows=st.integers(1, 5000), columns=st.integers(1, 300), limit=st.integers(1, 1 << 22))
-def test_tiles_cover_the_rows_and_none_is_short(rows, columns, limit):
-    whole = weight(0, (rows, columns))
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+@given(rows=st.integers(1, 5000), columns=st.integers(32, 300), limit=st.integers(1, 1 << 22))
+def test_tiles_cover_the_rows_and_none_is_short(rows, columns, limit, dtype):
+    whole = weight(0, (rows, columns), dtype=dtype)
     bounds = cut_weight(whole, limit)
     assert bounds[0][0] == 0
     assert bounds[-1][1] == rows
@@ -98,7 +109,7 @@ def test_tiles_cover_the_rows_and_none_is_short(rows, columns, limit):
     sizes = [end - begin for begin, end in bounds]
     assert all(size >= min(TILE_ROWS, rows) for size in sizes)
     assert all(size % TILE_ROWS == 0 for size in sizes[:-1])
-    most = max(TILE_ROWS, limit // (columns * 2)) + TILE_ROWS - 1
+    most = max(TILE_ROWS, limit // (columns * dtype.itemsize)) + TILE_ROWS - 1
     assert all(size <= most for size in sizes)
     # Even: no tile is much larger than it must be.
     assert len(set(sizes[:-1])) <= 1

@@ -40,8 +40,13 @@ IN_PLACE_CHUNK_BYTES = 4 << 20
 STAGED_CHUNK_BYTES = 1 << 20
 """One request through a thread's staging memory, at most; decoded bytes."""
 TILE_ROWS = 64
-"""Tiles have a multiple of this many rows, and never fewer: with 16 or 32 rows and a short last tile, fp32 products on
-CPUs were seen to differ in the last bit from the whole product; from 64 rows on they were equal in every case tried."""
+"""Tiles have a multiple of this many rows, and never fewer: with 16 or 32 rows and a short last tile, fp32 products
+on CPUs were seen to differ in the last bit from the whole product; from 64 rows on they were equal in every case
+tried."""
+WIDE_TILE_ROWS = 192
+"""The same for elements of 8 bytes and more: of fp64, tiles of 64, 128, 256 and 512 rows differed, of 96 and 192 not."""
+TILE_COLUMNS = 32
+"""Weights with fewer columns come whole: products with 4 to 16 of them differed now and then, in any tiles."""
 
 
 class Use(enum.Enum):
@@ -189,23 +194,26 @@ class Chunk:
 def cut_weight(weight: Weight, limit_bytes: int) -> list[tuple[int, int]]:
     """Row ranges of the pieces that `weight` is read in, each at most about `limit_bytes`; one range where it must be whole.
 
-    Tiles are even and have a multiple of `TILE_ROWS` rows; the last one may have up to `TILE_ROWS - 1` more.
+    Tiles are even and have a multiple of `TILE_ROWS` rows (`WIDE_TILE_ROWS` for wide elements); the last one may
+    have up to as many more, less one.
     """
     rows = _rows(weight)
     if (
         not weight.use.is_tileable
         or weight.nbytes <= limit_bytes
         or len(weight.shape) != 2
+        or weight.shape[1] < TILE_COLUMNS
         or weight.stride is not None
     ):
         return [(0, rows)]
+    step = WIDE_TILE_ROWS if weight.dtype.itemsize >= 8 else TILE_ROWS
     row_bytes = weight.nbytes // rows
-    per_tile = max(TILE_ROWS, limit_bytes // row_bytes // TILE_ROWS * TILE_ROWS)
+    per_tile = max(step, limit_bytes // row_bytes // step * step)
     count = math.ceil(rows / per_tile)
     # Even tiles rather than full ones and a rest, so that no slot of the window is left half used.
-    even = math.ceil(rows / count / TILE_ROWS) * TILE_ROWS
+    even = math.ceil(rows / count / step) * step
     bounds = [*range(0, rows, even), rows]
-    if len(bounds) > 2 and bounds[-1] - bounds[-2] < TILE_ROWS:
+    if len(bounds) > 2 and bounds[-1] - bounds[-2] < step:
         del bounds[-2]
     return list(zip(bounds[:-1], bounds[1:], strict=True))
 
