@@ -10,8 +10,10 @@ CPU = torch.device("cpu")
 
 @pytest.mark.parametrize("family", ["llama", "llama tied", "gpt2: Conv1D, tied, saved without its prefix"])
 def test_it_gives_the_bits_of_the_whole_model(tmp_path, family):
-    whole = make_model(*FAMILIES[family])
-    save(whole, tmp_path)
+    made = make_model(*FAMILIES[family])
+    save(made, tmp_path)
+    # Not the one just made: buffers that are not saved have odd values there.
+    whole = type(made).from_pretrained(tmp_path, dtype=torch.bfloat16).eval()
     tokens = torch.tensor([[3, 14, 15, 9, 26, 5]])
     with open_block_by_block(tmp_path, dtype=torch.bfloat16, device=CPU) as model, torch.inference_mode():
         assert torch.equal(model(tokens).logits, whole(tokens).logits)
