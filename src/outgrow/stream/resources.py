@@ -2,6 +2,7 @@
 
 __all__ = ["Resources"]
 
+import os
 import threading
 
 from outgrow.errors import OutgrowError
@@ -19,6 +20,7 @@ class Resources:
         self.backend = backend
         self.reader = reader
         self.rows = RowReader()
+        self._process = os.getpid()
         self._loader: Loader | None = None
         self._past = LoaderCounts()
         self._past_misses = self._past_wasted = 0
@@ -75,7 +77,13 @@ class Resources:
             self.close()
 
     def close(self) -> None:
-        """Stop threads, close files, free the window; may be called twice."""
+        """Stop threads, close files, free the window; may be called twice.
+
+        In a process that was forked off it does nothing: whatever a thread of the first process held or used at that
+        moment stays so for ever there.
+        """
+        if os.getpid() != self._process:
+            return
         if self._loader is not None:
             self._loader.close()
         self.backend.close()
