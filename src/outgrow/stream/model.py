@@ -27,11 +27,16 @@ from outgrow.stream.plan import make_plan
 from outgrow.stream.source import Segment, WeightSource
 from outgrow.stream.stored_weights import CODEC, RUN_BYTES, store_weights
 from outgrow.stream.weights import PHASE_BYTES
+from outgrow.stream.weights import PAGE_BYTES
 from outgrow.stream.wiring import groups_of, use_order
 
 Model = TypeVar("Model", bound=nn.Module)
 
+# Whoever opens a model within inference_mode wants to infer, not weights that are inference tensors for good: so all of
+# these functions leave the mode for as long as they run.
 
+
+@torch.inference_mode(mode=False)
 def load(
     path: str | Path,
     budget: int | str | None = None,
@@ -95,6 +100,7 @@ def load(
     return opened.model
 
 
+@torch.inference_mode(mode=False)
 def offload(model: Model, config: Config | str | Path, *, listener: Listener = ignore) -> Model:
     """Stream the weights of a model that is in memory, and free them.
 
@@ -158,6 +164,7 @@ def offload(model: Model, config: Config | str | Path, *, listener: Listener = i
     return model
 
 
+@torch.inference_mode(mode=False)
 def set_budget(model: nn.Module, budget: int | str) -> None:
     """Change the budget of a streamed model, between two passes; waits for one that runs.
 
@@ -170,6 +177,7 @@ def set_budget(model: nn.Module, budget: int | str) -> None:
     stream_of(model).replan(budget_bytes=nbytes)
 
 
+@torch.inference_mode(mode=False)
 def restore(model: Model) -> Model:
     """Bring all weights into memory and end streaming; the model is then as if it had never been streamed.
 
@@ -299,6 +307,8 @@ def _check_plan(
     budget_bytes: int,
 ) -> None:
     """Raise BudgetTooSmall before anything is written."""
+    # Where each weight will begin in its page is not known yet: as far behind the page's start as can be.
+    worst = PAGE_BYTES - 16
     # Encoded runs are taken to be as long as their bytes, which they never exceed by much.
     step = (
         RUN_BYTES if config.compression_enabled else max(tensor.nbytes for tensor in parameters.values()) + 1
@@ -309,7 +319,7 @@ def _check_plan(
             shape=tuple(tensor.shape),
             dtype=tensor.dtype,
             segments=tuple(
-                Segment(path=Path("weights"), offset=at, nbytes=min(step, tensor.nbytes - at), begin=at)
+                Segment(path=Path("weights"), offset=worst + at, nbytes=min(step, tensor.nbytes - at), begin=at)
                 for at in range(0, tensor.nbytes, step)
             ),
             codec=CODEC if config.compression_enabled and name not in tables else None,
