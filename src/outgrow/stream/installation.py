@@ -19,7 +19,7 @@ from outgrow.store.checkpoint import FileIdentity
 from outgrow.stream.account import Account
 from outgrow.stream.backends.backend import Backend
 from outgrow.stream.config import MemoryPressureMode, PrefetchStrategy
-from outgrow.stream.live_weight import LiveWeight
+from outgrow.stream.live_weight import LiveWeight, ordinary_tensors
 from outgrow.stream.loader import Loader
 from outgrow.stream.plan import Plan, make_plan
 from outgrow.stream.pressure import PressureValve
@@ -112,6 +112,7 @@ class Installation:
         self._valve = PressureValve(options.pressure_mode, MemoryGauge())
         self.plan = self._make_plan(budget_bytes)
 
+    @ordinary_tensors()
     def install(self, plan: Plan, *, keep_tuner: bool = False) -> None:
         """Bring the resident weights of `plan` into memory and begin to stream the others.
 
@@ -260,6 +261,7 @@ class Installation:
         self.effective_bytes = change.effective_bytes
         self.replan()
 
+    @ordinary_tensors()
     def bring_everything(self) -> None:
         """Read every weight into memory for good, whatever the budget.
 
@@ -299,6 +301,7 @@ class Installation:
             staged_bytes=backend.staged_chunk_bytes,
         )
 
+    @ordinary_tensors()
     def _change_to(
         self, plan: Plan, *, keep_tuner: bool = False, change: Callable[[], None] | None = None
     ) -> None:

@@ -1,8 +1,9 @@
 """A parameter of a running model: in memory, in the window for the moment, or on disk."""
 
-__all__ = ["LiveWeight", "User", "storage_users"]
+__all__ = ["LiveWeight", "User", "ordinary_tensors", "storage_users"]
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -92,7 +93,7 @@ class LiveWeight:
         """All bytes are in memory for good: `memory` has the weight's shape, dtype and strides."""
         self.resident = memory
         self.bind(memory)
-        self.version = sum(parameter._version for parameter in self.parameters)
+        self.version = self._version
 
     def take_original(self) -> None:
         """Let go of the bytes in memory, but note them where they could become resident just as they are."""
@@ -117,9 +118,14 @@ class LiveWeight:
     def was_written(self) -> bool:
         """Whether somebody changed the resident bytes in place, so that they are no longer those on disk."""
         return self.resident is not None and (
-            sum(parameter._version for parameter in self.parameters) != self.version
+            self._version != self.version
             or any(parameter.data_ptr() != self.resident.data_ptr() for parameter in self.parameters)
         )
+
+    @property
+    def _version(self) -> int:
+        # Made in inference mode, they count nothing.
+        return sum(parameter._version for parameter in self.parameters if not parameter.is_inference())
 
     def bind(self, memory: Tensor) -> None:
         """Make the parameters plain ones with these bytes."""
@@ -193,12 +199,20 @@ class LiveWeight:
         return self.stream
 
 
+@contextlib.contextmanager
+def ordinary_tensors() -> Iterator[None]:
+    """What is made inside can be used in every mode of autograd, also if this happens to be inference mode."""
+    with torch.inference_mode(mode=False), torch.no_grad():
+        yield
+
+
 def storage_users() -> Callable[[Tensor], int]:
     """The function that counts how many tensors share a tensor's storage."""
     count = torch._C._storage_Use_Count
     return lambda tensor: int(count(tensor.untyped_storage()._cdata))
 
 
+@ordinary_tensors()
 def _placeholder(weight: Weight, device: torch.device) -> Tensor:
     """One element that looks like the weight. NaN where the dtype has it, so that a slip would be loud."""
     one = torch.zeros((), dtype=weight.dtype, device=device)

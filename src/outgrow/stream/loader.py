@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
+import torch
 from torch import Tensor
 
 from outgrow.errors import OutgrowError, StoreError
@@ -302,7 +303,7 @@ class Loader:
             fetch.ticket.payload["reservation"] = reservation
             into = reservation
             if not print_of.is_in_place:
-                into = reservation[print_of.lead : print_of.lead + piece.nbytes].view(piece.weight.dtype)
+                into = _elements(reservation, print_of.lead, piece)
             job = _Job(piece, into, fetch.ticket, len(chunks))
             entries = [(job, chunk) for chunk in chunks]
             if fetch.is_urgent:
@@ -318,8 +319,7 @@ class Loader:
     def _view(self, ticket: Ticket, piece: Piece) -> Tensor:
         reservation = ticket.payload["reservation"]
         assert isinstance(reservation, Tensor)
-        lead = self.plan.footprints[piece.index].lead
-        return reservation[lead : lead + piece.nbytes].view(piece.weight.dtype).view(piece.shape)
+        return _elements(reservation, self.plan.footprints[piece.index].lead, piece).view(piece.shape)
 
     def _note_work(self) -> None:
         """Keep the clocks of a busy and of an idle disk."""
@@ -404,6 +404,13 @@ class Loader:
                 self._arrival.notify_all()
             if carrier is not None:
                 carrier.close()
+
+
+def _elements(reservation: Tensor, lead: int, piece: Piece) -> Tensor:
+    """The elements of `piece`, flat, in its reservation."""
+    # In inference mode a view as another dtype would be a tensor that nobody can use outside of that mode.
+    with torch.inference_mode(mode=False):
+        return reservation[lead : lead + piece.nbytes].view(piece.weight.dtype)
 
 
 def _wrapped(err: Exception, piece: Piece) -> StoreError:

@@ -319,7 +319,9 @@ def _check_plan(
             shape=tuple(tensor.shape),
             dtype=tensor.dtype,
             segments=tuple(
-                Segment(path=Path("weights"), offset=worst + at, nbytes=min(step, tensor.nbytes - at), begin=at)
+                Segment(
+                    path=Path("weights"), offset=worst + at, nbytes=min(step, tensor.nbytes - at), begin=at
+                )
                 for at in range(0, tensor.nbytes, step)
             ),
             codec=CODEC if config.compression_enabled and name not in tables else None,

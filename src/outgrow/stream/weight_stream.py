@@ -21,7 +21,7 @@ from outgrow.store.checkpoint import FileIdentity
 from outgrow.stream.account import Account
 from outgrow.stream.forward import StreamedLinear
 from outgrow.stream.installation import Installation, StreamOptions
-from outgrow.stream.live_weight import LiveWeight
+from outgrow.stream.live_weight import LiveWeight, ordinary_tensors
 from outgrow.stream.loader import LoaderCounts
 from outgrow.stream.plan import Plan
 from outgrow.stream.residents import memory_for, whole_piece
@@ -267,6 +267,7 @@ class WeightStream:
             self._read_outside.add(weight.weight.index)
             return weight.seen_from_outside(self.read_whole(weight))
 
+    @ordinary_tensors()
     def read_whole(self, weight: LiveWeight) -> Tensor:
         """All of a weight from its file: pages of the file that the system may drop, or a copy in memory."""
         if self.device.type == "cpu" and self._installed.files.can_map(weight):
