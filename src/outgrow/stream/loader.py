@@ -59,8 +59,8 @@ class _Job:
 class Loader:
     """Brings pieces into memory: ahead of their use into the window, or at once into memory of their own.
 
-    One lock guards the machine and the queue; I/O threads hold it only between reads. The loader knows nothing of the
-    model, so that its threads never keep one alive.
+    One lock guards the machine and the queue; I/O threads hold it only between reads. The loader knows
+    nothing of the model, so that its threads never keep one alive.
     """
 
     def __init__(self, plan: Plan, backend: Backend, *, threads: int, lookahead: int | None) -> None:
@@ -132,7 +132,8 @@ class Loader:
             self._enqueue(self._machine.set_order(order))
 
     def acquire(self, piece: int) -> Ticket:
-        """The ticket of a piece that is in the window now; waits for it where need be. To be given to `release`.
+        """The ticket of a piece that is in the window now; waits for it where need be. To be given to
+        `release`.
 
         Raises:
             StoreError: its file cannot be read.
@@ -170,10 +171,11 @@ class Loader:
             self._enqueue(self._machine.release(ticket))
 
     def fetch_now(self, pieces: Sequence[tuple[Piece, Tensor]], *, room_bytes: int) -> None:
-        """Read pieces into memory of their own (flat, in the dtype that the model computes in), and wait for all of them.
+        """Read pieces into memory of their own (flat, in the dtype that the model computes in), and wait for
+        all of them.
 
-        All threads' staging memory together takes about `room_bytes`, but at least two pages each; where it is no part
-        of the budget, what the backend wishes.
+        All threads' staging memory together takes about `room_bytes`, but at least two pages each; where it
+        is no part of the budget, what the backend wishes.
 
         Raises:
             StoreError: a file cannot be read. Nothing more is read then; the memory is undefined.
@@ -220,8 +222,8 @@ class Loader:
     def close(self) -> None:
         """Stop the threads and give all memory back; may be called twice.
 
-        In a process that was forked off it does nothing: the threads are not there, and one of them may have held
-        the lock.
+        In a process that was forked off it does nothing: the threads are not there, and one of them may have
+        held the lock.
         """
         if os.getpid() != self._process:
             return
@@ -264,8 +266,10 @@ class Loader:
     def _check_process(self) -> None:
         if os.getpid() != self._process:
             raise OutgrowError(
-                "this streamed model was opened in another process: its I/O threads did not come along with fork()",
-                hint="open the model in the process that uses it, or send it by pickle, which reopens it by path",
+                "this streamed model was opened in another process: its I/O threads did not come along with "
+                "fork()",
+                hint="open the model in the process that uses it, or send it by pickle, which reopens it by "
+                "path",
             )
 
     def _wait_for(self, ticket: Ticket) -> None:
@@ -280,7 +284,8 @@ class Loader:
                 if ticket.state is State.WAITING and not self._queue and not self._running:
                     piece = self.plan.pieces[ticket.piece]
                     raise WindowStuck(
-                        f"weight {piece.weight.name!r} needs {self.plan.footprints[piece.index].nbytes:,} bytes of a "
+                        f"weight {piece.weight.name!r} needs "
+                        f"{self.plan.footprints[piece.index].nbytes:,} bytes of a "
                         f"window of {self.plan.window_bytes:,}, which are in use",
                         hint="give the model a larger budget",
                     )
@@ -389,7 +394,8 @@ class Loader:
                         carrier = self.backend.make_carrier(wished_bytes)
                     if is_wanted:
                         count = carrier.carry(chunk, job.piece, job.into, job.ticket)
-                except Exception as err:  # noqa: BLE001  whatever it is, it is raised again where the piece is needed
+                except Exception as err:
+                    # Whatever it is, it is raised again where the piece is needed.
                     error = err if isinstance(err, OutgrowError) else _wrapped(err, job.piece)
                 with self._lock:
                     self._running -= 1

@@ -1,8 +1,9 @@
-"""From weights, their order of use and a budget to a plan: what stays, what streams, and how large the window is. Pure.
+"""From weights, their order of use and a budget to a plan: what stays, what streams, and how large the window
+is. Pure.
 
-Access is cyclic: every pass uses the same weights in the same order. Then a static resident set is optimal (Belady 1966:
-an LRU of any size below the whole has no hits), and what streams is spread evenly over the pass, so that the disk never
-waits for memory and computation never waits for a burst.
+Access is cyclic: every pass uses the same weights in the same order. Then a static resident set is optimal
+(Belady 1966: an LRU of any size below the whole has no hits), and what streams is spread evenly over the
+pass, so that the disk never waits for memory and computation never waits for a burst.
 """
 
 __all__ = ["BudgetTooSmall", "Plan", "least_budget", "make_plan"]
@@ -29,7 +30,8 @@ from outgrow.stream.weights import (
 )
 
 PIECES_IN_BUDGET = 16
-"""A weight is cut into tiles of at most this part of the budget, so that a window of a few tiles stays small."""
+"""A weight is cut into tiles of at most this part of the budget, so that a window of a few tiles stays
+small."""
 TILE_LEAST_BYTES = 1 << 20
 TILE_MOST_BYTES = 24 << 20
 """Larger tiles gain no bandwidth; smaller ones cost a call to the kernel each."""
@@ -138,14 +140,16 @@ def make_plan(
     Args:
         weights: all weights, by index.
         budget_bytes: most memory for resident weights, window and staging memory.
-        order: indices of weights in the order in which one pass uses them; one that is never used is not in it.
+        order: indices of weights in the order in which one pass uses them; one that is never used is not in
+            it.
         io_threads: how many threads read; each needs staging memory where reads cannot go in place.
-        groups: weights that are in use at the same time: those of a module, and of modules within which it runs.
+        groups: weights that are in use at the same time: those of a module, and of modules within which it
+            runs.
         window_bytes: size of the window, clamped to what is possible; None for the default.
         keep_resident: weights that must stay in memory whole.
         in_place: whether the disk can write straight into the window; into a GPU's memory it cannot.
-        staged_bytes: most bytes of one read through staging memory that lies outside of the budget; None where staging
-            memory is part of the budget, so that its size follows from that.
+        staged_bytes: most bytes of one read through staging memory that lies outside of the budget; None
+            where staging memory is part of the budget, so that its size follows from that.
 
     Raises:
         BudgetTooSmall: no plan fits; its message and `least_bytes` name the least budget that one fits.
@@ -179,9 +183,11 @@ def make_plan(
         )
         largest = max(weights, key=lambda weight: weight.nbytes)
         raise BudgetTooSmall(
-            f"a budget of {format_bytes(budget_bytes)} ({budget_bytes:,} bytes) cannot run this model: its weights "
-            f"take {format_bytes(total)}, the largest is {largest.name!r} with {format_bytes(largest.nbytes)}",
-            hint=f"the least budget that works is {least:,} bytes ({format_bytes(least)}); more of it runs faster",
+            f"a budget of {format_bytes(budget_bytes)} ({budget_bytes:,} bytes) cannot run this model: its "
+            f"weights take {format_bytes(total)}, the largest is {largest.name!r} with "
+            f"{format_bytes(largest.nbytes)}",
+            hint=f"the least budget that works is {least:,} bytes ({format_bytes(least)}); more of it runs "
+            "faster",
             least_bytes=least,
         )
     return plan
@@ -206,7 +212,8 @@ def least_budget(
         )
         return plan is not None
 
-    # Of many equal weights one tells as much as all, and the least budget of 70 billion parameters takes no minute.
+    # Of many equal weights one tells as much as all, and the least budget of 70 billion parameters takes no
+    # minute.
     few, kept = _representatives(weights, keep_resident)
     high = max(sum(weight.nbytes for weight in weights), 1)
     low = 1
@@ -224,11 +231,19 @@ def least_budget(
 def _representatives(
     weights: Sequence[Weight], keep_resident: frozenset[int]
 ) -> tuple[list[Weight], frozenset[int]]:
-    """One of each kind of weight, besides those that may stay in memory in any case; and which of them must."""
+    """One of each kind of weight, besides those that may stay in memory in any case; and which of them
+    must."""
     chosen: list[Weight] = []
     seen: set[object] = set()
     for weight in weights:
-        kind = (weight.shape, weight.dtype, weight.source.dtype, weight.use, weight.source.codec, weight.stride)
+        kind = (
+            weight.shape,
+            weight.dtype,
+            weight.source.dtype,
+            weight.use,
+            weight.source.codec,
+            weight.stride,
+        )
         if weight.index in keep_resident or weight.nbytes <= SMALL_BYTES or kind not in seen:
             chosen.append(weight)
             seen.add(kind)
@@ -251,8 +266,8 @@ def _streamed_plan(
     # A budget of kilobytes is a toy: there small weights stream, too. So they do in a model of nothing else.
     for small_bytes in (min(SMALL_BYTES, budget_bytes // 256), 0):
         plan = _plan_keeping(
-            small_bytes, weights, budget_bytes, order, io_threads, groups, window_bytes, keep_resident, in_place,
-            staged_bytes,
+            small_bytes, weights, budget_bytes, order, io_threads, groups, window_bytes, keep_resident,
+            in_place, staged_bytes,
         )  # fmt: skip
         if plan is not None:
             return plan
@@ -298,7 +313,9 @@ def _plan_keeping(
     chunk_bytes = staged_bytes or chunk_bytes
     held = sum(pieces[index].nbytes for index in resident)
     # Whatever may ever come through the window: a pass may use weights that none before it did.
-    passing = [piece for piece in pieces if piece.index not in resident and piece.weight.use is not Use.GATHER]
+    passing = [
+        piece for piece in pieces if piece.index not in resident and piece.weight.use is not Use.GATHER
+    ]
     if held + sum(piece.nbytes for piece in passing) <= budget_bytes:
         # All but tables fits, and tables need no window.
         resident.update(piece.index for piece in passing)
@@ -321,7 +338,8 @@ def _plan_keeping(
     for index in _spread(streamed, used, pieces, left):
         resident.add(index)
         left -= pieces[index].nbytes
-    # What the order never shows: tables read by row, then weights that no pass used. Last, since streaming them is free.
+    # What the order never shows: tables read by row, then weights that no pass used. Last, since streaming
+    # them is free.
     ordered = set(streamed)
     rest = [piece.index for piece in pieces if piece.index not in resident and piece.index not in ordered]
     for index in sorted(rest, key=lambda index: (pieces[index].weight.use is not Use.GATHER, index)):
@@ -358,7 +376,9 @@ def _most_together(
     for group in groups:
         passing = [[piece for piece in by_weight[index] if piece.index not in resident] for index in group]
         rounded = [
-            [round_up(prints[piece.index].nbytes, PAGE_BYTES) for piece in pieces] for pieces in passing if pieces
+            [round_up(prints[piece.index].nbytes, PAGE_BYTES) for piece in pieces]
+            for pieces in passing
+            if pieces
         ]
         sizes = [pieces[0] for pieces in rounded if len(pieces) == 1]
         # Tiles are used one after the other, never together, but while all wholes may be in use.
@@ -366,7 +386,8 @@ def _most_together(
         if tiles:
             sizes.append(max(tiles))
         if len(sizes) > 1:
-            # n - 1 pieces in use leave at most n gaps; one of them is large enough if all together are n times as large.
+            # n - 1 pieces in use leave at most n gaps; one of them is large enough if all together are n
+            # times as large.
             most = max(most, sum(sizes) + (len(sizes) - 1) * max(sizes))
     return most
 
@@ -377,7 +398,8 @@ def _spread(
     pieces: Sequence[Piece],
     room_bytes: int,
 ) -> list[int]:
-    """Which streamed pieces to keep within `room_bytes`: the most used first, among equals evenly spread over the pass."""
+    """Which streamed pieces to keep within `room_bytes`: the most used first, among equals evenly spread over
+    the pass."""
     kept: list[int] = []
     classes: dict[int, list[int]] = {}
     for index in dict.fromkeys(streamed):

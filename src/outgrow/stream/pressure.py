@@ -11,7 +11,8 @@ from outgrow.stream.config import MemoryPressureMode
 TIGHT_SHARE = 0.05
 """Pressure begins where less than this share of the memory limit is available."""
 EASY_SHARE = 0.25
-"""Pressure is over where more than this share is available; apart from `TIGHT_SHARE`, so that it does not flutter."""
+"""Pressure is over where more than this share is available; apart from `TIGHT_SHARE`, so that it does not
+flutter."""
 GIVE_SHARE = 0.75
 """Under pressure the budget shrinks to this part of itself, once a look."""
 LOOK_SECONDS = 0.5

@@ -1,8 +1,9 @@
-"""Which piece of which weight is where, as a state machine: events in, instructions out; no I/O, threads or clock.
+"""Which piece of which weight is where, as a state machine: events in, instructions out; no I/O, threads or
+clock.
 
-A fetch is a `Ticket`. It goes `LOADING -> READY -> IN_USE` and is forgotten on release. A ticket that nobody will want
-any more is given up: at once when `READY`, after its reads when `LOADING` (`DOOMED` meanwhile, since the disk may still
-write into its memory).
+A fetch is a `Ticket`. It goes `LOADING -> READY -> IN_USE` and is forgotten on release. A ticket that nobody
+will want any more is given up: at once when `READY`, after its reads when `LOADING` (`DOOMED` meanwhile,
+since the disk may still write into its memory).
 """
 
 __all__ = ["Fetch", "Residency", "State", "Ticket"]
@@ -54,7 +55,8 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """The instruction to read a piece into the window. Whoever carries it out answers `loaded` or `failed`."""
+    """The instruction to read a piece into the window. Whoever carries it out answers `loaded` or
+    `failed`."""
 
     ticket: Ticket
     is_urgent: bool
@@ -62,16 +64,22 @@ class Fetch:
 
 
 class Residency:
-    """The window's state. Pieces are used in a cyclic order; the machine fetches ahead of it as far as memory goes.
+    """The window's state. Pieces are used in a cyclic order; the machine fetches ahead of it as far as memory
+    goes.
 
     Every method that changes something returns the instructions that follow from it.
     """
 
     def __init__(
-        self, *, window_bytes: int, footprints: Mapping[int, Footprint], order: Sequence[int], lookahead: int | None
+        self,
+        *,
+        window_bytes: int,
+        footprints: Mapping[int, Footprint],
+        order: Sequence[int],
+        lookahead: int | None,
     ) -> None:
-        """`footprints` of all pieces that may stream, by index; `lookahead` bounds how many pieces are fetched ahead of
-        use (None: as many as fit; 0: none)."""
+        """`footprints` of all pieces that may stream, by index; `lookahead` bounds how many pieces are
+        fetched ahead of use (None: as many as fit; 0: none)."""
         self.ring = Ring(window_bytes)
         self.lookahead = lookahead
         self.misses = 0
@@ -143,7 +151,8 @@ class Residency:
         ticket.error = error
         if ticket.is_wanted:
             return []
-        # Nobody asked for it yet: whoever does so reads it again and sees the error then, if there still is one.
+        # Nobody asked for it yet: whoever does so reads it again and sees the error then, if there still is
+        # one.
         position = self._ahead.index(ticket)
         while len(self._ahead) > position:
             self._give_up(self._ahead.pop())
@@ -169,7 +178,11 @@ class Residency:
         self._order = tuple(order)
         self._positions = _positions(self._order)
         kept = 0
-        while kept < len(self._ahead) and kept < len(self._order) and self._ahead[kept].piece == self._order[kept]:
+        while (
+            kept < len(self._ahead)
+            and kept < len(self._order)
+            and self._ahead[kept].piece == self._order[kept]
+        ):
             kept += 1
         while len(self._ahead) > kept:
             self._give_up(self._ahead.pop())
@@ -193,14 +206,20 @@ class Residency:
         live = [*self._ahead, *self._held, *self._doomed]
         assert len({id(ticket) for ticket in live}) == len(live), "a ticket is in two places"
         assert sorted(ticket.begin for ticket in live) == list(self.ring.begins), "memory and tickets differ"
-        assert all(ticket.state in (State.LOADING, State.READY) for ticket in self._ahead), "a bad ticket is ahead"
+        assert all(ticket.state in (State.LOADING, State.READY) for ticket in self._ahead), (
+            "a bad ticket is ahead"
+        )
         assert all(ticket.state is State.DOOMED for ticket in self._doomed)
         assert all(ticket.state is State.WAITING for ticket in self._waiting)
         held = (State.LOADING, State.READY, State.IN_USE, State.FAILED)
         assert all(ticket.state in held for ticket in self._held)
         if self._order:
-            expected = [(self._next - len(self._ahead) + i) % len(self._order) for i in range(len(self._ahead))]
-            assert [ticket.piece for ticket in self._ahead] == [self._order[i] for i in expected], "out of order"
+            expected = [
+                (self._next - len(self._ahead) + i) % len(self._order) for i in range(len(self._ahead))
+            ]
+            assert [ticket.piece for ticket in self._ahead] == [self._order[i] for i in expected], (
+                "out of order"
+            )
             assert self.lookahead is None or len(self._ahead) <= max(self.lookahead, 0)
 
     def _pump(self) -> list[Fetch]:

@@ -66,10 +66,11 @@ class Resources:
         return self._past_wasted + (self._loader.wasted if self._loader is not None else 0)
 
     def finalize(self) -> None:
-        """`close` for when the model has died, which may be in any thread, even within one of the loader's own.
+        """`close` for when the model has died, which may be in any thread, even within one of the loader's
+        own.
 
-        The garbage collector runs wherever memory is asked for. An I/O thread cannot wait for itself, nor take a lock
-        that it may hold already: there the rest is left to a thread of its own.
+        The garbage collector runs wherever memory is asked for. An I/O thread cannot wait for itself, nor
+        take a lock that it may hold already: there the rest is left to a thread of its own.
         """
         if self._loader is not None and self._loader.owns(threading.current_thread()):
             threading.Thread(target=self.close, name="outgrow-close", daemon=True).start()
@@ -79,8 +80,8 @@ class Resources:
     def close(self) -> None:
         """Stop threads, close files, free the window; may be called twice.
 
-        In a process that was forked off it does nothing: whatever a thread of the first process held or used at that
-        moment stays so for ever there.
+        In a process that was forked off it does nothing: whatever a thread of the first process held or used
+        at that moment stays so for ever there.
         """
         if os.getpid() != self._process:
             return

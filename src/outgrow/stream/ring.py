@@ -1,4 +1,5 @@
-"""The window as a ring of bytes: extents are taken one behind the other and come back in any order. No I/O."""
+"""The window as a ring of bytes: extents are taken one behind the other and come back in any order. No
+I/O."""
 
 __all__ = ["Ring"]
 
@@ -7,11 +8,13 @@ from bisect import bisect_left, insort
 
 
 class Ring:
-    """Hands out extents of `nbytes` bytes of memory: each behind the last one taken, around the end to the beginning.
+    """Hands out extents of `nbytes` bytes of memory: each behind the last one taken, around the end to the
+    beginning.
 
-    What comes back can be taken again at once, wherever it lies. As pieces come back in nearly the order in which they
-    were taken, there is one gap as a rule, and it moves around. A module that keeps a piece for long splits it; then
-    the next gap that is large enough serves (next fit, Knuth, The Art of Computer Programming 1, section 2.5).
+    What comes back can be taken again at once, wherever it lies. As pieces come back in nearly the order in
+    which they were taken, there is one gap as a rule, and it moves around. A module that keeps a piece for
+    long splits it; then the next gap that is large enough serves (next fit, Knuth, The Art of Computer
+    Programming 1, section 2.5).
     """
 
     def __init__(self, nbytes: int) -> None:
@@ -33,8 +36,9 @@ class Ring:
             return None
         begins = self._begins
         count = len(begins)
-        # The gap before extent number `first` is the one behind the last extent taken, or one that swallowed its place
-        # since: then it begins earlier, so that a fetch that was given up does not keep the place of its successor.
+        # The gap before extent number `first` is the one behind the last extent taken, or one that swallowed
+        # its place since: then it begins earlier, so that a fetch that was given up does not keep the place
+        # of its successor.
         first = bisect_left(begins, self._behind)
         for turn in range(count + 1):
             at = (first + turn) % (count + 1)

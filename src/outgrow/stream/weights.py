@@ -31,22 +31,27 @@ PAGE_BYTES = 4096
 LINE_BYTES = 64
 """What every weight in memory is aligned to at least: a cache line, and the widest vector register."""
 PHASE_BYTES = 16
-"""Kernels tell addresses apart by their remainder modulo this: fp32 products of MKL round otherwise at 4 and 8
-than at 0, and grouped products of experts take another way. At 16, 32 and 48 all were equal to those at 0."""
+"""Kernels tell addresses apart by their remainder modulo this: fp32 products of MKL round otherwise at 4 and
+8 than at 0, and grouped products of experts take another way. At 16, 32 and 48 all were equal to those at
+0."""
 DIRECT_LEAST_BYTES = 64 * 1024
-"""Below this a page-rounded read in place wastes more than it saves; such a piece goes through the staging memory."""
+"""Below this a page-rounded read in place wastes more than it saves; such a piece goes through the staging
+memory."""
 IN_PLACE_CHUNK_BYTES = 4 << 20
-"""One request to the disk. 4 threads with 4 MiB each reached the same bandwidth as larger ones (bench case `floor`)."""
+"""One request to the disk. 4 threads with 4 MiB each reached the same bandwidth as larger ones (bench case
+`floor`)."""
 STAGED_CHUNK_BYTES = 1 << 20
 """One request through a thread's staging memory, at most; decoded bytes."""
 TILE_ROWS = 64
-"""Tiles have a multiple of this many rows, and never fewer: with 16 or 32 rows and a short last tile, fp32 products
-on CPUs were seen to differ in the last bit from the whole product; from 64 rows on they were equal in every case
-tried."""
+"""Tiles have a multiple of this many rows, and never fewer: with 16 or 32 rows and a short last tile, fp32
+products on CPUs were seen to differ in the last bit from the whole product; from 64 rows on they were equal
+in every case tried."""
 WIDE_TILE_ROWS = 192
-"""The same for elements of 8 bytes and more: of fp64, tiles of 64, 128, 256 and 512 rows differed, of 96 and 192 not."""
+"""The same for elements of 8 bytes and more: of fp64, tiles of 64, 128, 256 and 512 rows differed, of 96 and
+192 not."""
 TILE_COLUMNS = 32
-"""Weights with fewer columns come whole: products with 4 to 16 of them differed now and then, in any tiles."""
+"""Weights with fewer columns come whole: products with 4 to 16 of them differed now and then, in any
+tiles."""
 
 
 class Use(enum.Enum):
@@ -55,7 +60,8 @@ class Use(enum.Enum):
     WHOLE = "whole"
     """All of it at once: convolutions, norms, anything unknown."""
     ROWS = "rows"
-    """As the weight of a Linear: `[out, in]`, whose rows give independent outputs, so that it may come in tiles."""
+    """As the weight of a Linear: `[out, in]`, whose rows give independent outputs, so that it may come in
+    tiles."""
     GATHER = "gather"
     """As the table of an embedding alone: single rows, never all of them."""
     GATHER_AND_ROWS = "gather and rows"
@@ -183,8 +189,8 @@ class Chunk:
     needed: int
     """How many of them must come: a range rounded up may reach past the end of the file."""
     begin: int
-    """Where in the piece's memory they go, in bytes of the *stored* dtype (in place: from the reservation's start).
-    Below zero where an encoded run begins before the piece."""
+    """Where in the piece's memory they go, in bytes of the *stored* dtype (in place: from the reservation's
+    start). Below zero where an encoded run begins before the piece."""
     decoded_bytes: int
     """How many bytes of the stored dtype they decode to; `nbytes` where nothing is encoded."""
     is_in_place: bool = False
@@ -192,10 +198,11 @@ class Chunk:
 
 
 def cut_weight(weight: Weight, limit_bytes: int) -> list[tuple[int, int]]:
-    """Row ranges of the pieces that `weight` is read in, each at most about `limit_bytes`; one range where it must be whole.
+    """Row ranges of the pieces that `weight` is read in, each at most about `limit_bytes`; one range where it
+    must be whole.
 
-    Tiles are even and have a multiple of `TILE_ROWS` rows (`WIDE_TILE_ROWS` for wide elements); the last one may
-    have up to as many more, less one.
+    Tiles are even and have a multiple of `TILE_ROWS` rows (`WIDE_TILE_ROWS` for wide elements); the last one
+    may have up to as many more, less one.
     """
     rows = _rows(weight)
     if (
@@ -215,7 +222,7 @@ def cut_weight(weight: Weight, limit_bytes: int) -> list[tuple[int, int]]:
     bounds = [*range(0, rows, even), rows]
     if len(bounds) > 2 and bounds[-1] - bounds[-2] < step:
         del bounds[-2]
-    return list(zip(bounds[:-1], bounds[1:], strict=True))
+    return list(itertools.pairwise(bounds))
 
 
 def footprint(piece: Piece, *, in_place: bool = True) -> Footprint:
@@ -267,7 +274,8 @@ def chunks_of(piece: Piece, *, in_place: bool, staged_bytes: int) -> list[Chunk]
 
 
 def staging_for(pieces: Iterable[Piece], chunk_bytes: int) -> int:
-    """Staging memory in bytes that one thread needs to read `pieces`, none of them in place, by `chunk_bytes`.
+    """Staging memory in bytes that one thread needs to read `pieces`, none of them in place, by
+    `chunk_bytes`.
 
     Room for the bytes as they lie on disk, rounded out to pages, and for what encoded ones decode to.
     """

@@ -16,8 +16,8 @@ PATIENCE = 3
 class WindowTuner:
     """Grows the window while that makes passes faster: hill climbing with one step back.
 
-    A larger window helps only where modules wait although the disk had pauses: where the disk never pauses it is the
-    limit, and a larger window only takes memory from the resident set.
+    A larger window helps only where modules wait although the disk had pauses: where the disk never pauses it
+    is the limit, and a larger window only takes memory from the resident set.
     """
 
     window_bytes: int
