@@ -196,6 +196,15 @@ def test_a_plan_for_a_large_model_is_made_fast():
     assert time.thread_time() - began < 2
 
 
+def test_more_budget_is_never_refused_where_less_works():
+    # With 112 kB the second weight comes in tiles; with 145 kB it would come whole, beside a tile of the first.
+    weights = [weight(0, (200, 200), dtype=torch.float32), weight(1, (513, 64), dtype=torch.uint8)]
+    total = sum(each.nbytes for each in weights)
+    options = {"order": [0, 1], "groups": [[0, 1]]}
+    for budget in range(least_budget(weights, **options), total, 2000):
+        assert make_plan(weights, budget_bytes=budget, **options).reserved_bytes <= budget
+
+
 def test_budget_too_small_names_what_does_not_fit_and_the_least():
     with pytest.raises(BudgetTooSmall, match=r"a budget of 200 kB .* the largest is 'weight.1'") as found:
         make_plan(four_weights(), budget_bytes=200_000, order=[1, 2, 3])

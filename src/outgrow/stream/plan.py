@@ -263,11 +263,15 @@ def _streamed_plan(
     staged_bytes: int | None,
 ) -> Plan | None:
     """The plan in which something streams; None where it does not fit."""
-    # A budget of kilobytes is a toy: there small weights stream, too. So they do in a model of nothing else.
-    for small_bytes in (min(SMALL_BYTES, budget_bytes // 256), 0):
+    limit = min(max(budget_bytes // PIECES_IN_BUDGET, TILE_LEAST_BYTES), TILE_MOST_BYTES)
+    # A budget of kilobytes is a toy: there even small tiles and small weights have to stream. So have small
+    # weights in a model of nothing else. The smallest tiles last: they take the smallest window.
+    limit = min(limit, max(budget_bytes // 4, 1))
+    small = min(SMALL_BYTES, budget_bytes // 256)
+    for tile_bytes, small_bytes in ((limit, small), (limit, 0), (1, small), (1, 0)):
         plan = _plan_keeping(
-            small_bytes, weights, budget_bytes, order, io_threads, groups, window_bytes, keep_resident,
-            in_place, staged_bytes,
+            tile_bytes, small_bytes, weights, budget_bytes, order, io_threads, groups, window_bytes,
+            keep_resident, in_place, staged_bytes,
         )  # fmt: skip
         if plan is not None:
             return plan
@@ -275,6 +279,7 @@ def _streamed_plan(
 
 
 def _plan_keeping(
+    tile_bytes: int,
     small_bytes: int,
     weights: Sequence[Weight],
     budget_bytes: int,
@@ -286,11 +291,9 @@ def _plan_keeping(
     in_place: bool,
     staged_bytes: int | None,
 ) -> Plan | None:
-    """The plan in which weights of at most `small_bytes` stay in any case; None where it does not fit."""
-    limit = min(max(budget_bytes // PIECES_IN_BUDGET, TILE_LEAST_BYTES), TILE_MOST_BYTES)
-    # A budget of kilobytes is a toy: there even small tiles have to stream.
-    limit = min(limit, max(budget_bytes // 4, 1))
-    pieces = _pieces(weights, limit_bytes=limit)
+    """The plan with tiles of about `tile_bytes` in which weights of up to `small_bytes` stay; None where it does
+    not fit."""
+    pieces = _pieces(weights, limit_bytes=tile_bytes)
     prints = {piece.index: footprint(piece, in_place=in_place) for piece in pieces}
     used = Counter(order)
     by_weight: dict[int, list[Piece]] = {}
