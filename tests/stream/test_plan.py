@@ -197,7 +197,7 @@ def test_a_plan_for_a_large_model_is_made_fast():
 
 
 def test_more_budget_is_never_refused_where_less_works():
-    # With 112 kB the second weight comes in tiles; with 145 kB it would come whole, beside a tile of the first.
+    # With 112 kB the second weight comes in tiles; with 145 kB it would come whole, beside one of the first.
     weights = [weight(0, (200, 200), dtype=torch.float32), weight(1, (513, 64), dtype=torch.uint8)]
     total = sum(each.nbytes for each in weights)
     options = {"order": [0, 1], "groups": [[0, 1]]}

@@ -291,8 +291,10 @@ def _plan_keeping(
     in_place: bool,
     staged_bytes: int | None,
 ) -> Plan | None:
-    """The plan with tiles of about `tile_bytes` in which weights of up to `small_bytes` stay; None where it does
-    not fit."""
+    """The plan with tiles of about `tile_bytes` in which weights of up to `small_bytes` stay.
+
+    None where it does not fit.
+    """
     pieces = _pieces(weights, limit_bytes=tile_bytes)
     prints = {piece.index: footprint(piece, in_place=in_place) for piece in pieces}
     used = Counter(order)
