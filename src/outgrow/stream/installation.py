@@ -108,6 +108,7 @@ class Installation:
         self._groups = groups
         self._rewire = rewire
         self._pinned: frozenset[int] = frozenset()
+        self._too_small_bytes = 0
         self._tuner: WindowTuner | None = None
         self._valve = PressureValve(options.pressure_mode, MemoryGauge())
         self.plan = self._make_plan(budget_bytes)
@@ -253,9 +254,13 @@ class Installation:
         if change.smallest_window:
             self.replan(window_bytes=0)
             return
+        if change.effective_bytes <= self._too_small_bytes:
+            # Known not to work: finding out again, at every look, would cost more than it can give.
+            return
         try:
             self._make_plan(change.effective_bytes)
         except OutgrowError as err:
+            self._too_small_bytes = change.effective_bytes
             _LOG.info("memory is short, but the weights need what they have: %s", err)
             return
         self.effective_bytes = change.effective_bytes
