@@ -65,6 +65,13 @@ def test_every_error_is_in_the_reference():
     assert [name for name in sorted(defined) if not re.search(rf"\b{name}`", text)] == []
 
 
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "bench/README.md"])
+def test_links_of_pages_outside_the_documentation_lead_somewhere(name):
+    file = DOCS.parent / name
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", file.read_text())
+    assert [link for link in links if not (file.parent / link).exists()] == []
+
+
 def manifests() -> list[dict]:
     blocks = re.findall(r"```yaml\n(.*?)```", page("how-to/deploy.md"), re.DOTALL)
     return [document for block in blocks for document in yaml.safe_load_all(block)]
