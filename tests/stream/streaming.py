@@ -98,6 +98,7 @@ def assert_plain(model):
         assert not module._forward_pre_hooks
     for parameter in model.parameters():
         assert type(parameter) is torch.nn.Parameter
+        assert not parameter.__dict__
 
 
 def reading_threads():

@@ -376,6 +376,20 @@ def test_views_that_modules_keep_are_right_or_refused(tmp_path):
     assert "keep_resident" in error.value.hint
 
 
+def test_views_that_modules_keep_outlive_other_plans(tmp_path):
+    resident, model = twins(Ballast(built(Keeper)), tmp_path)
+    (x,) = rows(2, 64)()
+    with torch.no_grad():
+        assert_same(model(x), resident(x))
+        ts.set_budget(model, int(ts.statistics(model).budget_bytes * 1.3))
+        assert torch.equal(model.inner.stash, resident.inner.stash)
+        for _ in range(3):
+            assert_same(model(x), resident(x))
+            assert torch.equal(model.inner.stash, resident.inner.stash)
+    ts.restore(model)
+    assert torch.equal(model.inner.stash, resident.inner.stash)
+
+
 def test_views_that_modules_keep_are_right_where_there_is_room(tmp_path):
     model = built(Keepers)
     resident, model = twins(model, tmp_path, int(sum(p.nbytes for p in model.parameters()) * 0.9))

@@ -9,6 +9,7 @@ computes with bytes that are not there.
 
 __all__ = ["ReadOnlyWeight", "StreamedParameter", "StreamedWeightError", "Supplier"]
 
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -53,7 +54,18 @@ class StreamedParameter(nn.Parameter):
     """What a parameter is while its bytes are on disk. Made by assigning `__class__`, so that its identity
     stays."""
 
-    _supplier: Supplier
+    @property
+    def _supplier(self) -> Supplier:
+        supplier: Supplier | None = self.__dict__["_supplier_of"]()
+        if supplier is None:
+            raise StreamedWeightError("the model that this streamed weight belonged to is gone")
+        return supplier
+
+    @_supplier.setter
+    def _supplier(self, supplier: Supplier) -> None:
+        # Weakly: a view that somebody keeps holds the parameter from within C++, where nobody finds cycles, and the
+        # supplier knows the whole model.
+        self.__dict__["_supplier_of"] = weakref.ref(supplier)
 
     @classmethod
     def __torch_function__(
@@ -147,7 +159,7 @@ class ReadOnlyWeight(Tensor):
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Pickled as a plain tensor."""
-        return _plain(self).__reduce_ex__(protocol)
+        return _plain(self).__reduce_ex__(protocol)  # type: ignore[no-untyped-call]
 
 
 def _plain(tensor: Tensor) -> Tensor:

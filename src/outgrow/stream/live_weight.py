@@ -132,6 +132,7 @@ class LiveWeight:
         for parameter in self.parameters:
             # The class first: a streamed parameter refuses to be given data.
             parameter.__class__ = nn.Parameter
+            parameter.__dict__.pop("_supplier_of", None)
             parameter.data = memory
 
     def unbind(self) -> None:
@@ -139,8 +140,8 @@ class LiveWeight:
         for parameter in self.parameters:
             if type(parameter) is not StreamedParameter:
                 parameter.data = self._placeholder
-            parameter._supplier = self  # type: ignore[attr-defined]
             parameter.__class__ = StreamedParameter
+            parameter._supplier = self  # type: ignore[attr-defined]
 
     def look_trained(self, *, is_trained: bool) -> None:
         """Give the parameters the `requires_grad` that they had before they were streamed, or take it."""

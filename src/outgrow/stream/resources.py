@@ -5,6 +5,8 @@ __all__ = ["Resources"]
 import os
 import threading
 
+from torch import Tensor
+
 from outgrow.errors import OutgrowError
 from outgrow.store.readers import Reader
 from outgrow.stream.backends.backend import Backend
@@ -20,6 +22,8 @@ class Resources:
         self.backend = backend
         self.reader = reader
         self.rows = RowReader()
+        self.viewed: list[Tensor] = []
+        """Parts of the window, in main memory, that somebody outside keeps views of."""
         self._process = os.getpid()
         self._loader: Loader | None = None
         self._past = LoaderCounts()
@@ -65,6 +69,13 @@ class Resources:
         """Pieces that were fetched and not used."""
         return self._past_wasted + (self._loader.wasted if self._loader is not None else 0)
 
+    def keep_views(self) -> None:
+        """Give parts of the window that somebody keeps views of memory of their own: the window is about to go."""
+        for memory in self.viewed:
+            # Within one storage, so that all views of it follow. They are not part of the budget any more.
+            memory.untyped_storage().share_memory_()
+        self.viewed = []
+
     def finalize(self) -> None:
         """`close` for when the model has died, which may be in any thread, even within one of the loader's
         own.
@@ -85,6 +96,7 @@ class Resources:
         """
         if os.getpid() != self._process:
             return
+        self.keep_views()
         if self._loader is not None:
             self._loader.close()
         self.backend.close()

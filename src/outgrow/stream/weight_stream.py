@@ -112,6 +112,7 @@ class WeightStream:
             self._finalizer()
             for parameter, data in originals:
                 parameter.__class__ = nn.Parameter
+                parameter.__dict__.pop("_supplier_of", None)
                 parameter.data = data
             raise
         for weight in self.weights:

@@ -107,6 +107,7 @@ class WindowUse:
         self._lent.clear()
         self._at.clear()
         self._retained.clear()
+        self._resources.keep_views()
 
     def _bind(self, weight: LiveWeight) -> None:
         loader = self._resources.loader
@@ -139,6 +140,7 @@ class WindowUse:
                 self._retained.append(lent)
             else:
                 lent.loader.release(lent.ticket)
+        self._resources.viewed = [lent.memory for lent in self._retained if lent.memory.device.type == "cpu"]
 
     def _acquire(self, piece: Piece) -> Ticket:
         self.trace.append(piece.index)
