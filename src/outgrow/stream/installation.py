@@ -109,6 +109,7 @@ class Installation:
         self._rewire = rewire
         self._pinned: frozenset[int] = frozenset()
         self._too_small_bytes = 0
+        self._wanted_window: int | None = None
         self._tuner: WindowTuner | None = None
         self._valve = PressureValve(options.pressure_mode, MemoryGauge())
         self.plan = self._make_plan(budget_bytes)
@@ -222,13 +223,22 @@ class Installation:
             loader.set_order(trace)
 
     def adapt_window(self, *, pass_seconds: float, stall_seconds: float, idle_seconds: float) -> None:
-        """Change the window where the pass that has just ended shows that it is worth it."""
+        """Let the next pass begin with another window where the last one shows that it is worth it."""
         if self._tuner is None or self.needs_plan:
             return
         window = self._tuner.observe(
             pass_seconds=pass_seconds, stall_seconds=stall_seconds, idle_seconds=idle_seconds
         )
-        if window is not None:
+        # Not now: gradient checkpointing runs modules again after the pass, which must find them as they were in it.
+        self._wanted_window = window
+
+    def renew(self) -> None:
+        """Change the plan where something since the last pass asks for it; the next one is about to begin."""
+        self._relieve()
+        window, self._wanted_window = self._wanted_window, None
+        if self.needs_plan:
+            self.replan()
+        elif window is not None:
             self.replan(window_bytes=window)
 
     def pin(self, outside: frozenset[int]) -> None:
@@ -246,7 +256,7 @@ class Installation:
         self._pinned = wish
         self.needs_plan = True
 
-    def relieve(self) -> None:
+    def _relieve(self) -> None:
         """Give memory back, or take it again, as pressure from outside asks."""
         change = self._valve.judge(budget_bytes=self.budget_bytes, effective_bytes=self.effective_bytes)
         if change is None:

@@ -129,9 +129,7 @@ class WeightStream:
                 return
             self._check_open()
             self._installed.files.check()
-            self._installed.relieve()
-            if self._installed.needs_plan:
-                self._installed.replan()
+            self._installed.renew()
             self._installed.use.trace.clear()
             self._look_trained(is_trained=not torch.is_grad_enabled())
             self._pass_began = time.perf_counter()
