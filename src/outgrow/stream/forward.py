@@ -1,10 +1,11 @@
 """How the modules of a streamed model are called: bytes in before, out after, whatever happens between."""
 
-__all__ = ["StreamedLinear", "clone_views", "streamed_forward", "watched_forward"]
+__all__ = ["StreamedLinear", "clone_views", "streamed_forward", "uncached_casts", "watched_forward"]
 
+import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -27,17 +28,30 @@ def streamed_forward(
     def forward(*args: Any, **kwargs: Any) -> Any:
         stream.enter(weights)
         try:
-            if torch.is_grad_enabled():
-                with saved_tensors_hooks(*_keeping_handles(stream)):
+            with uncached_casts() if weights else contextlib.nullcontext():
+                if torch.is_grad_enabled():
+                    with saved_tensors_hooks(*_keeping_handles(stream)):
+                        result = original(*args, **kwargs)
+                else:
                     result = original(*args, **kwargs)
-            else:
-                result = original(*args, **kwargs)
         except BaseException:
             stream.leave(weights)
             raise
         return stream.leave(weights, result)
 
     return _opaque(forward, original)
+
+
+@contextlib.contextmanager
+def uncached_casts() -> Iterator[None]:
+    """Let autocast keep no cast copies of weights, which would bring the whole model into memory, beyond the
+    budget."""
+    was_enabled = torch.is_autocast_cache_enabled()
+    torch.set_autocast_cache_enabled(False)
+    try:
+        yield
+    finally:
+        torch.set_autocast_cache_enabled(was_enabled)
 
 
 def watched_forward(stream: "WeightStream", original: Callable[..., Any]) -> Callable[..., Any]:
@@ -70,16 +84,19 @@ class StreamedLinear(torch.autograd.Function):
     ) -> Tensor:
         """`inputs` `[..., in]` to `[..., out]`."""
         ctx.weight = weight
+        ctx.dtypes = inputs.dtype, inputs.dtype if bias is None else bias.dtype
         return product(inputs, bias)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         """Gradients of inputs and bias; the weight is frozen."""
         to_inputs = to_bias = None
+        of_inputs, of_bias = ctx.dtypes
+        # Under autocast the product was in another dtype than its arguments, and so is its gradient.
         if ctx.needs_input_grad[0]:
-            to_inputs = gradient @ ctx.weight()
+            to_inputs = (gradient @ ctx.weight().to(gradient.dtype)).to(of_inputs)
         if ctx.needs_input_grad[1]:
-            to_bias = gradient.reshape(-1, gradient.shape[-1]).sum(0)
+            to_bias = gradient.reshape(-1, gradient.shape[-1]).sum(0).to(of_bias)
         return to_inputs, to_bias, None, None
 
 

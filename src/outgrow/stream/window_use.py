@@ -1,4 +1,5 @@
-"""Weights on their way through the window: bound to their parameters while a module runs, and let go after it."""
+"""Weights on their way through the window: bound to their parameters while a module runs, and let go after
+it."""
 
 __all__ = ["WindowUse"]
 
@@ -7,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from outgrow.errors import OutgrowError
-from outgrow.stream.forward import clone_views
+from outgrow.stream.forward import clone_views, uncached_casts
 from outgrow.stream.live_weight import LiveWeight, storage_users
 from outgrow.stream.loader import Loader, WindowStuck
 from outgrow.stream.residency import Ticket
@@ -72,7 +73,7 @@ class WindowUse:
         return result
 
     def tiles(self, weight: LiveWeight, inputs: Tensor, bias: Tensor | None) -> Tensor:
-        """The product of `inputs` `[..., in]` and every row of `weight`, shape `[..., rows]`; tile by tile."""
+        """The product of `inputs` `[..., in]` and every row of `weight`, shape `[..., rows]`, by tiles."""
         pieces = weight.pieces(self._resources.loader.plan)
         if len(pieces) == 1:
             return self._tile(weight, pieces[0], inputs, bias)
@@ -121,13 +122,15 @@ class WindowUse:
     def _tile(self, weight: LiveWeight, piece: Piece, inputs: Tensor, bias: Tensor | None) -> Tensor:
         resident = weight.tiles.get((piece.first_row, piece.last_row))
         if resident is not None:
-            return F.linear(inputs, weight.seen_from_outside(resident), bias)
+            with uncached_casts():
+                return F.linear(inputs, weight.seen_from_outside(resident), bias)
         loader = self._resources.loader
         ticket = self._acquire(piece)
         try:
             memory = loader.memory_of(ticket)
             rows = weight.shaped(memory.view(-1)) if piece.is_whole else memory
-            return F.linear(inputs, weight.seen_from_outside(rows), bias)
+            with uncached_casts():
+                return F.linear(inputs, weight.seen_from_outside(rows), bias)
         finally:
             loader.release(ticket)
 
@@ -154,8 +157,8 @@ class WindowUse:
                 raise
             names = ", ".join(repr(name) for name in self.retained_names)
             raise OutgrowError(
-                f"no memory of the window is free for {piece.weight.name!r}: views of {names} are kept after their "
-                "modules have run",
+                f"no memory of the window is free for {piece.weight.name!r}: views of {names} are kept after "
+                "their modules have run",
                 hint=f"keep these weights in memory: Config(keep_resident=({names},))",
             ) from err
 
