@@ -223,8 +223,9 @@ def _cannot_be_written(name: str, func: Callable[..., Any]) -> StreamedWeightErr
     operation = getattr(func, "__name__", repr(func))
     return StreamedWeightError(
         f"weight {name!r} is streamed from disk and cannot be changed in place ({operation})",
-        hint="`outgrow.stream.restore(model)` brings all weights back into memory; adapters such as LoRA "
-        "train on top of streamed weights, and `model.load_state_dict(...)` exchanges them",
+        hint=f"if the model itself does that, keep it in memory: `Config(keep_resident=({name!r},))`; "
+        "`outgrow.stream.restore(model)` brings all of them back; adapters such as LoRA train on top of "
+        "streamed weights, and `model.load_state_dict(...)` exchanges them",
     )
 
 

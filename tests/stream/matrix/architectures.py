@@ -1,4 +1,4 @@
-"""Every causal language model of the installed transformers, as a small random model that needs no download."""
+"""Every causal language model of the installed transformers, small, random and without a download."""
 
 import importlib
 from dataclasses import dataclass
@@ -11,65 +11,38 @@ PROMPT = (2, 9)
 """Sequences and their tokens."""
 VOCABULARY = 512
 
-SMALL: dict[str, Any] = {
-    "vocab_size": VOCABULARY,
-    "pad_token_id": 0,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-    "decoder_start_token_id": 1,
-    "is_decoder": True,
-    "use_cache": True,
-    # Width.
-    **dict.fromkeys(
-        ("hidden_size", "d_model", "n_embd", "emb_dim", "embed_dim", "embedding_size", "word_embed_proj_dim",
-         "attention_hidden_size", "input_embedding_size", "dim_model", "encoder_hidden_size", "lru_width"), 128,
-    ),
-    **dict.fromkeys(
-        ("intermediate_size", "ffn_dim", "d_ff", "encoder_ffn_dim", "decoder_ffn_dim", "n_inner", "dim_ff", "dff",
-         "ffn_hidden_size", "intermediate_size_mlp", "shared_intermediate_size"), 320,
-    ),
-    # Depth.
-    **dict.fromkeys(
-        ("num_hidden_layers", "n_layer", "num_layers", "n_layers", "encoder_layers", "decoder_layers",
-         "num_decoder_layers", "num_blocks"), 6,
-    ),
-    **dict.fromkeys(("num_encoder_layers", "depth"), 2),
-    # Heads.
-    **dict.fromkeys(
-        ("num_attention_heads", "n_head", "n_heads", "num_heads", "encoder_attention_heads", "decoder_attention_heads",
-         "num_encoder_attention_heads", "num_decoder_attention_heads"), 4,
-    ),
+_ALIKE = {
+    "hidden_size d_model n_embd emb_dim embed_dim embedding_size word_embed_proj_dim dim_model": 128,
+    "lru_width attention_hidden_size input_embedding_size encoder_hidden_size": 128,
+    "intermediate_size ffn_dim d_ff encoder_ffn_dim decoder_ffn_dim n_inner dim_ff dff": 320,
+    "ffn_hidden_size intermediate_size_mlp shared_intermediate_size": 320,
+    "num_hidden_layers n_layer num_layers n_layers encoder_layers decoder_layers num_decoder_layers": 6,
+    "num_blocks": 6,
+    "num_encoder_layers depth": 2,
+    "num_attention_heads n_head n_heads num_heads encoder_attention_heads decoder_attention_heads": 4,
+    "num_encoder_attention_heads num_decoder_attention_heads": 4,
     "num_key_value_heads": 2,
-    "head_dim": 32,
-    "d_kv": 32,
-    "attention_head_size": 32,
-    "q_lora_rank": 32,
-    "kv_lora_rank": 32,
-    "qk_rope_head_dim": 16,
-    "qk_nope_head_dim": 16,
-    "v_head_dim": 32,
-    # Experts.
-    **dict.fromkeys(("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts"), 4),
-    **dict.fromkeys(("num_experts_per_tok", "moe_k", "num_experts_per_token", "moe_topk"), 2),
-    **dict.fromkeys(
-        ("moe_intermediate_size", "shared_expert_intermediate_size", "moe_shared_expert_intermediate_size",
-         "expert_ffn_hidden_size"), 48,
-    ),
-    "n_group": 1,
-    "topk_group": 1,
-    "n_shared_experts": 1,
-    "first_k_dense_replace": 1,
-    # State space.
-    **dict.fromkeys(("state_size", "mamba_d_state", "ssm_state_size"), 8),
-    "time_step_rank": 8,
-    # Places.
-    **dict.fromkeys(("max_position_embeddings", "n_positions", "max_target_positions", "n_ctx"), 64),
+    "head_dim d_kv attention_head_size v_head_dim q_lora_rank kv_lora_rank": 32,
+    "qk_rope_head_dim qk_nope_head_dim": 16,
+    "num_experts num_local_experts n_routed_experts moe_num_experts": 4,
+    "num_experts_per_tok moe_k num_experts_per_token moe_topk": 2,
+    "moe_intermediate_size shared_expert_intermediate_size moe_shared_expert_intermediate_size": 48,
+    "expert_ffn_hidden_size": 48,
+    "n_group topk_group n_shared_experts first_k_dense_replace": 1,
+    "state_size mamba_d_state ssm_state_size time_step_rank": 8,
+    "max_position_embeddings n_positions max_target_positions n_ctx": 64,
     "sliding_window": 6,
-    # Pictures and sound, where a model has a tower for them.
+    # Of towers for pictures.
     "image_size": 32,
     "patch_size": 8,
     "num_channels": 3,
-}  # fmt: skip
+    "vocab_size": VOCABULARY,
+    "pad_token_id": 0,
+    "bos_token_id decoder_start_token_id": 1,
+    "eos_token_id": 2,
+    "is_decoder use_cache": True,
+}
+SMALL: dict[str, Any] = {name: value for names, value in _ALIKE.items() for name in names.split()}
 """What a configuration is made small by, wherever it has such a field."""
 
 _MAMBA_2 = {"mamba_n_heads": 8, "mamba_d_head": 32}
@@ -77,20 +50,35 @@ _MIXED = ["linear_attention", "full_attention"] * 3
 _LATENT = {"num_key_value_heads": 4, "head_dim": 16}
 _GEMMA_4 = {"num_kv_shared_layers": 0, "head_dim": 32, "vocab_size_per_layer_input": VOCABULARY,
             "hidden_size_per_layer_input": 16, "per_layer_config": {"05": {"head_dim": 64}}}  # fmt: skip
-_REGIONS = {"hybrid_layer_ids": [1, 4], "layers_block_type": ["linear_attention", "hybrid", "linear_attention"] * 2}
+_REGIONS = {
+    "hybrid_layer_ids": [1, 4],
+    "layers_block_type": ["linear_attention", "hybrid", "linear_attention"] * 2,
+}
 
 SPECIAL: dict[str, dict[str, Any]] = {
     "BambaForCausalLM": {**_MAMBA_2, "attn_layer_indices": [1, 3, 5]},
-    "BltForCausalLM": {"encoder_hash_byte_group_vocab": 64, "vocab_size": 260, "num_hidden_layers": 6,
-                       **dict.fromkeys(("encoder_config", "decoder_config"), {"hidden_size_global": 128})},
+    "BltForCausalLM": {
+        "encoder_hash_byte_group_vocab": 64,
+        "vocab_size": 260,
+        "num_hidden_layers": 6,
+        "encoder_config": {"hidden_size_global": 128},
+        "decoder_config": {"hidden_size_global": 128},
+    },
     "CodeGenForCausalLM": {"rotary_dim": 16},
-    "CohereCompassForCausalLM": {"rope_parameters": {"full_attention": {"rope_type": "default", "rope_theta": 1e4}}},
+    "CohereCompassForCausalLM": {
+        "rope_parameters": {"full_attention": {"rope_type": "default", "rope_theta": 1e4}}
+    },
     "DbrxForCausalLM": {
         "attn_config": {"kv_n_heads": 2, "rope_theta": 1e4, "clip_qkv": 8.0},
         "ffn_config": {"ffn_hidden_size": 96, "hidden_size": 128, "moe_num_experts": 4, "moe_top_k": 2},
     },
     "Dots3NoteForCausalLM": {
-        "per_layer_config": {layer: {"kv_lora_rank": 48} for layer in ("02", "03", "04")},
+        "per_layer_config": {layer: {"kv_lora_rank": 48, "head_dim": 32} for layer in ("02", "03", "04")},
+        "num_attention_heads": 4,
+        "num_key_value_heads": 4,
+        "qk_nope_head_dim": 16,
+        "kv_lora_rank": 32,
+        "head_dim": 32,
         "index_n_heads": 4,
         "index_head_dim": 32,
     },
@@ -131,7 +119,7 @@ SPECIAL: dict[str, dict[str, Any]] = {
         "split_ngram_parts": 2,
         "indexer_n_heads": 2,
         "indexer_kv_heads": 1,
-        "indexer_head_dim": 16,
+        "indexer_head_dim": 32,
         "indexer_budget": 8,
         "indexer_compress_ratio": 2,
     },
@@ -142,6 +130,7 @@ SPECIAL: dict[str, dict[str, Any]] = {
         "lsh_attn_chunk_length": 8,
         "hash_seed": 7,
     },
+    "RoCBertForCausalLM": {"pronunciation_vocab_size": 64, "shape_vocab_size": 64},
     "XLNetLMHeadModel": {"max_position_embeddings": None},
     "XmodForCausalLM": {"languages": ["en_XX"], "default_language": "en_XX"},
     "xLSTMForCausalLM": {"v_head_dim": None},
@@ -160,6 +149,12 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "ZayaForCausalLM": {"num_experts_per_tok": 1, "router_hidden_size": 32},
 }
 """What single models need besides or instead, by class; None leaves the model's own value."""
+
+APART = {
+    "Gemma4AssistantForCausalLM": "it drafts for another model, whose keys and values it needs",
+    "Gemma4UnifiedAssistantForCausalLM": "it drafts for another model, whose keys and values it needs",
+}
+"""What does not run by itself, with the reason."""
 
 _FALLBACKS: tuple[tuple[str, ...], ...] = (
     (),
@@ -202,25 +197,34 @@ def build(name: str, seed: int = 0) -> Built:
     Raises:
         NotSmall: it cannot be built small without a download or a package that is not here.
     """
-    transformers = importlib.import_module("transformers")
+    if name in APART:
+        raise NotSmall(APART[name])
     try:
-        kind = getattr(transformers, name)
-        auto = importlib.import_module("transformers.models.auto.configuration_auto")
-        config_class = kind.config_class or auto.CONFIG_MAPPING[architectures()[name]]
-        config = _small_config(config_class, SPECIAL.get(name, {}))
+        kind, config = _kind_and_config(name)
         with torch.device("meta"):
             count = sum(weight.numel() for weight in kind(config).parameters())
-        if count > LARGEST:
-            raise NotSmall(f"{count:,} parameters")
-        torch.manual_seed(seed)
-        model = kind(config).eval()
-    except NotSmall:
-        raise
-    except Exception as err:  # anything at all may go wrong in somebody else's constructor; it becomes a row
-        raise NotSmall(f"{type(err).__name__}: {str(err).strip().splitlines()[0] if str(err).strip() else ''}") from err
+        if count <= LARGEST:
+            torch.manual_seed(seed)
+            model = kind(config).eval()
+    except Exception as err:  # whatever somebody else's constructor raises becomes a row
+        raise NotSmall(f"{type(err).__name__}: {one_line(str(err))}") from err
+    if count > LARGEST:
+        raise NotSmall(f"{count:,} parameters")
     _disturb(model)
     vocabulary = getattr(config.get_text_config(decoder=True), "vocab_size", VOCABULARY)
     return Built(model=model, inputs=_inputs(min(VOCABULARY, vocabulary)))
+
+
+def one_line(message: str) -> str:
+    """The beginning of an error's message."""
+    return " ".join(message.split())[:200]
+
+
+def _kind_and_config(name: str) -> tuple[Any, Any]:
+    kind = getattr(importlib.import_module("transformers"), name)
+    auto = importlib.import_module("transformers.models.auto.configuration_auto")
+    config_class = kind.config_class or auto.CONFIG_MAPPING[architectures()[name]]
+    return kind, _small_config(config_class, SPECIAL.get(name, {}))
 
 
 def _small_config(config_class: Any, special: dict[str, Any]) -> Any:
