@@ -22,13 +22,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from outgrow.errors import InputError
+from outgrow.errors import InputError, StoreError
 from outgrow.events import Listener, ignore
 from outgrow.names import join_name, matches
 from outgrow.store.checkpoint import FileIdentity, check_unchanged
 from outgrow.store.readers import make_reader
 from outgrow.stream.backends import make_backend
 from outgrow.stream.config import Config, MemoryPressureMode, PrefetchStrategy
+from outgrow.stream.exchange import TemporaryFolder
 from outgrow.stream.installation import StreamOptions
 from outgrow.stream.live_weight import LiveWeight, User
 from outgrow.stream.methods import install_methods, remove_methods, without_methods
@@ -47,6 +48,8 @@ class Attachment:
     def __init__(self, model: nn.Module, stream: WeightStream, config: Config) -> None:
         self.stream = stream
         self.config = config
+        self.folders: list[TemporaryFolder] = []
+        """Where weights lie that were loaded since; they stay as long as this does."""
         self._model = weakref.ref(model)
         for weight in stream.weights:
             # Autograd would need their bytes and their gradients, which are as large as what does not fit.
@@ -93,18 +96,35 @@ class Attachment:
         self.stream.close()
 
     def copy(self, memo: dict[int, Any]) -> nn.Module:
-        """Another model with a stream of its own from the same files (`copy.deepcopy`)."""
+        """Another model with a stream of its own from the same files (`copy.deepcopy`).
+
+        Raises:
+            StoreError: a weight was changed in memory, which its file does not know.
+        """
         with self.stream.lock:
-            skeleton = self._skeleton(memo)
-        return self._recipe().apply(skeleton)
+            recipe, skeleton = self._recipe(), self._skeleton(memo)
+        copied = recipe.apply(skeleton)
+        attachment_of(copied).folders.extend(self.folders)
+        return copied
 
     def reduce(self) -> tuple[Any, ...]:
-        """How to pickle the model: without its weights, which are opened again by path."""
+        """How to pickle the model: without its weights, which are opened again by path.
+
+        Raises:
+            StoreError: a weight was changed in memory, which its file does not know.
+        """
         with self.stream.lock:
-            return _rebuilt, (self._skeleton({}), self._recipe())
+            recipe = self._recipe()
+            return _rebuilt, (self._skeleton({}), recipe)
 
     def _recipe(self) -> "Recipe":
         stream = self.stream
+        for weight in stream.weights:
+            if stream.was_changed(weight):
+                raise StoreError(
+                    f"weight {weight.name!r} was changed in memory, and a copy would not have the change",
+                    hint="model.load_state_dict(...) changes it for good; or outgrow.stream.restore(model)",
+                )
         return Recipe(
             sources={weight.name: weight.weight.source for weight in stream.weights},
             strides={w.name: w.weight.stride for w in stream.weights if w.weight.stride is not None},

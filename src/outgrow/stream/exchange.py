@@ -1,7 +1,8 @@
 """`load_state_dict` on a streamed model: new bytes go to a file of their own, and are streamed from there."""
 
-__all__ = ["load_state_dict"]
+__all__ = ["TemporaryFolder", "load_state_dict"]
 
+import os
 import tempfile
 import weakref
 from collections.abc import Mapping
@@ -15,10 +16,9 @@ from torch import Tensor, nn
 
 from outgrow.errors import InputError
 from outgrow.events import ignore
-from outgrow.store.checkpoint import open_checkpoint
-from outgrow.store.writer import write_safetensors
 from outgrow.stream.live_weight import LiveWeight
-from outgrow.stream.source import source_of
+from outgrow.stream.stored_weights import store_weights
+from outgrow.stream.whole import has_equal_bits
 
 if TYPE_CHECKING:
     from outgrow.stream.attachment import Attachment
@@ -32,10 +32,11 @@ def load_state_dict(
     strict: bool,
     assign: bool,
 ) -> Any:
-    """As `nn.Module.load_state_dict`, of a streamed model or of a part of it. The model's own checkpoint is never written to.
+    """As `nn.Module.load_state_dict`, of a streamed model or of a part of it. The model's own checkpoint is
+    never written to.
 
     Weights that differ from what is streamed now are written to a new file (in `storage_path`, or a temporary
-    directory that goes with the model) and streamed from it; equal ones are left alone.
+    directory that goes with the model and its copies) and streamed from it; equal ones are left alone.
 
     Raises:
         RuntimeError: names or shapes do not fit, in torch's own words; nothing has changed then.
@@ -59,7 +60,9 @@ def load_state_dict(
         # Of several names of one weight the last one counts, as where each is copied after the other.
         given = {weight.name: (weight, state[name]) for name, weight in by_name.items() if name in state}
         changed = {
-            name: (weight, value) for name, (weight, value) in given.items() if not _is_equal(weight, value)
+            name: (weight, value)
+            for name, (weight, value) in given.items()
+            if stream.was_changed(weight) or not _is_equal(weight, value)
         }
         if changed:
             _stream_instead(attachment, changed)
@@ -93,37 +96,59 @@ def _check(model: nn.Module, state: Mapping[str, Any], *, strict: bool) -> tuple
 
 
 def _is_equal(weight: LiveWeight, value: Tensor) -> bool:
-    if weight.was_written:
-        return False
-    current = weight.resident if weight.resident is not None else weight.whole()
     if value.device.type == "meta":
         raise InputError(f"the state_dict holds no data for {weight.name!r}: it is a meta tensor")
-    given = value.detach().to(device=current.device, dtype=current.dtype)
-    # NaN counts as a change: written once too often is right, left out would be wrong.
-    return torch.equal(current, given)
+    current = weight.resident if weight.resident is not None else weight.whole()
+    return has_equal_bits(current.detach(), _laid_out(value, weight, current.device))
+
+
+def _laid_out(value: Tensor, weight: LiveWeight, device: torch.device) -> Tensor:
+    """`value` on `device` in dtype and strides of the weight: as it would lie there, copied to it."""
+    given = value.detach().to(device=device, dtype=weight.weight.dtype)
+    if given.stride() == weight.stride:
+        return given
+    return torch.empty_strided(weight.shape, weight.stride, dtype=given.dtype, device=device).copy_(given)
+
+
+class TemporaryFolder:
+    """A directory that goes when the last model goes that streams from it."""
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="outgrow-weights-"))
+        self.remove = weakref.finalize(self, _remove, self.path, os.getpid())
+
+
+def _remove(folder: Path, process: int) -> None:
+    # Not where a process ends that was forked off: the one that made the directory goes on.
+    if os.getpid() == process:
+        rmtree(folder, ignore_errors=True)
 
 
 def _stream_instead(attachment: "Attachment", changed: Mapping[str, tuple[LiveWeight, Tensor]]) -> None:
-    storage = attachment.config.storage_path
-    if storage is None:
-        folder = Path(tempfile.mkdtemp(prefix="outgrow-weights-"))
-        weakref.finalize(attachment.stream, rmtree, folder, ignore_errors=True)
-    else:
-        Path(storage).mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix="loaded-", dir=storage))
-    path = folder / "weights.safetensors"
-    tensors = {
-        name: value.detach().to(device="cpu", dtype=weight.weight.dtype).contiguous()
-        for name, (weight, value) in changed.items()
+    config, stream = attachment.config, attachment.stream
+    temporary = TemporaryFolder() if config.storage_path is None else None
+    stored = store_weights(
+        {name: _laid_out(value, weight, torch.device("cpu")) for name, (weight, value) in changed.items()},
+        frozenset(name for name, (weight, _) in changed.items() if weight.weight.use.is_gathered),
+        Path(config.storage_path) if temporary is None else temporary.path,  # type: ignore[arg-type]
+        compression_level=config.compression_level if config.compression_enabled else None,
+        listener=ignore,
+    )
+    statics = {
+        weight.weight.index: replace(
+            weight.weight, source=stored.sources[name], stride=stored.strides.get(name)
+        )
+        for name, (weight, _) in changed.items()
     }
+    if temporary is not None:
+        attachment.folders.append(temporary)
     try:
-        write_safetensors(path, tensors, {"format": "pt"}, ignore)
-        checkpoint = open_checkpoint(path)
-        statics = {}
-        for name, (weight, _) in changed.items():
-            source = source_of(checkpoint.tensors[name])
-            statics[weight.weight.index] = replace(weight.weight, source=source, stride=None)
-        attachment.stream.exchange(statics, checkpoint.identities, drop_changes=True)
-    except BaseException:
-        rmtree(folder, ignore_errors=True)
-        raise
+        stream.exchange(statics, stored.identities, drop_changes=True)
+    finally:
+        # Ctrl-C may come when weights stream from there already.
+        used = {weight.weight.source.segments[0].path for weight in stream.weights if weight.weight.nbytes}
+        if not stored.was_reused and used.isdisjoint(stored.identities):
+            rmtree(stored.folder, ignore_errors=True)
+        attachment.folders[:] = [
+            folder for folder in attachment.folders if any(folder.path in path.parents for path in used)
+        ]

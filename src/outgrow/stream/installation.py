@@ -177,7 +177,9 @@ class Installation:
         )
 
         def change() -> None:
-            self.files = WeightFiles({**self.files.identities, **identities})
+            known = {**self.files.identities, **identities}
+            used = {segment.path for weight in everything for segment in weight.source.segments}
+            self.files = WeightFiles({path: known[path] for path in known if path in used or not used})
             for weight in self.weights:
                 if weight.weight.index in statics:
                     weight.redescribe(statics[weight.weight.index], self.resources.backend.device)
@@ -342,13 +344,13 @@ class Installation:
             stays = index not in changing and all(
                 piece.index in plan.resident for piece in plan.pieces_of[index]
             )
-            if not stays and index not in dropping and self._was_changed(weight):
+            if not stays and index not in dropping and self.was_changed(weight):
                 raise StoreError(
                     f"weight {weight.name!r} was changed in memory, and the new plan would drop the change",
                     hint="restore(model) keeps it; so does Config(keep_resident=...)",
                 )
 
-    def _was_changed(self, weight: LiveWeight) -> bool:
+    def was_changed(self, weight: LiveWeight) -> bool:
         """Whether a resident weight is no longer what its file holds. Writes through `.data` leave no other
         trace."""
         if weight.resident is None or weight.was_written or not self.files.can_map(weight):

@@ -310,6 +310,12 @@ class WeightStream:
     def move(self, resources: Resources) -> None:
         """As `Installation.move`, between passes; `resources` belong to this stream afterwards."""
         with self.lock:
+    def was_changed(self, weight: LiveWeight) -> bool:
+        """As `Installation.was_changed`."""
+        with self.lock:
+            self._check_open()
+            return self._installed.was_changed(weight)
+
             self._check_open()
             self._installed.move(resources)
             model = self._finalizer.detach()
