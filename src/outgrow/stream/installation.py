@@ -11,7 +11,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from outgrow.devices.memory import MemoryGauge
+from outgrow.devices.memory import MemoryGauge, release_freed_memory
 from outgrow.errors import OutgrowError, StoreError
 from outgrow.events import Listener, Progress
 from outgrow.quantities import format_bytes
@@ -226,7 +226,7 @@ class Installation:
 
     def adapt_window(self, *, pass_seconds: float, stall_seconds: float, idle_seconds: float) -> None:
         """Let the next pass begin with another window where the last one shows that it is worth it."""
-        if self._tuner is None or self.needs_plan:
+        if self._tuner is None or self.needs_plan or self._valve.is_tight:
             return
         window = self._tuner.observe(
             pass_seconds=pass_seconds, stall_seconds=stall_seconds, idle_seconds=idle_seconds
@@ -332,6 +332,7 @@ class Installation:
         if change is not None:
             change()
         forget_others(self.weights, plan)
+        release_freed_memory()
         self.account.set("resident", held_bytes(self.weights))
         self.install(plan, keep_tuner=keep_tuner)
         self.replans += 1

@@ -55,6 +55,11 @@ class PressureValve:
         self._looked = float("-inf")
         self._is_tight = False
 
+    @property
+    def is_tight(self) -> bool:
+        """Whether memory was short when it was last looked at."""
+        return self._is_tight
+
     def judge(self, *, budget_bytes: int, effective_bytes: int, now: float | None = None) -> Relief | None:
         """What to change, or None. `now` in seconds, for tests."""
         now = time.monotonic() if now is None else now

@@ -207,6 +207,8 @@ def _is_intact(folder: Path, digest: str) -> bool:
     except (OSError, ValueError, InputError, StoreError):
         # Not there, or half of it: written again.
         return False
+    if not isinstance(manifest, dict):
+        return False
     found = (manifest.get("format"), manifest.get("version"), manifest.get("digest"))
     return found == (_FORMAT, _VERSION, digest) and (manifest.get("bytes"), manifest.get("mtime_ns")) == (
         stat.size,

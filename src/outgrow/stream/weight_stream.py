@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from outgrow.devices.memory import release_freed_memory
 from outgrow.errors import OutgrowError
 from outgrow.events import Listener
 from outgrow.store.checkpoint import FileIdentity
@@ -22,7 +23,7 @@ from outgrow.stream.account import Account
 from outgrow.stream.forward import StreamedLinear
 from outgrow.stream.installation import Installation, StreamOptions
 from outgrow.stream.live_weight import LiveWeight, ordinary_tensors
-from outgrow.stream.loader import LoaderCounts
+from outgrow.stream.loader_counts import LoaderCounts
 from outgrow.stream.plan import Plan
 from outgrow.stream.residents import memory_for, whole_piece
 from outgrow.stream.resources import Resources
@@ -117,6 +118,8 @@ class WeightStream:
             raise
         for weight in self.weights:
             weight.original = None
+        del originals
+        release_freed_memory()
 
     # -- passes
 
@@ -307,15 +310,15 @@ class WeightStream:
             self._check_open()
             self._installed.exchange(statics, identities, drop_changes=drop_changes)
 
-    def move(self, resources: Resources) -> None:
-        """As `Installation.move`, between passes; `resources` belong to this stream afterwards."""
-        with self.lock:
     def was_changed(self, weight: LiveWeight) -> bool:
         """As `Installation.was_changed`."""
         with self.lock:
             self._check_open()
             return self._installed.was_changed(weight)
 
+    def move(self, resources: Resources) -> None:
+        """As `Installation.move`, between passes; `resources` belong to this stream afterwards."""
+        with self.lock:
             self._check_open()
             self._installed.move(resources)
             model = self._finalizer.detach()
