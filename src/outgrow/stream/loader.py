@@ -1,19 +1,20 @@
 """Threads that carry out what the residency machine says, and the wait for what they bring."""
 
-__all__ = ["Loader", "LoaderCounts", "WindowStuck"]
+__all__ = ["Loader", "WindowStuck"]
 
 import os
 import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from outgrow.errors import OutgrowError, StoreError
 from outgrow.stream.backends.backend import Backend, Carrier
+from outgrow.stream.loader_counts import DiskClock, LoaderCounts
 from outgrow.stream.plan import Plan
 from outgrow.stream.residency import Fetch, Residency, State, Ticket
 from outgrow.stream.weights import PAGE_BYTES, STAGED_CHUNK_BYTES, Chunk, Piece, chunks_of, staging_for
@@ -21,28 +22,6 @@ from outgrow.stream.weights import PAGE_BYTES, STAGED_CHUNK_BYTES, Chunk, Piece,
 
 class WindowStuck(OutgrowError):
     """A piece is needed, and the memory that it should come to never becomes free."""
-
-
-@dataclass(slots=True)
-class LoaderCounts:
-    """What a loader has done so far."""
-
-    bytes_read: int = 0
-    """Bytes that came from files."""
-    stalls: int = 0
-    """How often a module had to wait for a piece."""
-    stall_seconds: float = 0.0
-    """How long they waited."""
-    busy_seconds: float = 0.0
-    """How long at least one read was under way or queued."""
-    idle_seconds: float = 0.0
-    """How long the disk had nothing to do because the window was full."""
-    fetches: int = 0
-    """Pieces that were read."""
-
-    def plus(self, other: "LoaderCounts") -> "LoaderCounts":
-        """Both together."""
-        return LoaderCounts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
 
 @dataclass(slots=True, eq=False)
@@ -73,8 +52,7 @@ class Loader:
         self._arrival = threading.Condition(self._lock)
         self._queue: deque[tuple[_Job, Chunk]] = deque()
         self._running = 0
-        self._busy_since: float | None = None
-        self._idle_since: float | None = None
+        self._clock = DiskClock(self.counts)
         self._is_closing = False
         self._staging_bytes = 0  # what each thread should have
         self._staged: dict[str, int] = {}  # what each thread has, by its name
@@ -247,21 +225,7 @@ class Loader:
     def settled_counts(self) -> LoaderCounts:
         """A copy of the counts, with the times up to now."""
         with self._lock:
-            now = time.perf_counter()
-            busy = self.counts.busy_seconds + (
-                now - self._busy_since if self._busy_since is not None else 0.0
-            )
-            idle = self.counts.idle_seconds + (
-                now - self._idle_since if self._idle_since is not None else 0.0
-            )
-            return LoaderCounts(
-                bytes_read=self.counts.bytes_read,
-                stalls=self.counts.stalls,
-                stall_seconds=self.counts.stall_seconds,
-                busy_seconds=busy,
-                idle_seconds=idle,
-                fetches=self.counts.fetches,
-            )
+            return self._clock.settled(time.perf_counter())
 
     def _check_process(self) -> None:
         if os.getpid() != self._process:
@@ -327,20 +291,9 @@ class Loader:
         return _elements(reservation, self.plan.footprints[piece.index].lead, piece).view(piece.shape)
 
     def _note_work(self) -> None:
-        """Keep the clocks of a busy and of an idle disk."""
-        now = time.perf_counter()
-        if self._queue or self._running:
-            if self._busy_since is None:
-                self._busy_since = now
-            if self._idle_since is not None:
-                self.counts.idle_seconds += now - self._idle_since
-                self._idle_since = None
-            return
-        if self._busy_since is not None:
-            self.counts.busy_seconds += now - self._busy_since
-            self._busy_since = None
-        if self._idle_since is None and self._machine.is_full:
-            self._idle_since = now
+        """Keep the clock of the disk."""
+        is_busy = bool(self._queue or self._running)
+        self._clock.note(time.perf_counter(), is_busy=is_busy, is_full=self._machine.is_full)
 
     def _drop_unwanted(self) -> None:
         """Forget queued chunks of tickets that were given up."""

@@ -16,6 +16,7 @@ from functools import cached_property
 
 from outgrow.errors import InputError
 from outgrow.quantities import format_bytes
+from outgrow.stream.resident_set import most_together, spread
 from outgrow.stream.weights import (
     PAGE_BYTES,
     STAGED_CHUNK_BYTES,
@@ -329,7 +330,7 @@ def _plan_keeping(
     staged = (piece for piece in passing if not prints[piece.index].is_in_place)
     staging = io_threads * staging_for(staged, chunk_bytes)
     largest = max((prints[piece.index].nbytes for piece in passing), default=0)
-    least_window = round_up(max(largest, _most_together(groups, by_weight, resident, prints)), PAGE_BYTES)
+    least_window = round_up(max(largest, most_together(groups, by_weight, resident, prints)), PAGE_BYTES)
     left = budget_bytes - held - (0 if staged_bytes else staging)
     if left < least_window:
         return None
@@ -340,7 +341,7 @@ def _plan_keeping(
     window = window if passing else 0
     left -= window
 
-    for index in _spread(streamed, used, pieces, left):
+    for index in spread(streamed, used, pieces, left):
         resident.add(index)
         left -= pieces[index].nbytes
     # What the order never shows: tables read by row, then weights that no pass used. Last, since streaming
@@ -368,66 +369,6 @@ def _plan_keeping(
         in_place=in_place,
         staging_counts=staged_bytes is None,
     )
-
-
-def _most_together(
-    groups: Sequence[Sequence[int]],
-    by_weight: Mapping[int, Sequence[Piece]],
-    resident: set[int],
-    prints: Mapping[int, Footprint],
-) -> int:
-    """Bytes of window that hold any of `groups` whatever gaps the ring has between those already there."""
-    most = 0
-    for group in groups:
-        passing = [[piece for piece in by_weight[index] if piece.index not in resident] for index in group]
-        rounded = [
-            [round_up(prints[piece.index].nbytes, PAGE_BYTES) for piece in pieces]
-            for pieces in passing
-            if pieces
-        ]
-        sizes = [pieces[0] for pieces in rounded if len(pieces) == 1]
-        # Tiles are used one after the other, never together, but while all wholes may be in use.
-        tiles = [max(pieces) for pieces in rounded if len(pieces) > 1]
-        if tiles:
-            sizes.append(max(tiles))
-        if len(sizes) > 1:
-            # n - 1 pieces in use leave at most n gaps; one of them is large enough if all together are n
-            # times as large.
-            most = max(most, sum(sizes) + (len(sizes) - 1) * max(sizes))
-    return most
-
-
-def _spread(
-    streamed: Sequence[int],
-    used: Counter[int],
-    pieces: Sequence[Piece],
-    room_bytes: int,
-) -> list[int]:
-    """Which streamed pieces to keep within `room_bytes`: the most used first, among equals evenly spread over
-    the pass."""
-    kept: list[int] = []
-    classes: dict[int, list[int]] = {}
-    for index in dict.fromkeys(streamed):
-        classes.setdefault(used[pieces[index].weight.index], []).append(index)
-    for count in sorted(classes, reverse=True):
-        members = classes[count]
-        total = sum(pieces[index].nbytes for index in members)
-        share = min(1.0, room_bytes / total) if total else 0.0
-        # Bresenham's line: keep a piece whenever the kept bytes lag behind their share of the bytes gone by.
-        debt = 0.0
-        for index in members:
-            nbytes = pieces[index].nbytes
-            debt += share * nbytes
-            if debt >= nbytes / 2 and nbytes <= room_bytes:
-                kept.append(index)
-                room_bytes -= nbytes
-                debt -= nbytes
-        chosen = set(kept)
-        for index in sorted((i for i in members if i not in chosen), key=lambda i: -pieces[i].nbytes):
-            if pieces[index].nbytes <= room_bytes:
-                kept.append(index)
-                room_bytes -= pieces[index].nbytes
-    return kept
 
 
 def _pieces(weights: Sequence[Weight], *, limit_bytes: int) -> tuple[Piece, ...]:

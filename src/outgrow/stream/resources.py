@@ -10,7 +10,8 @@ from torch import Tensor
 from outgrow.errors import OutgrowError
 from outgrow.store.readers import Reader
 from outgrow.stream.backends.backend import Backend
-from outgrow.stream.loader import Loader, LoaderCounts
+from outgrow.stream.loader import Loader
+from outgrow.stream.loader_counts import LoaderCounts
 from outgrow.stream.table import RowReader
 
 
@@ -70,7 +71,8 @@ class Resources:
         return self._past_wasted + (self._loader.wasted if self._loader is not None else 0)
 
     def keep_views(self) -> None:
-        """Give parts of the window that somebody keeps views of memory of their own: the window is about to go."""
+        """Give parts of the window that somebody keeps views of memory of their own: the window is about to
+        go."""
         for memory in self.viewed:
             # Within one storage, so that all views of it follow. They are not part of the budget any more.
             memory.untyped_storage().share_memory_()
