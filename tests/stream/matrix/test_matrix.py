@@ -29,7 +29,7 @@ SAMPLE = {
     "DeepseekV3ForCausalLM": "latent attention, shared experts",
     "MambaForCausalLM": "state space: convolution and state kept between tokens",
     "Zamba2ForCausalLM": "layers that share weights, adapters between them",
-    "Qwen3NextForCausalLM": "gated delta rule",
+    "RecurrentGemmaForCausalLM": "gated linear recurrences between local attention",
     "ReformerModelWithLMHead": "hashing, reversible layers, computes in float32 alone",
     "BloomForCausalLM": "alibi, an embedding with a norm",
     "MarianForCausalLM": "positions computed, not stored",
@@ -100,7 +100,7 @@ def test_a_model_that_changes_its_own_weights_runs_with_these_kept_in_memory(tmp
     offload(streamed, Config(storage_path=tmp_path, budget=budget))
     with torch.no_grad():
         expected = resident(**built.inputs).logits
-        with pytest.raises(InputError, match=r"div_.*\n.*keep_resident=\('rwkv\.blocks\.0\.att"):
+        with pytest.raises(InputError, match=r"div_.*\n.*keep_resident=\('rwkv\.blocks\.0\."):
             streamed(**built.inputs)
     restore(streamed)
     written = ("*.attention.output.weight", "*.feed_forward.value.weight")
