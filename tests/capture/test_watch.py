@@ -100,9 +100,13 @@ def test_nothing_is_left_however_the_block_ends(error):
     model = Model()
     model.first.register_forward_hook(lambda *_: None)
     before = hooks(model)
-    with pytest.raises(error), watch(model, enter=lambda call: None, leave=lambda *_: None):
+
+    def fail():
         assert hooks(model) != before
         raise error
+
+    with pytest.raises(error), watch(model, enter=lambda call: None, leave=lambda *_: None):
+        fail()
     assert hooks(model) == before
     model(torch.ones(1, 4))
 

@@ -34,7 +34,7 @@ def refused(family, match, *, hint=True, **arguments):
     return error.value
 
 
-# -- load ----------------------------------------------------------------------------------------------------------
+# -- load
 
 
 def test_a_missing_path_names_the_nearest(checkpoint):
@@ -143,7 +143,7 @@ def test_a_config_of_another_kind(checkpoint):
     refused(InputError, "Config", path=checkpoint, config={"budget": 3}, hint=False)
 
 
-# -- while it runs -------------------------------------------------------------------------------------------------
+# -- while it runs
 
 
 @pytest.mark.parametrize("how", ["replaced", "truncated", "touched", "removed"])
@@ -175,7 +175,7 @@ def test_a_file_that_changes_while_the_model_runs(how, way, checkpoint, tmp_path
         ts.restore(model)
 
 
-# -- offload -------------------------------------------------------------------------------------------------------
+# -- offload
 
 
 def make():
@@ -312,7 +312,8 @@ def test_unknown_values_name_the_nearest(option):
     ("option", "value"),
     [
         ("num_io_threads", 0), ("num_io_threads", -1), ("num_io_threads", 1.5), ("num_io_threads", True),
-        ("num_io_threads", 10_000), ("compression_level", 0), ("compression_level", 10), ("compression_level", "6"),
+        ("num_io_threads", 10_000), ("compression_level", 0), ("compression_level", 10),
+        ("compression_level", "6"),
         ("compression_enabled", "yes"), ("debug_mode", 1), ("vram_budget_gb", 0), ("vram_budget_gb", -4),
         ("vram_budget_gb", "4"), ("vram_budget_gb", float("nan")), ("vram_budget_gb", float("inf")),
         ("vram_budget_gb", True), ("budget", "27XB"), ("budget", 0), ("budget", True), ("storage_path", ""),
@@ -323,10 +324,10 @@ def test_unknown_values_name_the_nearest(option):
 def test_values_that_cannot_be(option, value):
     with pytest.raises(InputError):
         ts.Config(**{option: value})
+    config, model = ts.Config(storage_path="x"), make()
+    setattr(config, option, value)
     with pytest.raises(InputError):
-        config = ts.Config(storage_path="x")
-        setattr(config, option, value)
-        ts.offload(make(), config)
+        ts.offload(model, config)
 
 
 def test_unknown_readers_name_the_nearest(tmp_path):

@@ -1,5 +1,6 @@
 """The budget is hard: at any size, while it changes, and in the memory of the process itself."""
 
+import contextlib
 import itertools
 import json
 import subprocess
@@ -66,11 +67,10 @@ def test_live_changes_keep_every_budget(pair, changes, length):
         expected = resident(ids).logits
         for factor in changes:
             before = stream.budget_bytes
-            try:
+            with contextlib.suppress(ts.BudgetTooSmall):
                 ts.set_budget(model, int(least * factor))
-            except ts.BudgetTooSmall as err:
-                assert err.least_bytes > int(least * factor)
-                assert stream.budget_bytes == before
+                before = int(least * factor)
+            assert stream.budget_bytes == before
             # What was given back does not count against the smaller budget.
             stream.account.peak_bytes = stream.account.held_bytes
             for _ in range(2):
@@ -176,13 +176,14 @@ def test_conservative_never_grows_nor_shrinks(tmp_path, monkeypatch):
 SCRIPT = """
 import gc, json, sys
 import torch
-import torch._dynamo  # as large as what is to be measured, and imported by what keeps torch.compile out
+import torch._dynamo  # large, and needed to keep torch.compile out
 from torch import nn
 import outgrow.stream as ts
 torch.set_num_threads(1)
 
 def anonymous():
-    return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("RssAnon"))
+    lines = open("/proc/self/status")
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
 
 x = torch.ones(1, 1024)
 with torch.no_grad():

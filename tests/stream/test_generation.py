@@ -54,7 +54,7 @@ def test_generated_tokens_are_the_same(way, pair):
 @pytest.mark.parametrize("streams", ["the model", "the assistant", "both"])
 def test_assisted_generation(streams, pair, tmp_path):
     resident, model = pair
-    small = llama(num_hidden_layers=1, **{"hidden_size": 96, "intermediate_size": 200})
+    small = llama(num_hidden_layers=1, hidden_size=96, intermediate_size=200)
     expected = generate(resident, token_ids(), do_sample=False, assistant_model=small)
     helper = small if streams == "the model" else streamed(small, tmp_path)
     main = resident if streams == "the assistant" else model

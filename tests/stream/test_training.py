@@ -118,10 +118,11 @@ def test_gpt2_with_a_trained_prompt(tmp_path):
 
 KINDS = {
     "convolutions": (
-        lambda: nn.Sequential(nn.Conv2d(4, 32, 3), nn.GroupNorm(4, 32), nn.ConvTranspose2d(32, 8, 3)), (2, 4, 8, 8)
+        lambda: nn.Sequential(nn.Conv2d(4, 32, 3), nn.GroupNorm(4, 32), nn.ConvTranspose2d(32, 8, 3)),
+        (2, 4, 8, 8),
     ),
     "attention": (lambda: nn.TransformerEncoderLayer(48, 4, 96, dropout=0.0, batch_first=True), (2, 5, 48)),
-    "a large linear, in tiles": (lambda: nn.Sequential(nn.Linear(48, 700), nn.GELU(), nn.Linear(700, 48)), (3, 48)),
+    "a large linear": (lambda: nn.Sequential(nn.Linear(48, 700), nn.GELU(), nn.Linear(700, 48)), (3, 48)),
     "GRU": (lambda: nn.GRU(48, 40, batch_first=True), (2, 5, 48)),
     "embeddings": (lambda: nn.Bilinear(24, 24, 48), (3, 24)),
 }  # fmt: skip

@@ -120,8 +120,8 @@ def _figures(text: bytes, *, scale: int = 1) -> dict[str, int]:
 def release_freed_memory() -> None:
     """Give the pages of memory that this process has freed back to the system, where it can be asked to.
 
-    glibc keeps freed blocks between others for itself, also large ones once it has freed one of that size: of a model of
-    280 MB in blocks of 4 MB, nothing came back.
+    glibc keeps freed blocks between others for itself, also large ones once it has freed one of that size:
+    of a model of 280 MB in blocks of 4 MB, nothing came back.
     """
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
