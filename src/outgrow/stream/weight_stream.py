@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from outgrow.devices.memory import release_freed_memory
-from outgrow.errors import OutgrowError
+from outgrow.errors import InputError, OutgrowError
 from outgrow.events import Listener
 from outgrow.store.checkpoint import FileIdentity
 from outgrow.stream.account import Account
@@ -103,10 +103,10 @@ class WeightStream:
         originals = [
             (parameter, parameter.data) for weight in self.weights for parameter in weight.parameters
         ]
-        for weight in self.weights:
-            weight.stream = self
-            weight.take_original()
         try:
+            for weight in self.weights:
+                weight.stream = self
+                weight.take_original()
             self._installed.install(self._installed.plan)
         except BaseException:
             self.wiring.unwire()
@@ -165,6 +165,8 @@ class WeightStream:
                 if error is None:
                     self._installed.note_use_order(seen)
             if error is None:
+                # A file that was written to meanwhile may have given bytes of both of its states.
+                self._installed.files.check()
                 self._learn()
             self._distrust(error)
         except BaseException as err:
@@ -296,6 +298,7 @@ class WeightStream:
         """As `Installation.replan`, between passes."""
         with self.lock:
             self._check_open()
+            self._check_between_passes()
             self._installed.replan(budget_bytes, window_bytes)
 
     def exchange(
@@ -308,6 +311,7 @@ class WeightStream:
         """As `Installation.exchange`, between passes."""
         with self.lock:
             self._check_open()
+            self._check_between_passes()
             self._installed.exchange(statics, identities, drop_changes=drop_changes)
 
     def was_changed(self, weight: LiveWeight) -> bool:
@@ -320,6 +324,7 @@ class WeightStream:
         """As `Installation.move`, between passes; `resources` belong to this stream afterwards."""
         with self.lock:
             self._check_open()
+            self._check_between_passes()
             self._installed.move(resources)
             model = self._finalizer.detach()
             assert model is not None
@@ -409,6 +414,7 @@ class WeightStream:
         """
         with self.lock:
             self._check_open()
+            self._check_between_passes()
             self._installed.files.check()
             self._installed.bring_everything()
             self.close()
@@ -418,9 +424,19 @@ class WeightStream:
         afterwards."""
         with self.lock:
             self.wiring.unwire()
-            self._finalizer()
-            self._installed.files.close()
-            self._installed.use.forget()
+            try:
+                # Before the window goes: what somebody still computes with gets memory of its own.
+                self._installed.use.forget()
+            finally:
+                self._finalizer()
+                self._installed.files.close()
+
+    def _check_between_passes(self) -> None:
+        if self._depth:
+            raise InputError(
+                "this model is in the middle of a forward pass, whose modules compute with what would go",
+                hint="change it between passes: before or after model(...), or in a callback of generate()",
+            )
 
     def _check_open(self) -> None:
         if not self._finalizer.alive:

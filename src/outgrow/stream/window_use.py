@@ -60,6 +60,8 @@ class WindowUse:
         """The module is done; its result, with copies in place of what shares memory with the window."""
         released: list[_Lent] = []
         for weight in weights:
+            if not weight.uses:
+                continue  # forgotten meanwhile
             weight.uses -= 1
             if weight.uses == 0 and weight in self._lent:
                 lent = self._lent.pop(weight)
@@ -105,6 +107,9 @@ class WindowUse:
         for lent in self._lent.values():
             lent.weight.uses = 0
             lent.weight.unbind()
+            if lent.memory.device.type == "cpu" and self._is_shared(lent):
+                # A module that is still running has taken a view of it.
+                self._resources.viewed.append(lent.memory)
         self._lent.clear()
         self._at.clear()
         self._retained.clear()
