@@ -427,6 +427,17 @@ def test_a_part_of_a_streamed_model_is_refused(tmp_path):
         assert_same(model(x), resident(x))
 
 
+def test_a_resident_part_of_a_streamed_model_is_refused(tmp_path):
+    layers = (nn.Linear(4, 160), *(nn.Linear(160, 160) for _ in range(4)))
+    resident, model = twins(nn.Sequential(*layers), tmp_path, 200_000, keep_resident=("0.*",))
+    assert type(model[0].weight) is nn.Parameter
+    with pytest.raises(InputError, match="part of another model"):
+        ts.offload(model[0], ts.Config(storage_path=tmp_path, budget=20))
+    ts.restore(model)
+    assert_plain(model)
+    assert_same(model.state_dict(), resident.state_dict())
+
+
 def test_a_streamed_part_of_a_plain_model_runs(tmp_path):
     outer = nn.Sequential(nn.Linear(WIDTH, 300), nn.Sequential(nn.Linear(300, 300), nn.Linear(300, 4)))
     resident = copy.deepcopy(outer)

@@ -4,7 +4,7 @@ The model keeps its class; a few attributes on the instances stand before the cl
 stream.
 """
 
-__all__ = ["MODULE_METHODS", "install_methods", "remove_methods", "without_methods"]
+__all__ = ["MODULE_METHODS", "install_methods", "is_part", "remove_methods", "without_methods"]
 
 import contextlib
 import copy
@@ -43,6 +43,11 @@ def install_methods(model: nn.Module, attachment: "Attachment") -> None:
     model.__dict__["__deepcopy__"] = lambda memo: attachment.copy(memo)
     model.__dict__["__reduce_ex__"] = lambda protocol: attachment.reduce()
     model.__dict__["cleanup_tensorstream"] = attachment.close
+
+
+def is_part(module: nn.Module) -> bool:
+    """Whether `module` is a streamed model or a part of one, be its own weights in memory or not."""
+    return getattr(module.__dict__.get("load_state_dict"), "func", None) is _load_state_dict
 
 
 def remove_methods(model: nn.Module) -> None:
@@ -100,8 +105,8 @@ def _module_apply(module: nn.Module, owned: Mapping[nn.Module, list[LiveWeight]]
                 dtype, device = _converted(fn, weight.weight.dtype, weight.parameters[0].device)
                 if dtype != weight.weight.dtype or device != weight.parameters[0].device:
                     raise StreamedWeightError(
-                        f"weight {weight.name!r} is streamed: a part of the model cannot be moved to {device} "
-                        f"or cast to {dtype} by itself",
+                        f"weight {weight.name!r} is streamed: a part of the model cannot be moved to "
+                        f"{device} or cast to {dtype} by itself",
                         hint="convert the whole model: model.to(...)",
                     )
         return _apply_to_others(module, owned, fn, recurse=recurse)

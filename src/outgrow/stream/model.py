@@ -23,17 +23,17 @@ from outgrow.stream.backends.device_streams import cuda_device
 from outgrow.stream.config import BackendType, Config
 from outgrow.stream.handle import StreamedParameter
 from outgrow.stream.huggingface import open_huggingface
+from outgrow.stream.methods import is_part
 from outgrow.stream.plan import make_plan
 from outgrow.stream.source import Segment, WeightSource
 from outgrow.stream.stored_weights import CODEC, RUN_BYTES, store_weights
-from outgrow.stream.weights import PHASE_BYTES
-from outgrow.stream.weights import PAGE_BYTES
+from outgrow.stream.weights import PAGE_BYTES, PHASE_BYTES
 from outgrow.stream.wiring import groups_of, use_order
 
 Model = TypeVar("Model", bound=nn.Module)
 
-# Whoever opens a model within inference_mode wants to infer, not weights that are inference tensors for good: so all of
-# these functions leave the mode for as long as they run.
+# Whoever opens a model within inference_mode wants to infer, not weights that are inference tensors for good:
+# so all of these functions leave the mode for as long as they run.
 
 
 @torch.inference_mode(mode=False)
@@ -129,6 +129,8 @@ def offload(model: Model, config: Config | str | Path, *, listener: Listener = i
             f"this {type(model).__name__} is streamed already",
             hint="outgrow.stream.set_budget changes its budget, outgrow.stream.restore ends streaming",
         )
+    if any(map(is_part, model.modules())):
+        raise _part_of_another(f"this {type(model).__name__}")
     parameters = _streamable(model)
     device = next(iter(parameters.values())).device
     budget_bytes = _budget(None, config, device)
@@ -251,10 +253,7 @@ def _streamable(model: nn.Module) -> dict[str, Tensor]:
     spans: list[tuple[int, int, str]] = []
     for name, parameter in model.named_parameters():
         if isinstance(parameter, StreamedParameter):
-            raise InputError(
-                f"parameter {name!r} is streamed already, as a part of another model",
-                hint="stream the whole model or its part, not both; outgrow.stream.restore(...) ends streaming",
-            )
+            raise _part_of_another(f"parameter {name!r}")
         problem = _problem(parameter)
         if problem:
             raise InputError(f"parameter {name!r} {problem}, so that it cannot be streamed")
@@ -285,6 +284,13 @@ def _streamable(model: nn.Module) -> dict[str, Tensor]:
                 hint="give them memory of their own: parameter.data = parameter.data.clone()",
             )
     return found
+
+
+def _part_of_another(what: str) -> InputError:
+    return InputError(
+        f"{what} is streamed already, as a part of another model",
+        hint="stream the whole model or its part, not both; outgrow.stream.restore(...) ends streaming",
+    )
 
 
 def _problem(parameter: nn.Parameter) -> str | None:

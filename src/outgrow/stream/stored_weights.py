@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import torch
@@ -84,22 +85,26 @@ def store_weights(
     with lock_directory(storage_path):
         was_reused = _is_intact(folder, digest)
         if not was_reused:
-            make_private_directory(folder)
-            runs = _write(physical, tables, folder, compression_level, listener)
-            stat = FileIdentity.of(folder / _WEIGHTS)
-            write_json(
-                folder / _MANIFEST,
-                {
-                    "format": _FORMAT,
-                    "version": _VERSION,
-                    "digest": digest,
-                    "bytes": stat.size,
-                    "mtime_ns": stat.mtime_ns,
-                    "codec": CODEC if compression_level is not None else None,
-                    "runs": runs,
-                    "weights": {name: _described(tensor) for name, tensor in physical.items()},
-                },
-            )
+            try:
+                runs = _write(physical, tables, folder, compression_level, listener)
+                stat = FileIdentity.of(folder / _WEIGHTS)
+                write_json(
+                    folder / _MANIFEST,
+                    {
+                        "format": _FORMAT,
+                        "version": _VERSION,
+                        "digest": digest,
+                        "bytes": stat.size,
+                        "mtime_ns": stat.mtime_ns,
+                        "codec": CODEC if compression_level is not None else None,
+                        "runs": runs,
+                        "weights": {name: _described(tensor) for name, tensor in physical.items()},
+                    },
+                )
+            except BaseException:
+                # Weights without a manifest would never be found again.
+                rmtree(folder, ignore_errors=True)
+                raise
     return _opened(folder, physical, strides, was_reused=was_reused)
 
 
