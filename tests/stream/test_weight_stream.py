@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import outgrow.stream as ts
-from outgrow.errors import InputError
+from outgrow.errors import InputError, StoreError
 from outgrow.store.checkpoint import StoreChanged
 from outgrow.stream.attachment import stream_of
 from outgrow.stream.live_weight import LiveWeight
@@ -89,6 +89,26 @@ def test_another_plan_while_a_module_runs_by_itself(pair):
     model[0].meanwhile.clear()
     assert_runs_the_same(pair)
     assert all(weight.uses == 0 for weight in stream_of(model).weights)
+
+
+def test_what_was_changed_in_memory_stays_in_every_plan_that_nobody_asked_for(tmp_path):
+    resident = nn.Sequential(*(nn.Linear(WIDTH, WIDTH) for _ in range(8)))
+    model = streamed(copy.deepcopy(resident), tmp_path, 600_000)
+    stream = stream_of(model)
+    pair = resident, model, torch.randn(3, WIDTH)
+    assert_runs_the_same(pair)
+    before = [weight.name for weight in stream.weights if not weight.is_streamed]
+    for one in (model, resident):
+        one[0].weight.data.mul_(3)
+    assert "0.weight" in before
+    with pytest.raises(StoreError, match=r"'0\.weight' was changed in memory"):
+        stream.replan(window_bytes=300_000)
+    stream._installed._wanted_window = 300_000  # as if stalls asked for it
+    assert_runs_the_same(pair)
+    stream._installed.needs_plan = True  # as after Ctrl-C
+    assert_runs_the_same(pair)
+    assert not stream.weights[0].is_streamed
+    assert stream.account.peak_bytes <= stream.budget_bytes
 
 
 def test_a_file_that_is_written_to_in_the_last_pass(pair):

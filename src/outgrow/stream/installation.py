@@ -1,8 +1,9 @@
 """The plan that a stream keeps, carried out: what is in memory, who reads, and the change from one plan to
 the next."""
 
-__all__ = ["Installation", "StreamOptions"]
+__all__ = ["ChangesWouldGo", "Installation", "StreamOptions"]
 
+import contextlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -40,6 +41,17 @@ _LOOKAHEAD: Mapping[PrefetchStrategy, int | None] = {
     PrefetchStrategy.NEXT_LAYER: 1,
     PrefetchStrategy.ADAPTIVE: None,
 }
+
+
+class ChangesWouldGo(StoreError):
+    """Somebody changed weights in memory, and a plan would have them leave it."""
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, weights: frozenset[int] = frozenset()
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.weights = weights
+        """Their indices."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,17 +243,22 @@ class Installation:
         window = self._tuner.observe(
             pass_seconds=pass_seconds, stall_seconds=stall_seconds, idle_seconds=idle_seconds
         )
-        # Not now: gradient checkpointing runs modules again after the pass, which must find them as they were in it.
+        # Not now: gradient checkpointing runs modules again after the pass and must find them as they were.
         self._wanted_window = window
 
     def renew(self) -> None:
         """Change the plan where something since the last pass asks for it; the next one is about to begin."""
         self._relieve()
         window, self._wanted_window = self._wanted_window, None
-        if self.needs_plan:
+        try:
+            if self.needs_plan:
+                self.replan()
+            elif window is not None:
+                self.replan(window_bytes=window)
+        except ChangesWouldGo as err:
+            # Nobody asked for another plan: what somebody changed in memory simply stays there from now on.
+            self._pinned |= err.weights
             self.replan()
-        elif window is not None:
-            self.replan(window_bytes=window)
 
     def pin(self, outside: frozenset[int]) -> None:
         """Keep weights in memory from the next pass on that were read outside their modules, where they
@@ -264,7 +281,8 @@ class Installation:
         if change is None:
             return
         if change.smallest_window:
-            self.replan(window_bytes=0)
+            with contextlib.suppress(ChangesWouldGo):
+                self.replan(window_bytes=0)
             return
         if change.effective_bytes <= self._too_small_bytes:
             # Known not to work: finding out again, at every look, would cost more than it can give.
@@ -275,8 +293,12 @@ class Installation:
             self._too_small_bytes = change.effective_bytes
             _LOG.info("memory is short, but the weights need what they have: %s", err)
             return
-        self.effective_bytes = change.effective_bytes
-        self.replan()
+        before, self.effective_bytes = self.effective_bytes, change.effective_bytes
+        try:
+            self.replan()
+        except ChangesWouldGo as err:
+            self.effective_bytes, self._too_small_bytes = before, change.effective_bytes
+            _LOG.info("memory is short, but not to be had: %s", err)
 
     @ordinary_tensors()
     def bring_everything(self) -> None:
@@ -340,16 +362,21 @@ class Installation:
     def _refuse_losing_changes(
         self, plan: Plan, *, changing: frozenset[int], dropping: frozenset[int] = frozenset()
     ) -> None:
+        going: dict[int, str] = {}
         for weight in self.weights:
             index = weight.weight.index
             stays = index not in changing and all(
                 piece.index in plan.resident for piece in plan.pieces_of[index]
             )
             if not stays and index not in dropping and self.was_changed(weight):
-                raise StoreError(
-                    f"weight {weight.name!r} was changed in memory, and the new plan would drop the change",
-                    hint="restore(model) keeps it; so does Config(keep_resident=...)",
-                )
+                going[index] = weight.name
+        if going:
+            name = next(iter(going.values()))
+            raise ChangesWouldGo(
+                f"weight {name!r} was changed in memory, and the new plan would drop the change",
+                hint="restore(model) keeps it; so does Config(keep_resident=...)",
+                weights=frozenset(going),
+            )
 
     def was_changed(self, weight: LiveWeight) -> bool:
         """Whether a resident weight is no longer what its file holds. Writes through `.data` leave no other
