@@ -212,7 +212,9 @@ READS = {
 def test_anything_else_reads_the_right_bytes(name, value):
     parameter, memory = streamed(value)
     actual = READS[name](parameter)
-    assert type(actual) is (ReadOnlyWeight if name == "data" else torch.Tensor)
+    # Writes to a view would be lost. What a state_dict holds is detached, and plain.
+    is_view = actual.untyped_storage().data_ptr() == value.untyped_storage().data_ptr()
+    assert type(actual) is (ReadOnlyWeight if is_view and name != "detach" else torch.Tensor)
     assert torch.equal(actual, READS[name](value))
     assert memory.asked
     assert set(memory.asked) == {"whole"}

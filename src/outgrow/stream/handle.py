@@ -87,8 +87,17 @@ class StreamedParameter(nn.Parameter):
             if func is F.embedding:
                 return _embedding(*args, **options)
             _refuse_writes(func, args, options)
-            args, options = tree_map_only(StreamedParameter, _whole, (args, options))
-            return func(*args, **options)
+            names: dict[int, str] = {}
+
+            def whole(parameter: StreamedParameter) -> Tensor:
+                values = _whole(parameter)
+                names[values.untyped_storage().data_ptr()] = parameter._supplier.name
+                return values
+
+            args, options = tree_map_only(StreamedParameter, whole, (args, options))
+            result = func(*args, **options)
+            # What `state_dict` holds is plain, as everybody expects of it; writes to it stay the caller's.
+            return result if func is Tensor.detach else _read_only(result, names)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> nn.Parameter:
         """A parameter of its own with the same bytes, in memory."""
@@ -108,7 +117,8 @@ class StreamedParameter(nn.Parameter):
 
 
 class ReadOnlyWeight(Tensor):
-    """What `.data` of a streamed weight is: the values, which nobody may write to, since they would be lost.
+    """What `.data` of a streamed weight is, and `weight[0]` or `weight.T`: the values, which nobody may write
+    to, since that would be lost.
 
     Views of it are read-only as well; whatever is computed with it is a plain tensor.
     """
@@ -143,14 +153,7 @@ class ReadOnlyWeight(Tensor):
             given = [leaf for leaf in tree_leaves((args, options)) if isinstance(leaf, ReadOnlyWeight)]
             args, options = tree_map_only(ReadOnlyWeight, _plain, (args, options))
             names = {leaf.untyped_storage().data_ptr(): leaf._name for leaf in given}
-
-            def marked(tensor: Tensor) -> Tensor:
-                name = (
-                    names.get(tensor.untyped_storage().data_ptr()) if tensor.layout is torch.strided else None
-                )
-                return tensor if name is None else cls._named(tensor, name)
-
-            return tree_map_only(Tensor, marked, func(*args, **options))
+            return _read_only(func(*args, **options), names)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         """A plain tensor of its own."""
@@ -160,6 +163,16 @@ class ReadOnlyWeight(Tensor):
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Pickled as a plain tensor."""
         return _plain(self).__reduce_ex__(protocol)  # type: ignore[no-untyped-call]
+
+
+def _read_only(result: Any, names: Mapping[int, str]) -> Any:
+    """`result` with its tensors read-only that share memory with weights; `names` are these, by address."""
+
+    def marked(tensor: Tensor) -> Tensor:
+        name = names.get(tensor.untyped_storage().data_ptr()) if tensor.layout is torch.strided else None
+        return tensor if name is None else ReadOnlyWeight._named(tensor, name)
+
+    return tree_map_only(Tensor, marked, result)
 
 
 def _plain(tensor: Tensor) -> Tensor:
