@@ -206,9 +206,7 @@ def test_giving_up_while_waiting():
     assert wanted.state is State.GONE
     residency.check()
     load(residency, residency.loaded(ahead.ticket))
-    assert [ticket.piece for ticket in residency.ahead] == [0], (
-        "the order goes on behind piece 1"
-    )
+    assert [ticket.piece for ticket in residency.ahead] == [0], "the order goes on behind piece 1"
 
 
 def test_giving_up_while_loading():

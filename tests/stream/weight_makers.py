@@ -72,7 +72,7 @@ class WeightFile:
     def add_encoded(
         self, value: Tensor, runs: list[bytes], begins: list[int], codec: str, use=Use.ROWS
     ) -> Weight:
-        """Append encoded runs, each of which decodes to the bytes of `value` from its `begins` to the next."""
+        """Append encoded runs, each of which decodes to the bytes of `value` from its begin to the next."""
         segments = []
         for run, begin in zip(runs, begins, strict=True):
             segments.append(Segment(path=self.path, offset=len(self._data), nbytes=len(run), begin=begin))

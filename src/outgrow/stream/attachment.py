@@ -230,7 +230,7 @@ def attach(
     try:
         weights = live_weights(model, sources, strides or {}, device, phases or {})
         if not weights:
-            raise _nothing_to_stream(model)
+            raise _nothing_to_stream(model)  # noqa: TRY301  the resources must go here, too
         stream = WeightStream(
             model,
             weights,

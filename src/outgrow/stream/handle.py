@@ -46,7 +46,8 @@ class Supplier(Protocol):
         ...
 
     def freeze(self) -> None:
-        """The user froze the weight, which it was already: kernels are chosen as for a frozen one from now on."""
+        """The user froze the weight, as it was already: from now on kernels are chosen as for a frozen
+        one."""
         ...
 
 
@@ -63,8 +64,8 @@ class StreamedParameter(nn.Parameter):
 
     @_supplier.setter
     def _supplier(self, supplier: Supplier) -> None:
-        # Weakly: a view that somebody keeps holds the parameter from within C++, where nobody finds cycles, and the
-        # supplier knows the whole model.
+        # Weakly: a view that somebody keeps holds the parameter from within C++, where nobody finds cycles,
+        # and the supplier knows the whole model.
         self.__dict__["_supplier_of"] = weakref.ref(supplier)
 
     @classmethod
@@ -203,8 +204,8 @@ def _embedding(
         return F.embedding(input, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse)
     if max_norm is not None:
         raise StreamedWeightError(
-            f"embedding {weight._supplier.name!r} renormalises its rows in place (max_norm={max_norm}), which a "
-            "streamed weight cannot do",
+            f"embedding {weight._supplier.name!r} renormalises its rows in place (max_norm={max_norm}), "
+            "which a streamed weight cannot do",
             hint="keep it in memory: `Config(keep_resident=('<its name>',))`",
         )
     return weight._supplier.embedding(input)
@@ -297,18 +298,20 @@ def _methods(*names: str) -> list[Any]:
 _FROM_OUTSIDE: frozenset[Any] = frozenset(
     [
         *_getters(
-            "shape", "dtype", "device", "layout", "ndim", "itemsize", "nbytes", "is_cuda", "is_cpu", "is_meta",
-            "is_sparse", "is_sparse_csr", "is_quantized", "is_nested", "is_mkldnn", "is_xla", "is_mps", "is_xpu",
-            "is_vulkan", "is_ipu", "is_maia", "requires_grad", "grad", "grad_fn", "is_leaf", "retains_grad", "names",
-            "name", "output_nr", "_version", "_base", "_grad", "_backward_hooks",
+            "shape", "dtype", "device", "layout", "ndim", "itemsize", "nbytes", "is_cuda", "is_cpu",
+            "is_meta", "is_sparse", "is_sparse_csr", "is_quantized", "is_nested", "is_mkldnn",
+            "is_xla", "is_mps", "is_xpu", "is_vulkan", "is_ipu", "is_maia", "requires_grad", "grad",
+            "grad_fn", "is_leaf", "retains_grad", "names", "name", "output_nr", "_version", "_base",
+            "_grad", "_backward_hooks",
         ),
         *_setters("grad"),
         *_methods(
-            "size", "dim", "ndimension", "numel", "nelement", "element_size", "is_floating_point", "is_complex",
-            "is_signed", "is_conj", "is_neg", "is_inference", "get_device", "__len__", "data_ptr", "untyped_storage",
-            "storage_offset", "is_pinned", "is_shared", "has_names",
+            "size", "dim", "ndimension", "numel", "nelement", "element_size", "is_floating_point",
+            "is_complex", "is_signed", "is_conj", "is_neg", "is_inference", "get_device", "__len__",
+            "data_ptr", "untyped_storage", "storage_offset", "is_pinned", "is_shared", "has_names",
         ),
-        torch.is_floating_point, torch.is_complex, torch.numel, torch.is_inference, torch.is_conj, torch.is_neg,
+        torch.is_floating_point, torch.is_complex, torch.numel, torch.is_inference, torch.is_conj,
+        torch.is_neg,
     ]
 )  # fmt: skip
 """What the placeholder itself answers rightly: everything but values, strides and places in memory. Its

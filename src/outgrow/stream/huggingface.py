@@ -189,7 +189,7 @@ def _quietly() -> Iterator[list[str]]:
         return False
 
     # The tables are made only where warnings are wanted, and the reason of a failure is in them.
-    # One below WARNING: at WARNING itself transformers also warns of layers that tensor parallelism leaves out.
+    # One below WARNING: at WARNING itself transformers also names layers that tensor parallelism leaves out.
     logger.setLevel(min(level or logging.WARNING, logging.WARNING) - 1)
     had_bar = hf_logging.is_progress_bar_enabled()
     hf_logging.disable_progress_bar()  # type: ignore[no-untyped-call]

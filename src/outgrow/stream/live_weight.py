@@ -202,7 +202,7 @@ class LiveWeight:
 
 @contextlib.contextmanager
 def ordinary_tensors() -> Iterator[None]:
-    """What is made inside can be used in every mode of autograd, also if this happens to be inference mode."""
+    """What is made inside can be used in every mode of autograd, even if this is inference mode."""
     with torch.inference_mode(mode=False), torch.no_grad():
         yield
 
