@@ -1,7 +1,10 @@
 """What happens to a stream in the middle of something: a pass, an error, another plan."""
 
 import copy
+import itertools
 import os
+import threading
+import time
 
 import pytest
 import torch
@@ -118,6 +121,49 @@ def test_a_file_that_is_written_to_in_the_last_pass(pair):
     model[0].meanwhile.append(lambda: os.utime(file, ns=(1, 1)))
     with pytest.raises(StoreChanged, match="was written to"):
         model(x)
+
+
+def test_stacks_of_layers_called_by_themselves_while_the_plan_changes(tmp_path):
+    """As encoders are by `generate`: several threads, and none sees a weight go."""
+
+    class Stack(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.ModuleList(nn.Linear(WIDTH, WIDTH) for _ in range(6))
+
+        def forward(self, x):
+            for layer in self.layers:
+                x = layer(x)
+            return x
+
+    resident = nn.Sequential(Stack(), nn.Linear(WIDTH, WIDTH))
+    model = streamed(copy.deepcopy(resident), tmp_path, 500_000)
+    x = torch.randn(3, WIDTH)
+    with torch.no_grad():
+        expected = resident[0](x)
+    end, wrong = time.monotonic() + 3, []
+
+    def call():
+        with torch.no_grad():
+            while time.monotonic() < end:
+                try:
+                    if not torch.equal(model[0](x), expected):
+                        wrong.append("another result")
+                except Exception as err:
+                    wrong.append(repr(err))
+
+    threads = [threading.Thread(target=call) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for budget in itertools.cycle((500_000, 350_000, 1_000_000, 400_000)):
+        if time.monotonic() > end:
+            break
+        ts.set_budget(model, budget)
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    ts.restore(model)
+    assert_plain(model)
 
 
 def test_ctrl_c_while_weights_leave_memory(tmp_path, monkeypatch):

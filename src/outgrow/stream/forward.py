@@ -1,6 +1,13 @@
 """How the modules of a streamed model are called: bytes in before, out after, whatever happens between."""
 
-__all__ = ["StreamedLinear", "clone_views", "streamed_forward", "uncached_casts", "watched_forward"]
+__all__ = [
+    "StreamedLinear",
+    "clone_views",
+    "serialised_forward",
+    "streamed_forward",
+    "uncached_casts",
+    "watched_forward",
+]
 
 import contextlib
 import functools
@@ -52,6 +59,17 @@ def uncached_casts() -> Iterator[None]:
         yield
     finally:
         torch.set_autocast_cache_enabled(was_enabled)
+
+
+def serialised_forward(stream: "WeightStream", original: Callable[..., Any]) -> Callable[..., Any]:
+    """`original`, the forward of a stack of modules, while no other thread changes the plan."""
+
+    @functools.wraps(original)
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        with stream.lock:
+            return original(*args, **kwargs)
+
+    return _opaque(forward, original)
 
 
 def watched_forward(stream: "WeightStream", original: Callable[..., Any]) -> Callable[..., Any]:

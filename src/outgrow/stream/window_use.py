@@ -76,6 +76,9 @@ class WindowUse:
 
     def tiles(self, weight: LiveWeight, inputs: Tensor, bias: Tensor | None) -> Tensor:
         """The product of `inputs` `[..., in]` and every row of `weight`, shape `[..., rows]`, by tiles."""
+        if weight.resident is not None:
+            # Another thread has changed the plan since the product was asked for.
+            return F.linear(inputs, weight.seen_from_outside(weight.resident), bias)
         pieces = weight.pieces(self._resources.loader.plan)
         if len(pieces) == 1:
             return self._tile(weight, pieces[0], inputs, bias)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from outgrow.capture import Call, watch
-from outgrow.stream.forward import streamed_forward, watched_forward
+from outgrow.stream.forward import serialised_forward, streamed_forward, watched_forward
 from outgrow.stream.live_weight import LiveWeight
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 class Wiring:
     """Wraps `forward` of the model, as a pass, and of every module that has streamed weights of its own.
 
-    Modules whose weights are all resident stay as they are and cost nothing.
+    So it does with stacks of layers, which are called by themselves now and then (encoders, by `generate`):
+    no plan may change while they run in another thread. Other modules whose weights are all resident stay as
+    they are and cost nothing.
     """
 
     def __init__(self, model: nn.Module, weights: Sequence[LiveWeight]) -> None:
@@ -37,14 +39,20 @@ class Wiring:
         self._bound: dict[nn.Module, list[LiveWeight]] = {}
         self._originals: dict[nn.Module, Callable[..., Any]] = {}
         self._ours: dict[nn.Module, Callable[..., Any]] = {}
+        self._stacks = [module for module in model.modules() if module is not model and _is_stack(module)]
 
     def rewire(self, stream: "WeightStream", plan: "Plan") -> None:
         """Wrap what `plan` needs wrapped and unwrap what it does not."""
+        for module in self._stacks:
+            if module not in self._ours and module not in self._by_module:
+                self._wrap(module, serialised_forward(stream, module.forward))
         for module in (*self._by_module, *self._tables):
             weights = self._by_module.get(module, [])
             # Modules whose weights come in tiles or by rows bind nothing, but torch.compile must not look
             # into them.
-            needed = any(weight.is_streamed for weight in (*weights, *self._tables.get(module, ())))
+            needed = module in self._stacks or any(
+                weight.is_streamed for weight in (*weights, *self._tables.get(module, ()))
+            )
             bound = self._bound.setdefault(module, [])
             bound[:] = [weight for weight in weights if weight.is_streamed and len(weight.pieces(plan)) == 1]
             if needed and module not in self._ours and module is not self.model:
@@ -88,6 +96,10 @@ class Wiring:
             del module.__dict__["forward"]
         else:
             module.__dict__["forward"] = original
+
+
+def _is_stack(module: nn.Module) -> bool:
+    return any(isinstance(child, nn.ModuleList | nn.Sequential) for child in module.children())
 
 
 def _CLASS_FORWARD() -> None:
