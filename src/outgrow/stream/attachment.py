@@ -30,11 +30,11 @@ from outgrow.store.readers import make_reader
 from outgrow.stream.backends import make_backend
 from outgrow.stream.config import Config, MemoryPressureMode, PrefetchStrategy
 from outgrow.stream.exchange import TemporaryFolder
-from outgrow.stream.installation import StreamOptions
 from outgrow.stream.live_weight import LiveWeight, User
 from outgrow.stream.methods import install_methods, remove_methods, without_methods
 from outgrow.stream.resources import Resources
 from outgrow.stream.source import WeightSource
+from outgrow.stream.stream_options import StreamOptions
 from outgrow.stream.weight_stream import WeightStream
 from outgrow.stream.weights import PHASE_BYTES, Use, Weight
 

@@ -1,13 +1,13 @@
 """The plan that a stream keeps, carried out: what is in memory, who reads, and the change from one plan to
 the next."""
 
-__all__ = ["ChangesWouldGo", "Installation", "StreamOptions"]
+__all__ = ["ChangesWouldGo", "Installation"]
 
 import contextlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
@@ -26,6 +26,7 @@ from outgrow.stream.plan import Plan, make_plan
 from outgrow.stream.pressure import PressureValve
 from outgrow.stream.residents import Arrivals, arrivals, forget_others, held_bytes
 from outgrow.stream.resources import Resources
+from outgrow.stream.stream_options import StreamOptions
 from outgrow.stream.weights import Piece, Weight
 from outgrow.stream.whole import WeightFiles, has_equal_bits
 from outgrow.stream.window_size import WindowTuner
@@ -35,12 +36,6 @@ _LOG = logging.getLogger(__name__)
 
 PROGRESS_BYTES = 1 << 28
 """Resident weights are read in batches of about this size; after each, a listener hears how far it is."""
-
-_LOOKAHEAD: Mapping[PrefetchStrategy, int | None] = {
-    PrefetchStrategy.NONE: 0,
-    PrefetchStrategy.NEXT_LAYER: 1,
-    PrefetchStrategy.ADAPTIVE: None,
-}
 
 
 class ChangesWouldGo(StoreError):
@@ -52,22 +47,6 @@ class ChangesWouldGo(StoreError):
         super().__init__(message, hint=hint)
         self.weights = weights
         """Their indices."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamOptions:
-    """What of a `Config` the stream itself needs."""
-
-    io_threads: int
-    """Threads that read."""
-    strategy: PrefetchStrategy
-    """How far ahead they read."""
-    pressure_mode: MemoryPressureMode
-    """What to give back when memory runs short."""
-    keep_resident: frozenset[int]
-    """Indices of weights that must stay in memory."""
-    checks: bool
-    """Whether to check invariants after every pass, and to log every plan."""
 
 
 class Installation:
@@ -135,8 +114,8 @@ class Installation:
         """
         self.plan = plan
         backend = self.resources.backend
-        lookahead = _LOOKAHEAD[self.options.strategy]
-        loader = Loader(plan, backend, threads=self.options.io_threads, lookahead=lookahead)
+        options = self.options
+        loader = Loader(plan, backend, threads=options.io_threads, lookahead=options.lookahead)
         self.resources.loader = loader
         coming = arrivals(self.weights, plan, backend.allocate)
         self.account.set("resident", plan.resident_bytes)

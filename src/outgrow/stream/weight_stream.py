@@ -21,12 +21,13 @@ from outgrow.events import Listener
 from outgrow.store.checkpoint import FileIdentity
 from outgrow.stream.account import Account
 from outgrow.stream.forward import StreamedLinear
-from outgrow.stream.installation import Installation, StreamOptions
+from outgrow.stream.installation import Installation
 from outgrow.stream.live_weight import LiveWeight, ordinary_tensors
 from outgrow.stream.loader_counts import LoaderCounts
 from outgrow.stream.plan import Plan
 from outgrow.stream.residents import memory_for, whole_piece
 from outgrow.stream.resources import Resources
+from outgrow.stream.stream_options import StreamOptions
 from outgrow.stream.weights import Weight
 from outgrow.stream.whole import WeightFiles
 from outgrow.stream.wiring import Wiring, groups_of, use_order
@@ -288,9 +289,6 @@ class WeightStream:
         if weight is None:
             return None
         return weight, int(tensor.storage_offset() - self._installed.use.memory_of(weight).storage_offset())
-
-    # -- plans
-    # ----------------------------------------------------------------------------------------------------
 
     # -- plans
 
