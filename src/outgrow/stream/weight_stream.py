@@ -19,17 +19,15 @@ from outgrow.devices.memory import release_freed_memory
 from outgrow.errors import InputError, OutgrowError
 from outgrow.events import Listener
 from outgrow.store.checkpoint import FileIdentity
-from outgrow.stream.account import Account
+from outgrow.stream.figures import StreamFigures
 from outgrow.stream.forward import StreamedLinear
 from outgrow.stream.installation import Installation
 from outgrow.stream.live_weight import LiveWeight, ordinary_tensors
 from outgrow.stream.loader_counts import LoaderCounts
-from outgrow.stream.plan import Plan
 from outgrow.stream.residents import memory_for, whole_piece
 from outgrow.stream.resources import Resources
 from outgrow.stream.stream_options import StreamOptions
 from outgrow.stream.weights import Weight
-from outgrow.stream.whole import WeightFiles
 from outgrow.stream.wiring import Wiring, groups_of, use_order
 
 
@@ -49,7 +47,7 @@ class PassEnded:
     """Memory that weights, window and staging take."""
 
 
-class WeightStream:
+class WeightStream(StreamFigures):
     """Runs a model within a budget: every pass goes through `begin_pass` and `end_pass`, every use through
     `enter`.
 
@@ -328,61 +326,10 @@ class WeightStream:
             assert model is not None
             self._finalizer = weakref.finalize(model[0], resources.finalize)
 
-    # -- figures
-
-    @property
-    def plan(self) -> Plan:
-        """What stays and what streams now."""
-        return self._installed.plan
-
-    @property
-    def account(self) -> Account:
-        """Memory that weights take."""
-        return self._installed.account
-
-    @property
-    def files(self) -> WeightFiles:
-        """The files, as they were opened."""
-        return self._installed.files
-
-    @property
-    def budget_bytes(self) -> int:
-        """The budget given."""
-        return self._installed.budget_bytes
-
-    @property
-    def effective_bytes(self) -> int:
-        """The budget that the plan keeps now; below the one given while memory is short outside."""
-        return self._installed.effective_bytes
-
-    @property
-    def replans(self) -> int:
-        """How often the plan was made anew."""
-        return self._installed.replans
-
     @property
     def is_open(self) -> bool:
         """Whether the stream runs."""
         return self._finalizer.alive
-
-    @property
-    def device(self) -> torch.device:
-        """Where the model computes."""
-        return self._installed.resources.backend.device
-
-    @property
-    def misses(self) -> int:
-        """Pieces that nobody had fetched when they were needed."""
-        return self._installed.resources.misses
-
-    @property
-    def wasted(self) -> int:
-        """Pieces that were fetched and not used."""
-        return self._installed.resources.wasted
-
-    def counts(self) -> LoaderCounts:
-        """What was read and waited for since the beginning."""
-        return self._installed.resources.counts()
 
     def problems(self) -> list[str]:
         """What is wrong with the stream, a sentence each."""
