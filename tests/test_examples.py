@@ -1,5 +1,6 @@
 """Every script under `examples/` runs at small size, says what it should, and stays short."""
 
+import gc
 import runpy
 import sys
 import threading
@@ -26,11 +27,14 @@ def run_example(script: Path, monkeypatch, *options: str) -> None:
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_the_example_runs(script, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    gc.collect()
+    before = set(threading.enumerate())
     run_example(script, monkeypatch, *OPTIONS.get(script.stem, ()))
     said = capsys.readouterr().out
     for sentence in SAYS[script.stem]:
         assert sentence in said
-    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("outgrow")]
+    gc.collect()
+    assert not [thread.name for thread in set(threading.enumerate()) - before if "outgrow" in thread.name]
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")

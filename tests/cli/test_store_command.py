@@ -40,7 +40,7 @@ def test_ls_json_and_match(root, capsys):
     assert (content["version"], content["bytes"], content["metadata"]) == (1, 120, {"k": "v"})
     assert content["tensors"][0] == {
         "name": "layers.1.w", "dtype": "bfloat16", "shape": [10, 3], "file": "model.safetensors",
-        "offset": 4096 + 4 + 120, "bytes": 60,
+        "offset": 4096 + 120, "bytes": 60,
     }  # fmt: skip
 
 
@@ -59,17 +59,17 @@ def test_verify_a_sound_checkpoint(root, capsys):
 
 def test_verify_names_all_damage_and_exits_1(root, capsys):
     run(capsys, "verify", root, "--record")
-    os.truncate(root / "model.safetensors", 4096 + 4 + 70)
+    os.truncate(root / "model.safetensors", 4096 + 70)
     code, output = run(capsys, "verify", root)
     assert code == 1
-    assert "2 things are wrong" in output.out
+    assert "3 things are wrong" in output.out
     assert "layers.10.w" in output.out
     assert "layers.1.w" in output.out
     assert "ends at byte" in output.out
     code, output = run(capsys, "verify", root, "--json", "--record")
     content = json.loads(output.out)
     assert (code, content["is_sound"], content["recorded"]) == (1, False, None)
-    assert {damage["tensor"] for damage in content["damages"]} == {"layers.10.w", "layers.1.w"}
+    assert {damage["tensor"] for damage in content["damages"]} == {"layers.10.w", "layers.1.w", "scale"}
 
 
 @pytest.mark.parametrize("command", [("ls",), ("verify",), ("convert", "target")])

@@ -320,6 +320,7 @@ def test_what_cannot_be_converted_says_why(tmp_path):
 def test_progress_and_leaks(source, tmp_path):
     events = []
     descriptors = Path("/proc/self/fd")
+    gc.collect()  # what other tests have left must not go in between
     before = len(list(descriptors.iterdir())) if descriptors.exists() else 0
     for number in range(3):
         convert(source, tmp_path / f"out{number}", listener=events.append)

@@ -98,7 +98,8 @@ def assert_plain(model):
         assert not module._forward_pre_hooks
     for parameter in model.parameters():
         assert type(parameter) is torch.nn.Parameter
-        assert not parameter.__dict__
+        # transformers leaves its own mark on every parameter that it opens.
+        assert not set(parameter.__dict__) - {"_is_hf_initialized"}
 
 
 def reading_threads():

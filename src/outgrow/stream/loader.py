@@ -65,8 +65,15 @@ class Loader:
             threading.Thread(target=self._run, name=f"outgrow-read-{index}", daemon=True)
             for index in range(threads)
         ]
-        for thread in self._threads:
-            thread.start()
+        try:
+            for thread in self._threads:
+                thread.start()
+        except BaseException:
+            # No more threads to be had, or Ctrl-C: those that run already must not stay.
+            with self._lock:
+                self._is_closing = True
+                self._work.notify_all()
+            raise
 
     @property
     def misses(self) -> int:
