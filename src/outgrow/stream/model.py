@@ -18,9 +18,10 @@ from outgrow.devices.memory import memory_state
 from outgrow.errors import DeviceError, InputError
 from outgrow.events import Listener, ignore
 from outgrow.quantities import parse_bytes
-from outgrow.stream.attachment import attach, attachment_of, file_phases, live_weights, stream_of
+from outgrow.stream.attachment import attach, attachment_of, stream_of
 from outgrow.stream.backends.device_streams import cuda_device
 from outgrow.stream.config import BackendType, Config
+from outgrow.stream.found_weights import file_phases, live_weights
 from outgrow.stream.handle import StreamedParameter
 from outgrow.stream.huggingface import open_huggingface
 from outgrow.stream.methods import is_part

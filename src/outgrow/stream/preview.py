@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from outgrow.errors import InputError
-from outgrow.stream.attachment import file_phases, live_weights
+from outgrow.stream.found_weights import file_phases, live_weights
 from outgrow.stream.huggingface import open_architecture, open_huggingface
 from outgrow.stream.model_path import find_model
 from outgrow.stream.plan import Plan, least_budget, make_plan
