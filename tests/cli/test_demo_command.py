@@ -204,3 +204,10 @@ def test_a_second_demo_waits_for_the_first_and_takes_what_it_made(
     assert found == [folder]
     assert (conversions, pip) == ([], [])
     assert "waiting for it" in capsys.readouterr().err
+
+
+def test_without_transformers_nothing_is_fetched(cache, capsys, monkeypatch):
+    monkeypatch.setattr(demo_stream.importlib.util, "find_spec", lambda _name: None)
+    assert main(["demo", "--yes"]) == 2
+    assert "pip install 'outgrow[hf]'" in capsys.readouterr().err
+    assert not cache.exists()

@@ -1,4 +1,5 @@
 import io
+import gc
 import json
 import os
 import signal
@@ -178,9 +179,11 @@ def test_a_missing_model_is_said_to_be_missing(tmp_path, capsys):
 
 
 def test_nothing_is_left_after_a_run(chat_model, capsys):
+    gc.collect()
+    before = set(threading.enumerate())
     assert main(["--quiet", "run", str(chat_model), *BASE]) == 0
-    names = [thread.name for thread in threading.enumerate()]
-    assert not [name for name in names if name.startswith("outgrow-read")]
+    gc.collect()
+    assert not [thread.name for thread in set(threading.enumerate()) - before if "outgrow" in thread.name]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal")
@@ -209,3 +212,11 @@ def test_ctrl_c_ends_it_with_130(chat_model):
     finally:
         process.kill()
         process.wait()
+
+
+def test_without_transformers_it_says_what_to_install(chat_model, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    assert main(["--quiet", "run", str(chat_model), *BASE]) == 2
+    shown = capsys.readouterr().err
+    assert "needs transformers" in shown
+    assert "pip install 'outgrow[hf]'" in shown

@@ -3,6 +3,7 @@
 __all__ = ["run_chapter"]
 
 import gc
+import importlib.util
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from outgrow.cli.plan import write_picture
 from outgrow.cli.process_memory import process_memory
 from outgrow.cli.run import Meter
 from outgrow.cli.word_wrap import WordWrap
+from outgrow.errors import InputError
 from outgrow.quantities import format_bytes, format_rate, parse_bytes
 
 if TYPE_CHECKING:
@@ -83,10 +85,15 @@ def run_chapter(
     """Run the chapter; what it found, ready for JSON. Prints unless not `is_shown`.
 
     Raises:
-        InputError: the budget cannot be, or the model cannot be had.
+        InputError: the budget cannot be, the model cannot be had, or transformers is not installed.
         StoreError: no space, or damaged files.
     """
     budget_bytes = parse_bytes(budget)
+    if importlib.util.find_spec("transformers") is None:  # said before anything is downloaded
+        raise InputError(
+            "the demo runs a Hugging Face model with transformers, which is not installed",
+            hint="pip install 'outgrow[hf]'",
+        )
     model = prepare_model(may_fetch=may_fetch)
     # torch and transformers are loaded only now
     from outgrow.cli.generation import Sampling, encode_prompt, open_tokenizer

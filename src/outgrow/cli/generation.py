@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from outgrow.errors import InputError
+from outgrow.stream.architecture import import_transformers
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
@@ -103,12 +104,11 @@ def open_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> Any:
     """The tokenizer in the directory of a model.
 
     Raises:
-        InputError: there is none, or it cannot be used.
+        InputError: there is none, or it cannot be used; or transformers is not installed.
     """
-    from transformers import AutoTokenizer
-
+    transformers = import_transformers()
     try:
-        return AutoTokenizer.from_pretrained(str(folder), trust_remote_code=trust_remote_code)
+        return transformers.AutoTokenizer.from_pretrained(str(folder), trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError, TypeError, ImportError) as err:
         first = next((line for line in str(err).splitlines() if line.strip()), type(err).__name__)
         raise InputError(
