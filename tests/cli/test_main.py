@@ -256,3 +256,17 @@ def test_an_entry_that_is_no_command_is_a_fault(monkeypatch, capsys):
     monkeypatch.setitem(cli.COMMANDS, "wrong", CommandEntry(attribute="outgrow:__version__", help=""))
     assert main(["wrong"]) == 1
     assert "not a click command" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
+@pytest.mark.parametrize("closed", [">&-", ">&- 2>&-"], ids=["stdout", "both"])
+def test_a_closed_output_is_no_fault(tmp_path, closed):
+    import torch
+    from safetensors.torch import save_file
+
+    save_file({"weight": torch.ones(2)}, tmp_path / "model.safetensors")
+    command = f'exec "$0" -m outgrow store ls . {closed}'
+    done = subprocess.run(
+        ["/bin/sh", "-c", command, sys.executable], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -119,12 +119,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if _COMPLETION_VARIABLE in os.environ:
         program.main(prog_name="outgrow")
+    _open_closed_outputs()
     interruption = Interruption()
     try:
         with interruption:
             return _report(arguments, interruption)
     except (KeyboardInterrupt, Terminated, click.Abort):
         return _stopped(interruption)
+
+
+def _open_closed_outputs() -> None:
+    """Give a process that was started without stdout or stderr (`>&-`) ones that lead nowhere, so that no
+    file of ours becomes one of them."""
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            setattr(sys, name, os.fdopen(number, "w", encoding="utf-8", closefd=False))
 
 
 def _report(arguments: Sequence[str] | None, interruption: Interruption) -> int:
@@ -183,7 +196,7 @@ def _fail(error: Exception) -> int:
         render.error(error.format_message(), hint=f"`{path} --help` shows how it is called")
         return 2
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
-        where = error.filename or "a file"
+        where = error.filename or "the output"
         render.error(
             f"{where}: {error.strerror}", hint="free some space or choose a path that you may write to"
         )

@@ -114,7 +114,8 @@ def write_picture(preview: "Preview", path: Path) -> None:
     from outgrow.stream.picture import draw_plan
 
     try:
-        path.write_text(draw_plan(preview), encoding="utf-8")
+        # A file's name need not be UTF-8, and then has characters that no text may hold.
+        path.write_text(draw_plan(preview), encoding="utf-8", errors="replace")
     except OSError as err:
         raise InputError(
             f"cannot write the picture {str(path)!r}: {err.strerror}", hint="choose another file with --svg"

@@ -3,6 +3,7 @@
 __all__ = ["Meter", "Streamed", "run", "verdict", "write_statistics"]
 
 import json
+import os
 import shutil
 import sys
 import time
@@ -192,8 +193,14 @@ def write_statistics(path: Path, report: dict[str, Any]) -> None:
 
 def _check_writable(path: Path | None) -> None:
     """Fail before minutes of work rather than after them."""
-    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
-        raise InputError(f"cannot write {str(path)!r}", hint="give a file in a directory that exists")
+    if path is None:
+        return
+    folder = path.absolute().parent
+    if path.is_dir() or not folder.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
+        raise InputError(
+            f"cannot write {str(path)!r}",
+            hint="give a file in a directory that exists and that you may write to",
+        )
 
 
 def _note_speed(done: Streamed) -> None:
