@@ -272,3 +272,14 @@ def test_figures_make_sense(tmp_path):
     assert last.buffers_bytes == sum(buffer.nbytes for buffer in model.buffers())
     assert json.dumps(last.as_dict())
     assert json.dumps(ts.get_model_statistics(model))
+
+
+def test_what_was_done_is_possible(tmp_path):
+    model = streamed(tall(), tmp_path)
+    with torch.no_grad():
+        model(token_ids())
+    # As if reading while the model was opened had been ten times slower than in the pass.
+    stream_of(model).read_in_passes *= 10
+    figures = ts.statistics(model)
+    assert figures.floor_seconds <= figures.pass_seconds
+    assert figures.floor_ratio >= 1

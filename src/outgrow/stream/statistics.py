@@ -63,7 +63,8 @@ class Statistics:
     """Bytes read per second of a busy disk; zero where nothing was read."""
     floor_seconds: float
     """The least that the passes could have taken: the longer of computing alone and of reading alone at
-    `bytes_per_second`. Computing is what was not waiting, so it holds our own overhead too."""
+    `bytes_per_second`, and never above `pass_seconds`. Computing is what was not waiting, so it holds our own
+    overhead too."""
     floor_ratio: float
     """`pass_seconds / floor_seconds`; 1.0 is perfect. Zero before the first pass."""
     replans: int
@@ -96,7 +97,8 @@ def statistics(model: nn.Module) -> Statistics:
         rate = counts.bytes_read / counts.busy_seconds if counts.busy_seconds else 0.0
         computing = max(stream.pass_seconds - stream.stalled_in_passes, 0.0)
         reading = stream.read_in_passes / rate if rate else 0.0
-        floor = max(computing, reading)
+        # What was done is possible: the passes themselves may have read faster than all reads did on average.
+        floor = min(max(computing, reading), stream.pass_seconds)
         return Statistics(
             budget_bytes=stream.budget_bytes,
             effective_budget_bytes=stream.effective_bytes,
