@@ -464,3 +464,27 @@ def test_a_stream_within_another_wrapper_of_torch(tmp_path):
     resident = tall()
     model = streamed(tall(), tmp_path)
     assert_runs_the_same(torch.nn.DataParallel(model), resident)
+
+
+def test_a_model_goes_to_a_spawned_process(pair):
+    resident, model = pair
+    spawning = multiprocessing.get_context("spawn")
+    with ts.closing(model):
+        ours, theirs = spawning.Pipe()
+        process = spawning.Process(target=send_logits, args=(model, token_ids(), theirs))
+        process.start()
+        theirs.close()
+        try:
+            assert ours.poll(100)
+            logits = torch.tensor(ours.recv())
+        finally:
+            process.join(20)
+    assert process.exitcode == 0
+    with torch.no_grad():
+        assert torch.equal(logits, resident(token_ids()).logits)
+
+
+def send_logits(model, ids, pipe):
+    with torch.no_grad():
+        pipe.send(model(ids).logits.tolist())
+    ts.restore(model)

@@ -41,6 +41,9 @@ class Attachment:
         self.config = config
         self.folders: list[TemporaryFolder] = []
         """Where weights lie that were loaded since; they stay as long as this does."""
+        self._pickled: nn.Module | None = None
+        """What was pickled last: multiprocessing passes tensors by file descriptors, which must not be closed
+        before the other process has started."""
         self._model = weakref.ref(model)
         for weight in stream.weights:
             # Autograd would need their bytes and their gradients, which are as large as what does not fit.
@@ -106,7 +109,8 @@ class Attachment:
         """
         with self.stream.lock:
             recipe = self._recipe()
-            return _rebuilt, (self._skeleton({}), recipe)
+            self._pickled = self._skeleton({})
+            return _rebuilt, (self._pickled, recipe)
 
     def _recipe(self) -> "Recipe":
         stream = self.stream
