@@ -156,3 +156,9 @@ def test_a_changed_file_is_noticed(sharded, change, message):
 def test_an_identity_is_of_a_file_that_exists(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         FileIdentity.of(tmp_path / "gone")
+
+
+def test_a_link_that_leads_nowhere_is_named(tmp_path):
+    (tmp_path / "model.safetensors").symlink_to("../blobs/gone")
+    with pytest.raises(InputError, match=r"leads to '\.\./blobs/gone', which does not exist"):
+        open_checkpoint(tmp_path)

@@ -59,6 +59,7 @@ def streamed(value, *, requires_grad=False):
     )
     memory = live.stream = Memory(value)
     live.unbind()
+    parameter.live = live
     return parameter, memory
 
 
@@ -349,3 +350,9 @@ def test_shallow_copy_has_its_own_bytes(value):
     with torch.no_grad():
         copied.zero_()
     assert memory.value.any()
+
+
+def test_a_parameter_that_a_tool_makes_says_why_it_cannot_be():
+    made = StreamedParameter(torch.empty(3, device="meta"), requires_grad=False)
+    with pytest.raises(StreamedWeightError, match="has no bytes anywhere"):
+        made + 1

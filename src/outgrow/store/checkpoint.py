@@ -211,9 +211,15 @@ def _locate_in_directory(root: Path) -> Layout:
         raise InputError(
             f"{str(root)!r} has several checkpoints: {names}", hint="give the path of one of them"
         )
-    files = tuple(sorted(path for path in root.glob("*.safetensors") if path.is_file()))
+    found = sorted(root.glob("*.safetensors"))
+    files = tuple(path for path in found if path.is_file())
     if files:
         return Layout(root=root, files=files)
+    if found and found[0].is_symlink():
+        raise InputError(
+            f"{str(found[0])!r} leads to {str(found[0].readlink())!r}, which does not exist",
+            hint="the download was not finished, or its cache was cleaned: download the model again",
+        )
     others = sorted(path for path in root.iterdir() if path.suffix in _TORCH_SUFFIXES)
     if others:
         raise InputError(f"{str(root)!r} has no safetensors files", hint=_convert_hint(others[0]))

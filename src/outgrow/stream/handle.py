@@ -57,7 +57,14 @@ class StreamedParameter(nn.Parameter):
 
     @property
     def _supplier(self) -> Supplier:
-        supplier: Supplier | None = self.__dict__["_supplier_of"]()
+        known = self.__dict__.get("_supplier_of")
+        if known is None:
+            raise StreamedWeightError(
+                "a tool made a parameter of the class of a streamed weight, which has no bytes anywhere",
+                hint="tools that place weights themselves, such as accelerate's cpu_offload, are for models "
+                "in memory: leave them out, or outgrow.stream.restore(model) first",
+            )
+        supplier: Supplier | None = known()
         if supplier is None:
             raise StreamedWeightError("the model that this streamed weight belonged to is gone")
         return supplier
