@@ -388,3 +388,11 @@ def test_a_manifest_of_rubbish_is_not_believed(tmp_path):
         with torch.no_grad():
             assert_same(model(torch.ones(1, 160)), make()(torch.ones(1, 160)))
         ts.restore(model)
+
+
+def test_what_must_stay_in_memory_counts_before_anything_is_written(tmp_path):
+    model = torch.nn.Sequential(*(torch.nn.Linear(64, 64) for _ in range(4)))
+    config = ts.Config(storage_path=tmp_path / "store", budget="30kB", keep_resident=("*",))
+    with pytest.raises(ts.BudgetTooSmall):
+        ts.offload(model, config)
+    assert not (tmp_path / "store").exists()

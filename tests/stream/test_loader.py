@@ -7,6 +7,7 @@ import random
 import signal
 import threading
 import time
+from collections import deque
 from pathlib import Path
 
 import pytest
@@ -543,3 +544,22 @@ def test_a_piece_costs_the_computing_thread_little(model):
             loader.release(loader.acquire(index))
         assert (time.thread_time() - began) / (30 * len(plan.order)) < 500e-6
     assert loader_module.STAGED_CHUNK_BYTES == MIB
+
+
+class Unheeded(deque):
+    """A queue in which no thread finds anything."""
+
+    def __bool__(self):
+        return False
+
+
+def test_threads_that_are_gone_are_not_waited_for(model, monkeypatch):
+    plan = plan_of(model)
+    with opened(model, plan, threads=2) as loader:
+        weight = model.weights[0]
+        wanted = [(piece_of(weight), torch.empty(weight.nbytes, dtype=torch.uint8).view(weight.dtype))]
+        # Dead before they took anything up: nobody will ever say that it is done.
+        monkeypatch.setattr(loader, "_queue", Unheeded())
+        monkeypatch.setattr(Loader, "is_alive", property(lambda loader: False))
+        with pytest.raises(OutgrowError, match="gone"):
+            loader.fetch_now(wanted, room_bytes=0)

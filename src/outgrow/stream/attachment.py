@@ -1,6 +1,6 @@
 """A model and the stream of its weights: joined, found again, copied, sent elsewhere, parted."""
 
-__all__ = ["Attachment", "attach", "attachment_of", "make_resources", "stream_of"]
+__all__ = ["Attachment", "attach", "attachment_of", "kept_by", "make_resources", "stream_of"]
 
 import contextlib
 import copy
@@ -248,19 +248,23 @@ def _nothing_to_stream(model: nn.Module) -> InputError:
     )
 
 
-def _options(config: Config, weights: Sequence[LiveWeight]) -> StreamOptions:
-    keep = (
+def kept_by(config: Config, weights: Sequence[LiveWeight]) -> frozenset[int]:
+    """Indices of the weights that `config` keeps in memory."""
+    return frozenset(
         weight.weight.index
         for weight in weights
         if any(matches(weight.name, pattern) for pattern in config.keep_resident)
     )
+
+
+def _options(config: Config, weights: Sequence[LiveWeight]) -> StreamOptions:
     assert isinstance(config.prefetch_strategy, PrefetchStrategy)
     assert isinstance(config.memory_pressure_mode, MemoryPressureMode)
     return StreamOptions(
         io_threads=config.num_io_threads,
         strategy=config.prefetch_strategy,
         pressure_mode=config.memory_pressure_mode,
-        keep_resident=frozenset(keep),
+        keep_resident=kept_by(config, weights),
         checks=config.debug_mode,
     )
 

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -180,7 +180,7 @@ class Loader:
             self._note_work()
             self._work.notify_all()
             try:
-                self._arrival.wait_for(lambda: all(job.pending == 0 for job in jobs))
+                self._await(lambda: all(job.pending == 0 for job in jobs))
             except BaseException:
                 # Ctrl-C: what has not begun is not begun, and what has must end before its memory may go.
                 mine = set(map(id, jobs))
@@ -191,7 +191,7 @@ class Loader:
                 self._staging_bytes = before
             # Memory that is about to be used for something else must be free by then.
             self._work.notify_all()
-            self._arrival.wait_for(lambda: all(has <= before for has in self._staged.values()))
+            self._await(lambda: all(has <= before for has in self._staged.values()))
         for job in jobs:
             if job.error is not None:
                 raise job.error
@@ -242,6 +242,13 @@ class Loader:
                 hint="open the model in the process that uses it, or send it by pickle, which reopens it by "
                 "path",
             )
+
+    def _await(self, is_over: Callable[[], bool]) -> None:
+        """Wait for I/O threads; not for ever, should they be gone."""
+        while not is_over():
+            if not self.is_alive:
+                raise OutgrowError("the I/O threads of this streamed model are gone")
+            self._arrival.wait(timeout=1.0)
 
     def _wait_for(self, ticket: Ticket) -> None:
         began = time.perf_counter()

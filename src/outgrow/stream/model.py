@@ -18,7 +18,7 @@ from outgrow.devices.memory import memory_state
 from outgrow.errors import DeviceError, InputError
 from outgrow.events import Listener, ignore
 from outgrow.quantities import parse_bytes
-from outgrow.stream.attachment import attach, attachment_of, stream_of
+from outgrow.stream.attachment import attach, attachment_of, kept_by, stream_of
 from outgrow.stream.backends.device_streams import cuda_device
 from outgrow.stream.config import BackendType, Config
 from outgrow.stream.found_weights import file_phases, live_weights
@@ -342,4 +342,5 @@ def _check_plan(
         order=use_order(model, weights),
         io_threads=config.num_io_threads,
         groups=groups_of(model, weights),
+        keep_resident=kept_by(config, weights),
     )
