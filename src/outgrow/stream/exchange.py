@@ -1,6 +1,6 @@
 """`load_state_dict` on a streamed model: new bytes go to a file of their own, and are streamed from there."""
 
-__all__ = ["TemporaryFolder", "load_state_dict"]
+__all__ = ["Attached", "TemporaryFolder", "load_state_dict"]
 
 import os
 import tempfile
@@ -9,24 +9,47 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from shutil import rmtree
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from outgrow.errors import InputError
 from outgrow.events import ignore
+from outgrow.stream.config import Config
 from outgrow.stream.live_weight import LiveWeight
 from outgrow.stream.stored_weights import store_weights
+from outgrow.stream.weight_stream import WeightStream
 from outgrow.stream.whole import has_equal_bits
 
-if TYPE_CHECKING:
-    from outgrow.stream.attachment import Attachment
+
+class Attached(Protocol):
+    """What a model's methods know of what joins it and its stream."""
+
+    stream: WeightStream
+    config: Config
+    folders: list["TemporaryFolder"]
+
+    def move(self, device: torch.device) -> None:
+        """Compute on `device` from now on."""
+        ...
+
+    def copy(self, memo: dict[int, Any]) -> nn.Module:
+        """Another model with a stream of its own."""
+        ...
+
+    def reduce(self) -> tuple[Any, ...]:
+        """How to pickle the model."""
+        ...
+
+    def close(self) -> None:
+        """End the stream."""
+        ...
 
 
 def load_state_dict(
     model: nn.Module,
-    attachment: "Attachment",
+    attachment: Attached,
     state: Mapping[str, Any],
     *,
     strict: bool,
@@ -124,7 +147,7 @@ def _remove(folder: Path, process: int) -> None:
         rmtree(folder, ignore_errors=True)
 
 
-def _stream_instead(attachment: "Attachment", changed: Mapping[str, tuple[LiveWeight, Tensor]]) -> None:
+def _stream_instead(attachment: Attached, changed: Mapping[str, tuple[LiveWeight, Tensor]]) -> None:
     config, stream = attachment.config, attachment.stream
     temporary = TemporaryFolder() if config.storage_path is None else None
     stored = store_weights(

@@ -1,6 +1,7 @@
 """How the modules of a streamed model are called: bytes in before, out after, whatever happens between."""
 
 __all__ = [
+    "PassRunner",
     "StreamedLinear",
     "clone_views",
     "serialised_forward",
@@ -13,7 +14,8 @@ import contextlib
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -22,12 +24,42 @@ from torch.utils._pytree import tree_map_only
 
 from outgrow.stream.live_weight import LiveWeight
 
-if TYPE_CHECKING:
-    from outgrow.stream.weight_stream import WeightStream
+
+class PassRunner(Protocol):
+    """What a wrapped forward asks of the stream that its weights come from."""
+
+    @property
+    def lock(self) -> AbstractContextManager[object]:
+        """Held while a plan must not change."""
+        ...
+
+    def begin_pass(self) -> None:
+        """The model's own forward begins."""
+        ...
+
+    def end_pass(self, error: BaseException | None) -> None:
+        """It is over, with `error` where it failed."""
+        ...
+
+    def enter(self, weights: Sequence[LiveWeight]) -> None:
+        """A module is about to compute with `weights`."""
+        ...
+
+    def leave(self, weights: Sequence[LiveWeight], result: Any = None) -> Any:
+        """It is done; its result, apart from the window's memory."""
+        ...
+
+    def weight_in_window(self, tensor: Tensor) -> tuple[LiveWeight, int] | None:
+        """The weight whose memory `tensor` shares, and where in it `tensor` begins."""
+        ...
+
+    def read_whole(self, weight: LiveWeight) -> Tensor:
+        """All of a weight, from its file."""
+        ...
 
 
 def streamed_forward(
-    stream: "WeightStream", weights: Sequence[LiveWeight], original: Callable[..., Any]
+    stream: PassRunner, weights: Sequence[LiveWeight], original: Callable[..., Any]
 ) -> Callable[..., Any]:
     """`original`, a module's forward, with `weights` in memory while it runs."""
 
@@ -61,7 +93,7 @@ def uncached_casts() -> Iterator[None]:
         torch.set_autocast_cache_enabled(was_enabled)
 
 
-def serialised_forward(stream: "WeightStream", original: Callable[..., Any]) -> Callable[..., Any]:
+def serialised_forward(stream: PassRunner, original: Callable[..., Any]) -> Callable[..., Any]:
     """`original`, the forward of a stack of modules, while no other thread changes the plan."""
 
     @functools.wraps(original)
@@ -72,7 +104,7 @@ def serialised_forward(stream: "WeightStream", original: Callable[..., Any]) -> 
     return _opaque(forward, original)
 
 
-def watched_forward(stream: "WeightStream", original: Callable[..., Any]) -> Callable[..., Any]:
+def watched_forward(stream: PassRunner, original: Callable[..., Any]) -> Callable[..., Any]:
     """`original`, the forward of the whole model, as one pass of the stream."""
 
     @functools.wraps(original)
@@ -127,7 +159,7 @@ def clone_views(result: Any, storages: set[int]) -> Any:
     return tree_map_only(Tensor, apart, result)
 
 
-def _keeping_handles(stream: "WeightStream") -> tuple[Callable[[Tensor], Any], Callable[[Any], Tensor]]:
+def _keeping_handles(stream: PassRunner) -> tuple[Callable[[Tensor], Any], Callable[[Any], Tensor]]:
     """Hooks that let autograd keep a note of which weight it needs, not its bytes, which will be others by
     then."""
 

@@ -11,19 +11,16 @@ import copy
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from outgrow.errors import InputError
-from outgrow.stream.exchange import load_state_dict
+from outgrow.stream.exchange import Attached, load_state_dict
 from outgrow.stream.handle import StreamedWeightError
 from outgrow.stream.live_weight import LiveWeight
-
-if TYPE_CHECKING:
-    from outgrow.stream.attachment import Attachment
-    from outgrow.stream.weight_stream import WeightStream
+from outgrow.stream.weight_stream import WeightStream
 
 MODULE_METHODS = ("_apply", "__deepcopy__", "load_state_dict")
 """What every module of a streamed model gets."""
@@ -31,7 +28,7 @@ MODEL_METHODS = ("__reduce_ex__", "cleanup_tensorstream")
 """What the model itself gets besides."""
 
 
-def install_methods(model: nn.Module, attachment: "Attachment") -> None:
+def install_methods(model: nn.Module, attachment: Attached) -> None:
     """Put the methods before those of the classes."""
     stream = attachment.stream
     owned = _owned(stream)
@@ -77,7 +74,7 @@ def without_methods(module: nn.Module) -> Iterator[None]:
 
 def _load_state_dict(
     module: nn.Module,
-    attachment: "Attachment",
+    attachment: Attached,
     state_dict: Mapping[str, Any],
     strict: bool = True,
     assign: bool = False,
@@ -114,7 +111,7 @@ def _module_apply(module: nn.Module, owned: Mapping[nn.Module, list[LiveWeight]]
     return apply
 
 
-def _model_apply(model: nn.Module, attachment: "Attachment") -> Callable[..., nn.Module]:
+def _model_apply(model: nn.Module, attachment: Attached) -> Callable[..., nn.Module]:
     """`_apply` for the model: `to`, `half`, `cuda` and the like change how weights are brought from now
     on."""
 
@@ -145,7 +142,7 @@ def _converted(
     return probe.dtype, probe.device
 
 
-def _cast(stream: "WeightStream", dtypes: Mapping[torch.dtype, torch.dtype]) -> None:
+def _cast(stream: WeightStream, dtypes: Mapping[torch.dtype, torch.dtype]) -> None:
     statics = {}
     for weight in stream.weights:
         static = weight.weight
@@ -197,7 +194,7 @@ def _apply_to_others(
     return module
 
 
-def _owned(stream: "WeightStream") -> dict[nn.Module, list[LiveWeight]]:
+def _owned(stream: WeightStream) -> dict[nn.Module, list[LiveWeight]]:
     owned: dict[nn.Module, list[LiveWeight]] = {}
     for weight in stream.weights:
         for user in weight.users:

@@ -4,17 +4,14 @@ __all__ = ["Wiring", "groups_of", "use_order"]
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import nn
 
 from outgrow.capture import Call, watch
-from outgrow.stream.forward import serialised_forward, streamed_forward, watched_forward
+from outgrow.stream.forward import PassRunner, serialised_forward, streamed_forward, watched_forward
 from outgrow.stream.live_weight import LiveWeight
-
-if TYPE_CHECKING:
-    from outgrow.stream.plan import Plan
-    from outgrow.stream.weight_stream import WeightStream
+from outgrow.stream.plan import Plan
 
 
 class Wiring:
@@ -41,7 +38,7 @@ class Wiring:
         self._ours: dict[nn.Module, Callable[..., Any]] = {}
         self._stacks = [module for module in model.modules() if module is not model and _is_stack(module)]
 
-    def rewire(self, stream: "WeightStream", plan: "Plan") -> None:
+    def rewire(self, stream: PassRunner, plan: Plan) -> None:
         """Wrap what `plan` needs wrapped and unwrap what it does not."""
         for module in self._stacks:
             if module not in self._ours and module not in self._by_module:
