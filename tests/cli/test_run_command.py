@@ -1,5 +1,5 @@
-import io
 import gc
+import io
 import json
 import os
 import signal
