@@ -211,3 +211,12 @@ def test_without_transformers_nothing_is_fetched(cache, capsys, monkeypatch):
     assert main(["demo", "--yes"]) == 2
     assert "pip install 'outgrow[hf]'" in capsys.readouterr().err
     assert not cache.exists()
+
+
+def test_a_cache_that_cannot_be_made_is_named_with_its_variable(tmp_path, capsys, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("OUTGROW_CACHE", str(tmp_path / "file" / "cache"))
+    assert main(["demo", "--yes"]) == 2
+    shown = capsys.readouterr().err
+    assert "cannot make the directory" in shown
+    assert "OUTGROW_CACHE" in shown

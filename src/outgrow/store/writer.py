@@ -102,7 +102,10 @@ def make_private_directory(path: Path) -> None:
         for part in reversed(missing):
             part.mkdir(mode=0o700, exist_ok=True)
     except OSError as err:
-        raise StoreError(f"cannot make the directory {str(path)!r}: {err.strerror or err}") from err
+        raise StoreError(
+            f"cannot make the directory {str(path)!r}: {err.strerror or err}",
+            hint="choose a place that you may write to; that of the cache is in OUTGROW_CACHE",
+        ) from err
     if not path.is_dir():
         raise StoreError(f"{str(path)!r} is in the way: it is not a directory")
 
