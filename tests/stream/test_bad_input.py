@@ -11,6 +11,8 @@ from torch import nn
 
 import outgrow.stream as ts
 from outgrow.errors import DeviceError, InputError, OutgrowError, StoreError
+from outgrow.store import open_checkpoint
+from outgrow.store.header import StoreCorrupt
 from outgrow.store.integrity import record_digests, verify
 from tests.stream.streaming import assert_plain, assert_same, llama, streamed, token_ids
 
@@ -396,3 +398,24 @@ def test_what_must_stay_in_memory_counts_before_anything_is_written(tmp_path):
     with pytest.raises(ts.BudgetTooSmall):
         ts.offload(model, config)
     assert not (tmp_path / "store").exists()
+
+
+def test_a_flipped_bit_is_refused_where_digests_are_checked(checkpoint):
+    with pytest.raises(InputError, match="digests are known of 0 of"):
+        ts.load(checkpoint, budget="10MB", check_digests=True)
+    record_digests(checkpoint)
+    ts.restore(ts.load(checkpoint, budget="10MB", check_digests=True))
+    meta = max(open_checkpoint(checkpoint).tensors.values(), key=lambda meta: meta.nbytes)
+    with meta.path.open("r+b") as file:
+        file.seek(meta.offset + 5)
+        byte = file.read(1)[0]
+        file.seek(meta.offset + 5)
+        file.write(bytes([byte ^ 1]))
+    with pytest.raises(StoreCorrupt, match=meta.name):
+        ts.load(checkpoint, budget="10MB", check_digests=True)
+
+
+@pytest.mark.parametrize("path", [None, 123, ""])
+def test_a_path_that_is_none(path):
+    with pytest.raises(InputError, match="path must be"):
+        ts.load(path, budget="10MB")

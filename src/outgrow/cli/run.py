@@ -50,14 +50,15 @@ _BACKENDS = ("auto", "gpudirect", "cuda", "mmap")
 @click.option(
     "--verify", is_flag=True, help="Generate again without streaming; compare every token and logit."
 )
+@click.option("--check", is_flag=True, help="Compare the files with their known digests first.")
 @click.option("--stats", type=click.Path(path_type=Path), metavar="FILE", help="Write statistics as JSON.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the text.")
 @click.option("--trust-remote-code", is_flag=True, help="Let Python code run that the model brings along.")
 @render.quiet_option
 def run(
     model: str, budget: str, prompt: str, max_new_tokens: int, temperature: float, seed: int, no_chat: bool,
-    device: str | None, backend: str, dtype: str | None, verify: bool, stats: Path | None, as_json: bool,
-    trust_remote_code: bool,
+    device: str | None, backend: str, dtype: str | None, check: bool, verify: bool, stats: Path | None,
+    as_json: bool, trust_remote_code: bool,
 ) -> int:  # fmt: skip
     """Generate text with MODEL while at most SIZE bytes of its weights are in memory.
 
@@ -80,7 +81,9 @@ def run(
     inputs = encode_prompt(tokenizer, prompt, is_chat=not no_chat)
 
     def stream() -> Streamed:
-        streamed: Any = load(model, budget, device, dtype, config, trust_remote_code=trust_remote_code)
+        streamed: Any = load(
+            model, budget, device, dtype, config, trust_remote_code=trust_remote_code, check_digests=check
+        )
         with closing(streamed), render.live() as line:
             meter = Meter(streamed)
             line.update(f"reading a prompt of {inputs['input_ids'].shape[-1]} tokens ...")

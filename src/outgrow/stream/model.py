@@ -18,6 +18,9 @@ from outgrow.devices.memory import memory_state
 from outgrow.errors import DeviceError, InputError
 from outgrow.events import Listener, ignore
 from outgrow.quantities import parse_bytes
+from outgrow.store.checkpoint import Checkpoint
+from outgrow.store.header import StoreCorrupt
+from outgrow.store.integrity import verify
 from outgrow.stream.attachment import attach, attachment_of, kept_by, stream_of
 from outgrow.stream.backends.device_streams import cuda_device
 from outgrow.stream.config import BackendType, Config
@@ -46,6 +49,7 @@ def load(
     config: Config | None = None,
     *,
     trust_remote_code: bool = False,
+    check_digests: bool = False,
     listener: Listener = ignore,
 ) -> nn.Module:
     """Open a Hugging Face checkpoint that need not fit into memory; ready for `generate()`.
@@ -61,7 +65,10 @@ def load(
         dtype: what the model computes in; None for that of the checkpoint.
         config: further choices.
         trust_remote_code: whether Python code that the checkpoint brings along may run.
-        listener: hears `Progress` while resident weights are read, and `PassEnded` after each forward pass.
+        check_digests: whether to read all files first and compare them with the digests that are known of
+            them (`outgrow store verify --record` notes them); costs one pass over the checkpoint.
+        listener: hears `Progress` while weights are checked and resident ones are read, and `PassEnded` after
+            each forward pass.
 
     Returns the ordinary transformers model, in eval mode. Its weights are frozen; adapters on top of it
     train.
@@ -69,15 +76,18 @@ def load(
     Raises:
         InputError: the path, the budget or an option cannot be; `BudgetTooSmall` names the least budget that
             works.
-        StoreError: a file is damaged or cannot be read.
+        StoreError: a file is damaged or cannot be read. `StoreCorrupt` names all damage that digests show.
         DeviceError: the device or backend is not there.
     """
     config = _checked(config)
     if device is None and config.backend in (BackendType.CUDA, BackendType.GPUDIRECT):
         device = "cuda"
-    wanted = _device(device)
+    assert isinstance(config.backend, BackendType)
+    wanted = _device(device, config.backend)
     budget_bytes = _budget(budget, config, wanted)
     opened = open_huggingface(path, dtype=dtype, trust_remote_code=trust_remote_code)
+    if check_digests:
+        _refuse_damage(opened.checkpoint, listener)
     for module in opened.model.modules():
         for name, buffer in module._buffers.items():
             if buffer is not None:
@@ -215,14 +225,30 @@ def _checked(config: Config | None) -> Config:
     return replace(config)
 
 
-def _device(device: torch.device | str | None) -> torch.device:
+def _refuse_damage(checkpoint: Checkpoint, listener: Listener) -> None:
+    report = verify(checkpoint.root, listener=listener)
+    if report.damages:
+        damages = "\n  ".join(f"{damage.path.name}: {damage.message}" for damage in report.damages)
+        raise StoreCorrupt(
+            f"{str(checkpoint.root)!r} is damaged:\n  {damages}",
+            hint="download the files that are named again",
+        )
+    if report.checked_tensors < report.tensors:
+        root = str(checkpoint.root)
+        raise InputError(
+            f"digests are known of {report.checked_tensors} of {report.tensors} weights of {root!r}",
+            hint=f"where the files are known to be right, note them: outgrow store verify --record {root}",
+        )
+
+
+def _device(device: torch.device | str | None, backend: BackendType) -> torch.device:
     try:
         found = torch.device("cpu" if device is None else device)
     except (RuntimeError, TypeError) as err:
         raise InputError(f"not a device: {device!r}", hint="write cpu, cuda or cuda:0") from err
     if found.type == "cuda":
         # Before the checkpoint is opened: whoever asks for a GPU that is not there waits for nothing.
-        return cuda_device(found, "cuda")
+        return cuda_device(found, "cuda" if backend is BackendType.AUTO else str(backend.value))
     if found.type != "cpu":
         raise DeviceError(f"a streamed model cannot compute on {found}", hint="write cpu, cuda or cuda:0")
     return found

@@ -37,6 +37,9 @@ def find_model(path: Path | str, *, trust_remote_code: bool = False, config_only
     Raises:
         InputError: there is no such path, it is no Hugging Face model, or the Hub does not give it.
     """
+    given: object = path
+    if not isinstance(given, str | Path) or not str(given):
+        raise InputError(f"a model's path must be text or a Path, not {given!r}")
     # Absolute: weights are read long after this, perhaps from another working directory.
     local = Path(path).expanduser().absolute()
     if not local.exists():
