@@ -39,7 +39,10 @@ def find_model(path: Path | str, *, trust_remote_code: bool = False, config_only
     """
     given: object = path
     if not isinstance(given, str | Path) or not str(given):
-        raise InputError(f"a model's path must be text or a Path, not {given!r}")
+        raise InputError(
+            f"a model's path must be text or a Path, not {given!r}",
+            hint="give the directory of a downloaded model, a file in it, or a name on the Hub",
+        )
     # Absolute: weights are read long after this, perhaps from another working directory.
     local = Path(path).expanduser().absolute()
     if not local.exists():
