@@ -170,7 +170,17 @@ def make_plan(
             staging_counts=staged_bytes is None,
         )
     plan = _streamed_plan(
-        weights, budget_bytes, order, io_threads, groups, window_bytes, keep_resident, in_place, staged_bytes
+        _Asked(
+            weights=weights,
+            budget_bytes=budget_bytes,
+            order=order,
+            io_threads=io_threads,
+            groups=groups,
+            window_bytes=window_bytes,
+            keep_resident=keep_resident,
+            in_place=in_place,
+            staged_bytes=staged_bytes,
+        )
     )
     if plan is None:
         least = least_budget(
@@ -208,10 +218,18 @@ def least_budget(
 
     def fits(some: Sequence[Weight], used: Sequence[int], kept: frozenset[int], budget_bytes: int) -> bool:
         together = groups if some is weights else ()
-        plan = _streamed_plan(
-            some, budget_bytes, used, io_threads, together, None, kept, in_place, staged_bytes
+        asked = _Asked(
+            weights=some,
+            budget_bytes=budget_bytes,
+            order=used,
+            io_threads=io_threads,
+            groups=together,
+            window_bytes=None,
+            keep_resident=kept,
+            in_place=in_place,
+            staged_bytes=staged_bytes,
         )
-        return plan is not None
+        return _streamed_plan(asked) is not None
 
     # Of many equal weights one tells as much as all, and the least budget of 70 billion parameters takes no
     # minute.
@@ -252,53 +270,43 @@ def _representatives(
     return [replace(weight, index=place) for place, weight in enumerate(chosen)], kept
 
 
-def _streamed_plan(
-    weights: Sequence[Weight],
-    budget_bytes: int,
-    order: Sequence[int],
-    io_threads: int,
-    groups: Sequence[Sequence[int]],
-    window_bytes: int | None,
-    keep_resident: frozenset[int],
-    in_place: bool,
-    staged_bytes: int | None,
-) -> Plan | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What a plan is asked for; the arguments of `make_plan`."""
+
+    weights: Sequence[Weight]
+    budget_bytes: int
+    order: Sequence[int]
+    io_threads: int
+    groups: Sequence[Sequence[int]]
+    window_bytes: int | None
+    keep_resident: frozenset[int]
+    in_place: bool
+    staged_bytes: int | None
+
+
+def _streamed_plan(asked: _Asked) -> Plan | None:
     """The plan in which something streams; None where it does not fit."""
-    limit = min(max(budget_bytes // PIECES_IN_BUDGET, TILE_LEAST_BYTES), TILE_MOST_BYTES)
+    limit = min(max(asked.budget_bytes // PIECES_IN_BUDGET, TILE_LEAST_BYTES), TILE_MOST_BYTES)
     # A budget of kilobytes is a toy: there even small tiles and small weights have to stream. So have small
     # weights in a model of nothing else. The smallest tiles last: they take the smallest window.
-    limit = min(limit, max(budget_bytes // 4, 1))
-    small = min(SMALL_BYTES, budget_bytes // 256)
+    limit = min(limit, max(asked.budget_bytes // 4, 1))
+    small = min(SMALL_BYTES, asked.budget_bytes // 256)
     for tile_bytes, small_bytes in ((limit, small), (limit, 0), (1, small), (1, 0)):
-        plan = _plan_keeping(
-            tile_bytes, small_bytes, weights, budget_bytes, order, io_threads, groups, window_bytes,
-            keep_resident, in_place, staged_bytes,
-        )  # fmt: skip
+        plan = _plan_keeping(asked, tile_bytes, small_bytes)
         if plan is not None:
             return plan
     return None
 
 
-def _plan_keeping(
-    tile_bytes: int,
-    small_bytes: int,
-    weights: Sequence[Weight],
-    budget_bytes: int,
-    order: Sequence[int],
-    io_threads: int,
-    groups: Sequence[Sequence[int]],
-    window_bytes: int | None,
-    keep_resident: frozenset[int],
-    in_place: bool,
-    staged_bytes: int | None,
-) -> Plan | None:
+def _plan_keeping(asked: _Asked, tile_bytes: int, small_bytes: int) -> Plan | None:
     """The plan with tiles of about `tile_bytes` in which weights of up to `small_bytes` stay.
 
     None where it does not fit.
     """
-    pieces = _pieces(weights, limit_bytes=tile_bytes)
-    prints = {piece.index: footprint(piece, in_place=in_place) for piece in pieces}
-    used = Counter(order)
+    pieces = _pieces(asked.weights, limit_bytes=tile_bytes)
+    prints = {piece.index: footprint(piece, in_place=asked.in_place) for piece in pieces}
+    used = Counter(asked.order)
     by_weight: dict[int, list[Piece]] = {}
     for piece in pieces:
         by_weight.setdefault(piece.weight.index, []).append(piece)
@@ -306,36 +314,40 @@ def _plan_keeping(
     resident: set[int] = set()
     for piece in pieces:
         weight = piece.weight
-        if weight.index in keep_resident or weight.nbytes <= small_bytes:
+        if weight.index in asked.keep_resident or weight.nbytes <= small_bytes:
             resident.add(piece.index)
     streamed = [
         piece.index
-        for index in order
-        if weights[index].use is not Use.GATHER
+        for index in asked.order
+        if asked.weights[index].use is not Use.GATHER
         for piece in by_weight[index]
         if piece.index not in resident
     ]
-    chunk_bytes = min(max(budget_bytes // STAGING_PART // io_threads, PAGE_BYTES), STAGED_CHUNK_BYTES)
-    chunk_bytes = staged_bytes or chunk_bytes
+    chunk_bytes = min(
+        max(asked.budget_bytes // STAGING_PART // asked.io_threads, PAGE_BYTES), STAGED_CHUNK_BYTES
+    )
+    chunk_bytes = asked.staged_bytes or chunk_bytes
     held = sum(pieces[index].nbytes for index in resident)
     # Whatever may ever come through the window: a pass may use weights that none before it did.
     passing = [
         piece for piece in pieces if piece.index not in resident and piece.weight.use is not Use.GATHER
     ]
-    if held + sum(piece.nbytes for piece in passing) <= budget_bytes:
+    if held + sum(piece.nbytes for piece in passing) <= asked.budget_bytes:
         # All but tables fits, and tables need no window.
         resident.update(piece.index for piece in passing)
         held = sum(pieces[index].nbytes for index in resident)
         passing, streamed = [], []
     staged = (piece for piece in passing if not prints[piece.index].is_in_place)
-    staging = io_threads * staging_for(staged, chunk_bytes)
+    staging = asked.io_threads * staging_for(staged, chunk_bytes)
     largest = max((prints[piece.index].nbytes for piece in passing), default=0)
-    least_window = round_up(max(largest, most_together(groups, by_weight, resident, prints)), PAGE_BYTES)
-    left = budget_bytes - held - (0 if staged_bytes else staging)
+    least_window = round_up(
+        max(largest, most_together(asked.groups, by_weight, resident, prints)), PAGE_BYTES
+    )
+    left = asked.budget_bytes - held - (0 if asked.staged_bytes else staging)
     if left < least_window:
         return None
-    wish = WINDOW_PIECES * largest if window_bytes is None else window_bytes
-    share = left // WINDOW_SHARE if window_bytes is None else left
+    wish = WINDOW_PIECES * largest if asked.window_bytes is None else asked.window_bytes
+    share = left // WINDOW_SHARE if asked.window_bytes is None else left
     window = round_up(max(least_window, min(wish, share)), PAGE_BYTES)
     window = min(window, left // PAGE_BYTES * PAGE_BYTES)
     window = window if passing else 0
@@ -354,11 +366,11 @@ def _plan_keeping(
             left -= pieces[index].nbytes
     gathered = frozenset(
         weight.index
-        for weight in weights
+        for weight in asked.weights
         if weight.use is Use.GATHER and any(piece.index not in resident for piece in by_weight[weight.index])
     )
     return Plan(
-        budget_bytes=budget_bytes,
+        budget_bytes=asked.budget_bytes,
         window_bytes=window,
         staging_bytes=staging,
         pieces=pieces,
@@ -366,8 +378,8 @@ def _plan_keeping(
         order=tuple(index for index in streamed if index not in resident),
         gathered=gathered,
         chunk_bytes=chunk_bytes,
-        in_place=in_place,
-        staging_counts=staged_bytes is None,
+        in_place=asked.in_place,
+        staging_counts=asked.staged_bytes is None,
     )
 
 
