@@ -2,6 +2,7 @@
 
 import os
 import random
+import select
 import signal
 import subprocess
 import sys
@@ -131,7 +132,6 @@ config = lambda: ts.Config(storage_path=folder + "/store", budget=500_000)
 if what == "generate":
     ts.offload(model, config())
 print("ready", flush=True)
-hit = 0
 try:
     while True:
         if what == "load":
@@ -143,7 +143,7 @@ try:
         else:
             model.generate(token_ids(), max_new_tokens=20, do_sample=False)
 except KeyboardInterrupt:
-    began = time.perf_counter()
+    print("stopped", flush=True)
 with torch.no_grad():
     assert_same(model(token_ids()).logits, resident(token_ids()).logits)
     assert_same(model(token_ids()).logits, resident(token_ids()).logits)
@@ -172,11 +172,16 @@ def test_ctrl_c_at_any_moment(what, seed, tmp_path):
         assert process.stdout.readline() == "ready\n", process.stderr.read()
         time.sleep(random.Random(f"{what} {seed}").uniform(0.05, 0.8))
         process.send_signal(signal.SIGINT)
+        # Python forgets a Ctrl-C that comes within the few instructions around a weak reference's callback:
+        # a person presses it again.
+        while not select.select([process.stdout], [], [], 20)[0]:
+            process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=120)
     finally:
         process.kill()
+        process.communicate()
     assert process.returncode == 0, errors
-    assert output.endswith("fine\n"), errors
+    assert output == "stopped\nfine\n", errors
     assert not list((tmp_path / "temporary").iterdir())
     assert sorted((tmp_path / "model").iterdir()) == files
     names = {path.name for path in tmp_path.rglob("*")} - {path.name for path in files}

@@ -213,8 +213,7 @@ class Loader:
         if os.getpid() != self._process:
             return
         with self._lock:
-            if self._is_closing:
-                return
+            # Not left at once where it is closing already: Ctrl-C may have ended the first attempt.
             self._machine.stop()
             self._is_closing = True
             self._queue.clear()

@@ -5,7 +5,6 @@ __all__ = ["PassEnded", "WeightStream"]
 import contextlib
 import threading
 import time
-import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from outgrow.devices.memory import release_freed_memory
 from outgrow.errors import InputError, OutgrowError
 from outgrow.events import Listener
 from outgrow.store.checkpoint import FileIdentity
+from outgrow.stream.farewell import Farewell
 from outgrow.stream.figures import StreamFigures
 from outgrow.stream.forward import StreamedLinear
 from outgrow.stream.installation import Installation
@@ -98,7 +98,7 @@ class WeightStream(StreamFigures):
             rewire=lambda plan: self.wiring.rewire(self, plan),
             listener=listener,
         )
-        self._finalizer = weakref.finalize(model, resources.finalize)
+        self._farewell = Farewell(model, resources.finalize)
         originals = [
             (parameter, parameter.data) for weight in self.weights for parameter in weight.parameters
         ]
@@ -109,7 +109,7 @@ class WeightStream(StreamFigures):
             self._installed.install(self._installed.plan)
         except BaseException:
             self.wiring.unwire()
-            self._finalizer()
+            self._release()
             for parameter, data in originals:
                 parameter.__class__ = nn.Parameter
                 parameter.__dict__.pop("_supplier_of", None)
@@ -322,14 +322,14 @@ class WeightStream(StreamFigures):
             self._check_open()
             self._check_between_passes()
             self._installed.move(resources)
-            model = self._finalizer.detach()
+            model = self._farewell.detach()
             assert model is not None
-            self._finalizer = weakref.finalize(model[0], resources.finalize)
+            self._farewell = Farewell(model, resources.finalize)
 
     @property
     def is_open(self) -> bool:
         """Whether the stream runs."""
-        return self._finalizer.alive
+        return self._farewell.is_pending
 
     def problems(self) -> list[str]:
         """What is wrong with the stream, a sentence each."""
@@ -373,8 +373,14 @@ class WeightStream(StreamFigures):
                 # Before the window goes: what somebody still computes with gets memory of its own.
                 self._installed.use.forget()
             finally:
-                self._finalizer()
+                self._release()
                 self._installed.files.close()
+
+    def _release(self) -> None:
+        """Give the resources back now; once."""
+        if self._farewell.is_pending:
+            self._installed.resources.close()
+            self._farewell.detach()
 
     def _check_between_passes(self) -> None:
         if self._depth:
@@ -384,5 +390,5 @@ class WeightStream(StreamFigures):
             )
 
     def _check_open(self) -> None:
-        if not self._finalizer.alive:
+        if not self._farewell.is_pending:
             raise OutgrowError("this model's weights are no longer streamed: its stream was closed")
