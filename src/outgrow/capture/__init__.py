@@ -1,5 +1,6 @@
-"""Watching models: calls of modules."""
+"""Watching models, and what was seen: calls of modules, recordings of runs."""
 
-__all__ = ["Call", "watch"]
+__all__ = ["Call", "Record", "Recording", "Refusal", "watch"]
 
+from outgrow.capture.recording import Record, Recording, Refusal
 from outgrow.capture.watch import Call, watch
