@@ -1,14 +1,18 @@
-"""From the measures of all pairs, in order of execution, to a verdict. Values in, values out."""
+"""What the judge is told of each pair, and what it says."""
 
-__all__ = ["Judged", "Judgement", "Measured", "judge"]
+__all__ = ["Evidence", "Judged", "Judgement", "Measured", "Status", "Verdict"]
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from outgrow.compare.measures import Measures
 
 Status = Literal["ok", "differs", "inherited", "healed"]
+Verdict = Literal["match", "differ", "insufficient"]
+Evidence = Literal["jump", "isolated", "bias", "born", "exact", "tolerance", "shape"]
+"""Why a pair is not right: its error jumps; few elements are far off; all are off in one direction or by one
+factor; NaN or infinities are on one side only; numbers that know no rounding are not equal; beyond the
+tolerance that was given; it could not be laid over the other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +27,8 @@ class Measured:
     """As `Record.kind`: parameters and gradients are judged beside the activations, not in their chain."""
     measures: Measures | None
     """None where the pair could not be measured: no layout fits."""
+    reason: str | None = None
+    """Why it could not be measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,15 +36,23 @@ class Judged:
     """The judge's word on one pair."""
 
     status: Status
+    """`ok`: right. `differs`: it went wrong here. `inherited`: wrong, but not more than what came before it.
+    `healed`: right, and so is all after it, though something before it was wrong."""
     reason: str
     """In a sentence: `relative error 3.1e-2, 240 times what comes before it`."""
+    evidence: Evidence | None = None
+    """What makes it wrong; None where it is right."""
+    error: float | None = None
+    """Relative error over finite elements: a point of the curve over the depth; None where not measured."""
+    allowed: float | None = None
+    """Up to where that error would not have been a jump; None where the jump rule was not asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
     """The judge's word on two runs."""
 
-    verdict: Literal["match", "differ", "insufficient"]
+    verdict: Verdict
     first_divergence: int | None
     """Index of the first pair that went wrong."""
     healed_at: int | None
@@ -47,18 +61,3 @@ class Judgement:
     """One for each pair."""
     reason: str
     """The verdict in a sentence."""
-
-
-def judge(measured: Sequence[Measured], *, larger_half: int = 1) -> Judgement:
-    """Walk through the pairs in order of execution."""
-    judged = tuple(
-        Judged(status="ok", reason="equal")
-        if pair.measures is not None and pair.measures.relative_error < 1e-2
-        else Judged(status="differs", reason="too far apart")
-        for pair in measured
-    )
-    first = next((index for index, word in enumerate(judged) if word.status != "ok"), None)
-    verdict: Literal["match", "differ"] = "match" if first is None else "differ"
-    return Judgement(
-        verdict=verdict, first_divergence=first, healed_at=None, judged=judged, reason=f"they {verdict}"
-    )

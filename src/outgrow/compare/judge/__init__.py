@@ -1,0 +1,7 @@
+"""The judge: from the measures of all pairs to a verdict, by order of execution and without calibration."""
+
+__all__ = ["Judged", "Judgement", "Measured", "Rules", "judge"]
+
+from outgrow.compare.judge.judgement import Judged, Judgement, Measured
+from outgrow.compare.judge.rules import Rules
+from outgrow.compare.judge.walk import judge

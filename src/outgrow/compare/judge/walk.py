@@ -1,0 +1,175 @@
+"""From the measures of all pairs, in order of execution, to a verdict. Values in, values out."""
+
+__all__ = ["judge"]
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from outgrow.compare.judge.evidence import JUMP, Objection, object_to, object_to_exact, object_to_outside
+from outgrow.compare.judge.judgement import Judged, Judgement, Measured, Verdict
+from outgrow.compare.judge.rounding import unit_roundoff
+from outgrow.compare.judge.rules import Rules
+
+BRANCHES = (
+    {"query": "query", "q": "query", "key": "key", "k": "key", "value": "value", "v": "value"},
+    {"gate": "gate", "up": "up"},
+)
+"""Words in a stage's name that tell which of several parallel ways it is on."""
+
+
+@dataclass(slots=True)
+class _Chain:
+    """What is known while walking: pairs of one kind, one after the other."""
+
+    right: float = 0.0
+    """Largest relative error of a pair that is right."""
+    roundoff: float = 0.0
+    """Unit roundoff of the coarsest dtype met."""
+
+
+def judge(
+    measured: Sequence[Measured],
+    *,
+    rules: Rules | None = None,
+    exact: bool = False,
+    expected_records: int | None = None,
+    actual_records: int | None = None,
+) -> Judgement:
+    """Walk through the pairs in order of execution.
+
+    `rules` replace the jump rule, `exact` asks for every bit instead. `expected_records` and
+    `actual_records` are how many tensors each side has that could have been paired; without them all were.
+    """
+    chains = {"activations": _Chain(), "gradients": _Chain(), "parameters": _Chain()}
+    wrong: list[tuple[Measured, float]] = []
+    judged: list[Judged] = []
+    for pair in measured:
+        objection, allowed = _object(pair, chains, rules, exact=exact)
+        error = None if pair.measures is None else pair.measures.finite_relative_error
+        if objection is None:
+            judged.append(Judged(status="ok", reason=_tell_right(pair), error=error, allowed=allowed))
+            continue
+        status = "inherited" if _is_inherited(pair, objection, wrong) else "differs"
+        judged.append(
+            Judged(
+                status=status,  # type: ignore[arg-type]
+                reason=objection.reason,
+                evidence=objection.evidence,
+                error=error,
+                allowed=allowed,
+            )
+        )
+        wrong.append((pair, float("inf") if error is None else error))
+    first = next((index for index, word in enumerate(judged) if word.status != "ok"), None)
+    healed_at = _find_healing(measured, judged)
+    if healed_at is not None:
+        for index in range(healed_at, len(judged)):
+            judged[index] = replace(judged[index], status="healed")
+    verdict = _decide(len(measured), first, expected_records, actual_records)
+    return Judgement(
+        verdict=verdict,
+        first_divergence=first,
+        healed_at=healed_at,
+        judged=tuple(judged),
+        reason=_tell(verdict, measured, judged, first, healed_at),
+    )
+
+
+def _chain_of(kind: str) -> str:
+    if kind in ("parameters", "optimizer"):
+        return "parameters"
+    return "gradients" if kind == "gradients" else "activations"
+
+
+def _object(
+    pair: Measured, chains: dict[str, _Chain], rules: Rules | None, *, exact: bool
+) -> tuple[Objection | None, float | None]:
+    if pair.measures is None:
+        return Objection(evidence="shape", reason=pair.reason or "no layout lays one over the other"), None
+    if exact:
+        return object_to_exact(pair.measures), None
+    if rules is not None:
+        return object_to_outside(pair.measures, *rules.tolerance(pair.name)), None
+    chain = chains[_chain_of(pair.kind)]
+    if _chain_of(pair.kind) == "gradients":
+        # Gradients inherit from the activations that they are computed with; parameters after a step from them.
+        chain.right = max(chain.right, chains["activations"].right)
+    elif _chain_of(pair.kind) == "parameters":
+        chain.right = max(chain.right, chains["gradients"].right)
+    chain.roundoff = max(chain.roundoff, unit_roundoff(pair.measures))
+    objection, allowed = object_to(pair.measures, right=chain.right, roundoff=chain.roundoff)
+    if objection is None and _chain_of(pair.kind) != "parameters":
+        chain.right = max(chain.right, pair.measures.finite_relative_error)
+    return objection, allowed
+
+
+def _is_inherited(pair: Measured, objection: Objection, wrong: Sequence[tuple[Measured, float]]) -> bool:
+    """Whether something that went wrong before explains it."""
+    before = [(other, error) for other, error in wrong if not _are_parallel(other, pair)]
+    if not before or pair.measures is None:
+        return False
+    if objection.evidence == "born":
+        return any(other.measures is None or other.measures.max_abs == float("inf") for other, _ in before)
+    return pair.measures.finite_relative_error <= JUMP * max(error for _, error in before)
+
+
+def _branch(stage: str) -> tuple[int, str] | None:
+    words = re.split(r"[^a-z]+", stage.lower())
+    for family, names in enumerate(BRANCHES):
+        for word in words:
+            if word in names:
+                return family, names[word]
+    return None
+
+
+def _are_parallel(one: Measured, other: Measured) -> bool:
+    """Whether neither comes from the other: query and key of one layer."""
+    here, there = _branch(one.stage), _branch(other.stage)
+    return (
+        one.layer == other.layer
+        and here is not None
+        and there is not None
+        and here[0] == there[0]
+        and here != there
+    )
+
+
+def _find_healing(measured: Sequence[Measured], judged: Sequence[Judged]) -> int | None:
+    """The first pair after the last wrong one that comes from it and is right; None where there is none."""
+    chain = [index for index, pair in enumerate(measured) if _chain_of(pair.kind) == "activations"]
+    last = max((index for index in chain if judged[index].status != "ok"), default=None)
+    if last is None:
+        return None
+    later = (index for index in chain if index > last and not _are_parallel(measured[index], measured[last]))
+    return next(later, None)
+
+
+def _decide(pairs: int, first: int | None, expected: int | None, actual: int | None) -> Verdict:
+    sides = [count for count in (expected, actual) if count is not None]
+    if not pairs or (sides and 2 * pairs < min(sides)):
+        return "insufficient"
+    return "match" if first is None else "differ"
+
+
+def _tell_right(pair: Measured) -> str:
+    if pair.measures is None or pair.measures.is_equal:
+        return "equal"
+    return f"relative error {pair.measures.finite_relative_error:.2g}"
+
+
+def _tell(
+    verdict: Verdict,
+    measured: Sequence[Measured],
+    judged: Sequence[Judged],
+    first: int | None,
+    healed_at: int | None,
+) -> str:
+    if verdict == "insufficient" and first is None:
+        return f"{len(measured)} pairs are too few to say" if measured else "nothing could be paired"
+    if first is None:
+        return f"all {len(measured)} pairs match"
+    text = f"{measured[first].name} is the first that differs: {judged[first].reason}"
+    if healed_at is not None:
+        text += f"; right again from {measured[healed_at].name} on"
+    return text if verdict == "differ" else f"too few pairs to say, but {text}"
