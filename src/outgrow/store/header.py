@@ -13,6 +13,7 @@ __all__ = [
     "TensorMeta",
     "encode_header",
     "inspect_header",
+    "parse_header",
     "read_header",
 ]
 
@@ -114,6 +115,17 @@ def inspect_header(
     raw, file_bytes, early = _read_raw(path)
     if early is not None:
         return {}, {}, (HeaderProblem(tensor=None, error=early),)
+    return parse_header(raw, path, file_bytes=file_bytes)
+
+
+def parse_header(
+    raw: bytes, path: Path, *, file_bytes: int
+) -> tuple[dict[str, TensorMeta], dict[str, str], tuple[HeaderProblem, ...]]:
+    """As `inspect_header`, of a header that was read already, without the 8 bytes of its length.
+
+    For files that lie within another one: `path` is only what errors call it, and offsets count from where
+    the safetensors file begins, which has `file_bytes` bytes.
+    """
     try:
         entries = json.loads(raw.decode(), object_pairs_hook=_without_duplicates)
     except (ValueError, RecursionError) as err:

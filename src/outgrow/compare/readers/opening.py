@@ -7,27 +7,21 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file
+from torch import Tensor
 
-from outgrow.capture.recording import Record, Recording
+from outgrow.capture.recording import Recording
+from outgrow.compare.readers.entry import read_entry
 from outgrow.compare.readers.limits import Limits
+from outgrow.compare.readers.records import records_of
 
-Source = str | PathLike[str] | Recording | Mapping[str, Any]
+Source = str | PathLike[str] | Recording | Mapping[str, Any] | Tensor
 """A path, an open recording, or tensors by name."""
 
 
 def open_recording(source: Source, *, limits: Limits | None = None, only: str = "*") -> Recording:
     """Open a dump by its descriptions; tensors are read when they are asked for."""
     assert isinstance(source, str | PathLike)
-    records = []
-    for index, (name, tensor) in enumerate(load_file(Path(source)).items()):
-        records.append(
-            Record(
-                name=name,
-                sequence=index,
-                dtype=tensor.dtype,
-                shape=tuple(tensor.shape),
-                read=lambda tensor=tensor: tensor,  # type: ignore[misc]
-            )
-        )
-    return Recording(label=str(source), records=records)
+    path = Path(source)
+    content = read_entry(path.resolve(), path.name, limits or Limits())
+    records, refused = records_of([(path.name, content)], only=only)
+    return Recording(label=str(source), records=records, refused=refused)
