@@ -11,19 +11,14 @@ What counts as a difference:
 __all__ = ["Difference", "difference"]
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from outgrow.difference.chunks import chunks, unravel
+from outgrow.difference.numbers import E2M1_PAIR, INT64_MIN, Numbers, bits, check_plain, plain, steps
 from outgrow.errors import InputError
-
-_INT64_MIN = -(2**63)
-_INTS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-_E8M0 = getattr(torch, "float8_e8m0fnu", None)
-_E2M1_PAIR = getattr(torch, "float4_e2m1fn_x2", None)
-_E2M1 = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,18 +88,18 @@ def difference(actual: Tensor, expected: Tensor, *, chunk_elements: int = 2**20)
     _check(actual, expected, chunk_elements)
     device = actual.device if actual.device.type == "cuda" else torch.device("cpu")
     tally = _Tally()
-    for part_actual, part_expected in _chunks(actual.detach(), expected.detach(), chunk_elements):
-        tally.add(_plain(part_actual.to(device)), _plain(part_expected.to(device)))
+    for part_actual, part_expected in chunks(actual.detach(), expected.detach(), chunk_elements):
+        tally.add(plain(part_actual.to(device)), plain(part_expected.to(device)))
     shape = tuple(actual.shape)
-    if actual.dtype == _E2M1_PAIR:
+    if actual.dtype == E2M1_PAIR:
         shape = (*shape[:-1], 2 * shape[-1]) if shape else (2,)
     return Difference(
         shape=shape,
         dtype=actual.dtype,
         mismatched=tally.mismatched,
-        first_mismatch=_unravel(tally.first_mismatch, shape),
+        first_mismatch=unravel(tally.first_mismatch, shape),
         max_abs=tally.max_abs,
-        max_abs_index=_unravel(tally.max_abs_at, shape),
+        max_abs_index=unravel(tally.max_abs_at, shape),
         relative_frobenius=tally.relative_frobenius(),
         max_ulp=tally.max_ulp,
         nan_mismatched=tally.nan_mismatched,
@@ -122,26 +117,9 @@ def _check(actual: Tensor, expected: Tensor, chunk_elements: int) -> None:
         raise InputError(
             f"cannot compare {actual.dtype} with {expected.dtype}", hint="cast one of the two on purpose"
         )
-    for side, tensor in (("actual", actual), ("expected", expected)):
-        if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
-            raise InputError(
-                f"{side} has no plain numbers to compare (sparse, quantized or on the meta device)"
-            )
+    check_plain(actual, expected)
     if chunk_elements < 1:
         raise InputError(f"chunk_elements must be positive, not {chunk_elements}")
-
-
-def _chunks(actual: Tensor, expected: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Both as flat parts of at most `size` elements in row-major order; no more than a part is copied."""
-    if actual.numel() <= size:
-        if actual.numel():
-            yield actual.reshape(-1), expected.reshape(-1)
-        return
-    rows = size // (actual.numel() // actual.shape[0])
-    for start in range(0, actual.shape[0], max(1, rows)):
-        stop = min(start + max(1, rows), actual.shape[0])
-        yield from _chunks(actual[start] if not rows else actual[start:stop],
-                           expected[start] if not rows else expected[start:stop], size)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -164,50 +142,6 @@ class _Norm:
             self.scale = largest
         else:
             self.total += own * (largest / self.scale) ** 2
-
-
-@dataclass(frozen=True, slots=True)
-class _Numbers:
-    """A chunk taken apart; all have shape `[elements, parts]`, 2 parts for complex numbers, else 1."""
-
-    ordered: Tensor
-    """int64; neighbours in the dtype are neighbours here, both zeros are one (uint64 is shifted by 2**63)."""
-    values: Tensor
-    """float64."""
-    nan: Tensor
-    inf: Tensor
-    width: int
-    """Bits of a part."""
-    is_integer: bool
-
-    @classmethod
-    def of(cls, plain: Tensor) -> "_Numbers":
-        """Take apart what `_plain` gave."""
-        width = 8 * plain.element_size()
-        if plain.dtype.is_floating_point and plain.dtype not in (_E8M0, _E2M1_PAIR):
-            values = plain.double()
-            bits = plain.view(_INTS[plain.element_size()]).long()
-            nan, inf = values.isnan(), values.isinf()
-            return cls(_sign_magnitude(bits, width), values, nan, inf, width, is_integer=False)
-        none = torch.zeros(plain.shape, dtype=torch.bool, device=plain.device)
-        if plain.dtype == _E2M1_PAIR:
-            codes = plain.view(torch.uint8).long()
-            codes = torch.cat([codes & 15, codes >> 4], dim=1).reshape(-1, 1)
-            table = torch.tensor(
-                [*_E2M1, *(-value for value in _E2M1)], dtype=torch.float64, device=plain.device
-            )
-            none = none.repeat_interleave(2, dim=0)
-            return cls(
-                _sign_magnitude(codes - 16 * (codes >> 3), 4), table[codes], none, none, 4, is_integer=False
-            )
-        if plain.dtype == _E8M0:
-            values = plain.double()
-            return cls(plain.view(torch.uint8).long(), values, values.isnan(), none, 8, is_integer=False)
-        if plain.dtype == torch.uint64:
-            ordered = plain.view(torch.int64) ^ _INT64_MIN
-        else:
-            ordered = plain.view(torch.uint8).long() if plain.dtype == torch.bool else plain.long()
-        return cls(ordered, plain.double(), none, none, width, is_integer=True)
 
 
 class _Tally:
@@ -236,16 +170,16 @@ class _Tally:
         return above.scale / below.scale * math.sqrt(above.total / below.total)
 
     def add(self, plain_actual: Tensor, plain_expected: Tensor) -> None:
-        """Take in the next chunk: both sides as `_plain` gives them."""
-        expected = _Numbers.of(plain_expected)
-        is_identical = torch.equal(_bits(plain_actual), _bits(plain_expected))
-        actual = expected if is_identical else _Numbers.of(plain_actual)
+        """Take in the next chunk: both sides as `plain` gives them."""
+        expected = Numbers.of(plain_expected)
+        is_identical = torch.equal(bits(plain_actual), bits(plain_expected))
+        actual = expected if is_identical else Numbers.of(plain_actual)
         for side, numbers in enumerate((actual, expected)):
             self.nan[side] += int(numbers.nan.any(dim=1).sum())
             self.inf[side] += int(numbers.inf.any(dim=1).sum())
         self._of_expected.add(expected.values.abs().masked_fill_(expected.nan | expected.inf, 0.0))
         if not is_identical:
-            self._add_mismatches(_bits(plain_actual) != _bits(plain_expected))
+            self._add_mismatches(bits(plain_actual) != bits(plain_expected))
             self._add_steps(actual, expected)
             self._add_distances(actual, expected)
         self._done += expected.values.shape[0]
@@ -256,21 +190,21 @@ class _Tally:
         if self.first_mismatch is None:
             self.first_mismatch = self._done + int(unequal.byte().argmax())
 
-    def _add_steps(self, actual: _Numbers, expected: _Numbers) -> None:
+    def _add_steps(self, actual: Numbers, expected: Numbers) -> None:
         self.nan_mismatched += int((actual.nan.any(dim=1) != expected.nan.any(dim=1)).sum())
         if bool((actual.nan != expected.nan).any()):
             self.max_ulp = 2**expected.width
         else:
-            steps = _steps(actual, expected).masked_fill_(expected.nan, _INT64_MIN)
-            self.max_ulp = max(self.max_ulp, int(steps.max()) - _INT64_MIN)
+            apart = steps(actual, expected).masked_fill_(expected.nan, INT64_MIN)
+            self.max_ulp = max(self.max_ulp, int(apart.max()) - INT64_MIN)
 
-    def _add_distances(self, actual: _Numbers, expected: _Numbers) -> None:
+    def _add_distances(self, actual: Numbers, expected: Numbers) -> None:
         if actual.is_integer:
             # float64 cannot hold the distance of two large integers, the steps can.
-            steps = _steps(actual, expected)
-            at = int(steps[:, 0].argmax())
-            largest: float = int(steps[at, 0]) - _INT64_MIN
-            unsigned = (steps ^ _INT64_MIN).double()
+            apart = steps(actual, expected)
+            at = int(apart[:, 0].argmax())
+            largest: float = int(apart[at, 0]) - INT64_MIN
+            unsigned = (apart ^ INT64_MIN).double()
             distances = torch.where(unsigned < 0, unsigned + 2.0**64, unsigned)
         else:
             distances = (actual.values - expected.values).abs()
@@ -282,42 +216,3 @@ class _Tally:
         self._of_difference.add(distances)
         if largest > self.max_abs:
             self.max_abs, self.max_abs_at = largest, self._done + at
-
-
-def _plain(flat: Tensor) -> Tensor:
-    """`[elements]` of any dtype as `[elements, parts]` of a real one."""
-    flat = flat.resolve_conj().resolve_neg()
-    return torch.view_as_real(flat) if flat.is_complex() else flat.unsqueeze(1)
-
-
-def _bits(plain: Tensor) -> Tensor:
-    """The patterns of `_plain` for comparison, `[elements, parts]`."""
-    if plain.dtype == _E2M1_PAIR:
-        codes = plain.view(torch.uint8)
-        return torch.cat([codes & 15, codes >> 4], dim=1).reshape(-1, 1)
-    return plain.view(_INTS[plain.element_size()])
-
-
-def _sign_magnitude(bits: Tensor, width: int) -> Tensor:
-    """Bit patterns of floats, read as signed int64, in the order of the numbers that they mean."""
-    return torch.where(bits < 0, -(2 ** (width - 1)) - bits, bits)
-
-
-def _steps(actual: _Numbers, expected: _Numbers) -> Tensor:
-    """How many steps lie between, up to 2**64 - 1, as int64 from `_INT64_MIN` on."""
-    # The subtraction may wrap around: read without a sign its result is right all the same.
-    above, below = (
-        torch.maximum(actual.ordered, expected.ordered),
-        torch.minimum(actual.ordered, expected.ordered),
-    )
-    return (above - below) ^ _INT64_MIN
-
-
-def _unravel(flat: int | None, shape: tuple[int, ...]) -> tuple[int, ...] | None:
-    if flat is None:
-        return None
-    index = []
-    for size in reversed(shape):
-        flat, position = divmod(flat, size)
-        index.append(position)
-    return tuple(reversed(index))
