@@ -129,6 +129,7 @@ def run_chapter(
         "prompt": prompt,
         "text": text,
         "tokens": list(answer.tokens),
+        "is_right": checked.is_identical,
         "verification": checked.as_dict(),
         "statistics": figures.as_dict(),
         "speed": {**asdict(speed), "share_of_floor": speed.share},

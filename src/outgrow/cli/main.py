@@ -23,7 +23,7 @@ _TERMINATED = 128 + 15
 _COMPLETION_VARIABLE = "_OUTGROW_COMPLETE"
 _EPILOG = """\
 Exit codes: 0 done; 1 a fault in outgrow, or a check that came out false; 2 your input, files or machine, with
-a hint; 130 interrupted.
+a hint; 3 too little to say (compare); 130 interrupted.
 
 Shell completion: eval "$(_OUTGROW_COMPLETE=bash_source outgrow)" (or zsh_source, fish_source).
 """
@@ -37,9 +37,16 @@ class CommandEntry:
     """`module:name` of the click command."""
     help: str
     """One line."""
+    fault_code: int = 1
+    """Exit code after a fault of ours: another one where 1 is an answer."""
 
 
 COMMANDS = {
+    "compare": CommandEntry(
+        attribute="outgrow.cli.compare:compare",
+        help="Compare two runs, and name the first tensor that differs.",
+        fault_code=2,
+    ),
     "demo": CommandEntry(
         attribute="outgrow.cli.demo:demo",
         help="Run a real language model in a tenth of its memory, and check it.",
@@ -142,8 +149,9 @@ def _open_closed_outputs() -> None:
 
 def _report(arguments: Sequence[str] | None, interruption: Interruption) -> int:
     """Run the command and say how it failed, if it did."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = _run(list(sys.argv[1:] if arguments is None else arguments))
+        code = _run(words)
         sys.stdout.flush()
     except click.Abort:
         raise
@@ -156,7 +164,8 @@ def _report(arguments: Sequence[str] | None, interruption: Interruption) -> int:
             # interpreter from flushing what is left on its way out.
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             return _BROKEN_PIPE
-        return _fail(err)
+        name = next((word for word in words if not word.startswith("-")), "")
+        return _fail(err, COMMANDS[name].fault_code if name in COMMANDS else 1)
     return code
 
 
@@ -180,7 +189,7 @@ def _run(arguments: list[str]) -> int:
     return outcome if isinstance(outcome, int) else 0
 
 
-def _fail(error: Exception) -> int:
+def _fail(error: Exception, fault_code: int) -> int:
     """Say what went wrong on stderr, in one style, and give the exit code."""
     from outgrow.cli import render  # rich is loaded only where there is something to draw
 
@@ -206,7 +215,7 @@ def _fail(error: Exception) -> int:
         "this is a fault in outgrow, not in what you did",
         hint="please report it with the lines above and the output of `outgrow doctor --json`",
     )
-    return 1
+    return fault_code
 
 
 def _say(text: str) -> None:

@@ -4,7 +4,19 @@ of rich.
 Honours NO_COLOR, `--quiet` and output that is not a terminal: then there is no colour and no live line.
 """
 
-__all__ = ["LiveLine", "error", "is_quiet", "live", "note", "picture", "progress", "quiet_option", "table"]
+__all__ = [
+    "LiveLine",
+    "error",
+    "headline",
+    "is_quiet",
+    "live",
+    "note",
+    "picture",
+    "progress",
+    "quiet_option",
+    "table",
+    "width",
+]
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -49,14 +61,21 @@ def is_quiet() -> bool:
     return bool(context is not None and context.meta.get(_QUIET, False))
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table on stdout; a column whose every cell looks like a number is aligned right."""
+def table(
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    *,
+    styles: Sequence[str | None] | None = None,
+) -> None:
+    """Print a table on stdout; a column whose every cell looks like a number is aligned right. `styles` has
+    one for each row: `bold red`, `dim`."""
     drawn = Table(box=None, pad_edge=False)
     for index, column in enumerate(columns):
         numeric = bool(rows) and all(_looks_numeric(str(row[index])) for row in rows)
         drawn.add_column(Text(column), justify="right" if numeric else "left", header_style="dim")
-    for row in rows:
-        drawn.add_row(*(Text(str(cell)) for cell in row))
+    for row, style in zip(rows, styles or [None] * len(rows), strict=True):
+        drawn.add_row(*(Text(str(cell)) for cell in row), style=style)
     _draw(title, drawn)
 
 
@@ -68,6 +87,16 @@ def picture(title: str, rows: Sequence[tuple[str, object]]) -> None:
     for name, value in rows:
         drawn.add_row(Text(name), Text(str(value)))
     _draw(title, drawn)
+
+
+def headline(message: str, style: str | None) -> None:
+    """Print one line on stdout in a style; it is not folded."""
+    _console(sys.stdout).print(Text(message, style=style or ""), soft_wrap=True)
+
+
+def width() -> int:
+    """Columns of the terminal that stdout leads to."""
+    return _console(sys.stdout).width
 
 
 def error(message: str, *, hint: str | None = None, kind: str = "Error") -> None:

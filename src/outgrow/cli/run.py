@@ -3,7 +3,6 @@
 __all__ = ["Meter", "Streamed", "run", "verdict", "write_statistics"]
 
 import json
-import os
 import shutil
 import sys
 import time
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from outgrow.cli import render
+from outgrow.cli.output_files import check_writable
 from outgrow.cli.word_wrap import WordWrap
 from outgrow.errors import InputError
 from outgrow.quantities import format_bytes, format_rate, format_seconds
@@ -67,7 +67,7 @@ def run(
     """
     if prompt == "-":
         prompt = sys.stdin.read()
-    _check_writable(stats)
+    check_writable(stats)
     # torch and transformers are loaded only when the command runs
     from outgrow.cli.generation import Sampling, TokenText, encode_prompt, generate, open_tokenizer
     from outgrow.stream import Config, closing, load, statistics
@@ -192,18 +192,6 @@ def write_statistics(path: Path, report: dict[str, Any]) -> None:
         path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     except OSError as err:
         raise InputError(f"cannot write {str(path)!r}: {err.strerror}", hint="choose another file") from err
-
-
-def _check_writable(path: Path | None) -> None:
-    """Fail before minutes of work rather than after them."""
-    if path is None:
-        return
-    folder = path.absolute().parent
-    if path.is_dir() or not folder.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
-        raise InputError(
-            f"cannot write {str(path)!r}",
-            hint="give a file in a directory that exists and that you may write to",
-        )
 
 
 def _note_speed(done: Streamed) -> None:

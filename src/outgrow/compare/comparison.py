@@ -2,57 +2,207 @@
 
 __all__ = ["Comparison", "compare"]
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from os import PathLike
+from types import TracebackType
+from typing import Literal, Self
 
-from outgrow.capture.recording import Refusal
+from torch import Tensor
+
+from outgrow.capture.recording import Recording, Refusal
 from outgrow.compare.diagnosis import Diagnosis
 from outgrow.compare.finding import Finding
-from outgrow.compare.judge import Judgement, Measured, judge
-from outgrow.compare.layout import find_stage_layouts
-from outgrow.compare.measures import measure
+from outgrow.compare.judge import Judgement, Measured, Rules, judge
+from outgrow.compare.layout import StageLayout, find_stage_layouts
+from outgrow.compare.measures import Measures, measure
 from outgrow.compare.names import pair_records
-from outgrow.compare.pair import Pairing
-from outgrow.compare.readers.opening import Source, open_recording
+from outgrow.compare.pair import Pair, Pairing
+from outgrow.compare.readers import open_recording
+from outgrow.compare.readers.limits import Limits
+from outgrow.compare.readers.opening import Source
+from outgrow.errors import InputError
+from outgrow.events import Listener, Progress, ignore
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """The outcome."""
+    """What there is to say of two runs. Names are paired at once; tensors are read when the first answer that
+    needs them is asked for, and never all at a time. Close it, or use it in `with`."""
 
-    pairing: Pairing
-    findings: tuple[Finding, ...]
-    judgement: Judgement
-    diagnoses: tuple[Diagnosis, ...]
-    refused: tuple[Refusal, ...]
+    def __init__(
+        self,
+        expected: Recording,
+        actual: Sequence[Recording],
+        pairing: Pairing,
+        *,
+        rules: Rules | None = None,
+        is_exact: bool = False,
+        listener: Listener = ignore,
+    ) -> None:
+        """Use `compare`."""
+        self.expected = expected
+        self.actual = tuple(actual)
+        self.pairing = pairing
+        self.rules = rules
+        self.is_exact = is_exact
+        self._listener = listener
 
+    @cached_property
+    def layouts(self) -> tuple[StageLayout, ...]:
+        """How the actual tensors have to be put, a layout for each pair."""
+        return tuple(find_stage_layouts(self.pairing.pairs))
 
-def compare(*, expected: Source, actual: Source | Sequence[Source]) -> Comparison:
-    """Compare two runs."""
-    sources = actual if isinstance(actual, list | tuple) else [actual]
-    before, after = open_recording(expected), [open_recording(source) for source in sources]  # type: ignore[arg-type]
-    pairing = pair_records(before, after)
-    layouts = find_stage_layouts(pairing.pairs)
-    measured = []
-    for pair, found in zip(pairing.pairs, layouts, strict=True):
-        measures = None
-        if found.layout is not None:
-            laid_out = found.layout.apply([record.read() for record in pair.actual])
-            measures = measure(laid_out, pair.expected.read())
-        measured.append(
-            Measured(
-                name=pair.expected_name,
-                stage=pair.stage,
-                layer=pair.layer,
-                kind=pair.expected.kind,
-                measures=measures,
-            )
+    @cached_property
+    def judgement(self) -> Judgement:
+        """The verdict, and a word on each pair."""
+        return judge(
+            self._measured,
+            rules=self.rules,
+            exact=self.is_exact,
+            expected_records=len(_names(self.expected)),
+            actual_records=len(set().union(*(_names(rank) for rank in self.actual))),
         )
-    judgement = judge(measured)
-    findings = [
-        Finding(pair=pair, layout=found, measures=row.measures, judged=word)
-        for pair, found, row, word in zip(pairing.pairs, layouts, measured, judgement.judged, strict=True)
-    ]
-    return Comparison(
-        pairing=pairing, findings=tuple(findings), judgement=judgement, diagnoses=(), refused=before.refused
-    )
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """A row for each pair, in order of execution."""
+        rows = zip(self.pairing.pairs, self.layouts, self._measured, self.judgement.judged, strict=True)
+        return tuple(
+            Finding(pair=pair, layout=layout, measures=measured.measures, judged=judged)
+            for pair, layout, measured, judged in rows
+        )
+
+    @cached_property
+    def diagnoses(self) -> tuple[Diagnosis, ...]:
+        """What probably happened, where there is evidence."""
+        return ()
+
+    @property
+    def verdict(self) -> Literal["match", "differ", "insufficient"]:
+        """`match`, `differ`, or `insufficient` where too few tensors could be paired to say."""
+        return self.judgement.verdict
+
+    @property
+    def first_divergence(self) -> Finding | None:
+        """The first pair, in order of execution, that went wrong."""
+        index = self.judgement.first_divergence
+        return None if index is None else self.findings[index]
+
+    @property
+    def healed_at(self) -> Finding | None:
+        """The first pair after it from which on all is right again."""
+        index = self.judgement.healed_at
+        return None if index is None else self.findings[index]
+
+    @property
+    def refused(self) -> tuple[Refusal, ...]:
+        """What was met on either side and not compared."""
+        return (*self.expected.refused, *(refusal for rank in self.actual for refusal in rank.refused))
+
+    def tensors(self, finding: Finding) -> tuple[Tensor, Tensor]:
+        """The actual tensor as it was laid out, and the expected one: equal shapes.
+
+        Raises:
+            InputError: no layout was found for this pair.
+            StoreError: the bytes cannot be read.
+        """
+        return _tensors(finding.pair, finding.layout)
+
+    def close(self) -> None:
+        """Close both runs; may be called twice."""
+        with contextlib.ExitStack() as stack:
+            for recording in (self.expected, *self.actual):
+                stack.callback(recording.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @cached_property
+    def _measured(self) -> tuple[Measured, ...]:
+        pairs, layouts = self.pairing.pairs, self.layouts
+        total, done = sum(pair.expected.nbytes for pair in pairs), 0
+        measured = []
+        for pair, layout in zip(pairs, layouts, strict=True):
+            self._listener(Progress(task="comparing", done=done, total=total, item=pair.expected_name))
+            measured.append(
+                Measured(
+                    name=pair.expected_name,
+                    stage=pair.stage,
+                    layer=pair.layer,
+                    kind=pair.expected.kind,
+                    measures=self._measures(pair, layout),
+                )
+            )
+            done += pair.expected.nbytes
+        self._listener(Progress(task="comparing", done=done, total=total))
+        return tuple(measured)
+
+    def _measures(self, pair: Pair, layout: StageLayout) -> Measures | None:
+        if layout.layout is None:
+            return None
+        actual, expected = _tensors(pair, layout)
+        rtol, atol = (0.0, 0.0) if self.rules is None else self.rules.tolerance(pair.expected_name)
+        return measure(actual, expected, rtol=rtol, atol=atol)
+
+
+def compare(
+    *,
+    expected: Source,
+    actual: Source | Sequence[Source],
+    only: str = "*",
+    name_map: str | PathLike[str] | Mapping[str, str] | None = None,
+    rules: Rules | None = None,
+    is_exact: bool = False,
+    limits: Limits | None = None,
+    listener: Listener = ignore,
+) -> Comparison:
+    """Compare two runs. Keywords only, since others order the two the other way round.
+
+    Args:
+        expected: the run that is right: a path (recording, folder, archive, file) or tensors by name.
+        actual: the run in question, or one for each of its ranks, in order.
+        only: glob over names; others are left out on both sides.
+        name_map: which expected name answers which actual one, or the path of a file that says so.
+        rules: tolerances, where the judge should not find out by itself what is too far.
+        is_exact: any number that is not equal is a difference.
+        limits: on what is read from files.
+        listener: told how far it has come.
+
+    Raises:
+        InputError: a path does not exist or holds nothing to compare, or the map is wrong.
+        StoreError: a file cannot be read.
+    """
+    sources: list[Source] = [*actual] if isinstance(actual, list | tuple) else [actual]  # type: ignore[list-item]
+    if not sources:
+        raise InputError("there is no actual run to compare", hint="give at least one")
+    with contextlib.ExitStack() as opened:
+        sides = [
+            opened.enter_context(open_recording(source, limits=limits, only=only))
+            for source in (expected, *sources)
+        ]
+        pairing = pair_records(sides[0], sides[1:], name_map=name_map)
+        opened.pop_all()
+    return Comparison(sides[0], sides[1:], pairing, rules=rules, is_exact=is_exact, listener=listener)
+
+
+def _names(recording: Recording) -> set[str]:
+    """Of the tensors that could be paired; those of several ranks are one."""
+    return {record.name for record in recording.records}
+
+
+def _tensors(pair: Pair, layout: StageLayout) -> tuple[Tensor, Tensor]:
+    if layout.layout is None:
+        raise InputError(
+            f"{pair.expected_name!r} cannot be laid out like its counterpart: {layout.reason}",
+            hint="look at the shapes",
+        )
+    return layout.layout.apply([record.read() for record in pair.actual]), pair.expected.read()

@@ -1,0 +1,50 @@
+"""Files that a command is asked to write: looked at before the work, written whole or not at all."""
+
+__all__ = ["check_writable", "write_text"]
+
+import os
+from pathlib import Path
+
+from outgrow.errors import InputError
+
+
+def check_writable(path: Path | None) -> None:
+    """Fail before minutes of work rather than after them; None is a file that nobody asked for.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    if path is None:
+        return
+    folder = path.absolute().parent
+    if path.is_dir() or not folder.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
+        raise InputError(
+            f"cannot write {str(path)!r}",
+            hint="give a file in a directory that exists and that you may write to",
+        )
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole text as UTF-8; a file that was there stays as it was until the new one is complete.
+
+    Raises:
+        StoreError: the disk is full or the directory cannot be written.
+    """
+    # A file's name need not be UTF-8, and then has characters that no text may hold.
+    data = text.encode("utf-8", errors="backslashreplace")
+    if path.exists() and not path.is_file():
+        # `/dev/stdout`, `>(program)`: nothing to replace.
+        path.write_bytes(data)
+        return
+    from outgrow.store.writer import replacing
+
+    mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
+    with replacing(path.resolve(), len(data)) as file:
+        file.write(data)
+        os.fchmod(file.fileno(), mode)
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,188 @@
+"""A comparison as one HTML file that needs nothing else, and as a cell of a notebook."""
+
+__all__ = ["as_html", "as_notebook"]
+
+from collections.abc import Iterator, Sequence
+from html import escape
+from importlib.resources import files
+from typing import Any
+
+from outgrow.compare.comparison import Comparison
+from outgrow.compare.finding import Finding
+from outgrow.compare.report.curve import STYLE as CURVE_STYLE
+from outgrow.compare.report.curve import draw_curve, points_of
+from outgrow.compare.report.words import error_text, plural, sentence
+
+_TITLES = {"match": "They match", "differ": "They differ", "insufficient": "Too little to say"}
+_STATUSES = ("differs", "inherited", "healed", "ok")
+_NOTEBOOK_ROWS = 20
+_COLUMNS = (
+    ("#", "number"), ("expected", "text"), ("actual", "text"), ("layout", "text"), ("shape", "text"),
+    ("relative error", "number"), ("max abs", "number"), ("at", "text"), ("ULP", "number"),
+    ("cosine", "number"), ("NaN expected / actual", "text"), ("status", "text"),
+)  # fmt: skip
+
+
+def as_html(comparison: Comparison) -> str:
+    """The text of a whole page: verdict, curve, every pair, what is unpaired or refused. It loads nothing."""
+    from outgrow import __version__
+
+    assets = files("outgrow.compare.report")
+    style = (assets / "page.css").read_text(encoding="utf-8")
+    script = (assets / "page.js").read_text(encoding="utf-8")
+    return "\n".join([
+        "<!doctype html>",
+        '<html lang="en">',
+        "<head>",
+        '<meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; style-src '
+        "'unsafe-inline'; script-src 'unsafe-inline'\">",
+        f"<title>{_text(_TITLES[comparison.verdict])}: {_text(comparison.expected.label)}</title>",
+        f"<style>\n{style}{CURVE_STYLE}</style>",
+        "</head>",
+        "<body>",
+        '<main class="outgrow-compare">',
+        *_head(comparison),
+        *_curve(comparison),
+        *_table(comparison.findings, is_whole=True),
+        *_rest(comparison),
+        f"<footer>outgrow {_text(__version__)}</footer>",
+        "</main>",
+        f"<script>\n{script}</script>",
+        "</body>",
+        "</html>\n",
+    ])  # fmt: skip
+
+
+def as_notebook(comparison: Comparison) -> str:
+    """A fragment of HTML: verdict, curve, and the pairs that went wrong or are the worst."""
+    style = (files("outgrow.compare.report") / "page.css").read_text(encoding="utf-8")
+    rows = [finding for finding in comparison.findings if finding.judged.status == "differs"]
+    if not rows:
+        measured = [finding for finding in comparison.findings if finding.measures is not None]
+        worst = sorted(measured, key=_error, reverse=True)[:_NOTEBOOK_ROWS]
+        rows = sorted(worst, key=comparison.findings.index)
+    return "\n".join([
+        f"<style>\n{style}{CURVE_STYLE}</style>",
+        '<div class="outgrow-compare">',
+        *_head(comparison),
+        *_curve(comparison),
+        *_table(rows[:_NOTEBOOK_ROWS], is_whole=False),
+        "</div>",
+    ])  # fmt: skip
+
+
+def _head(comparison: Comparison) -> Iterator[str]:
+    yield f'<header class="{comparison.verdict}">'
+    yield f"<h1>{_text(_TITLES[comparison.verdict])}</h1>"
+    yield f'<p class="sentence">{_text(sentence(comparison))}</p>'
+    yield "<dl>"
+    yield f"<dt>expected</dt><dd>{_text(comparison.expected.label)}</dd>"
+    for recording in comparison.actual:
+        yield f"<dt>actual</dt><dd>{_text(recording.label)}</dd>"
+    yield "</dl>"
+    yield "</header>"
+    if comparison.diagnoses:
+        yield "<section><h2>What probably happened</h2><ul class='diagnoses'>"
+        for found in comparison.diagnoses:
+            at = f"<code>{_text(found.at)}</code>"
+            yield f"<li><b>{_text(found.kind)}</b> at {at}: {_text(found.detail)}</li>"
+        yield "</ul></section>"
+    if comparison.pairing.notes:
+        yield "<section><h2>Assumed</h2><ul>"
+        yield from (f"<li>{_text(note)}</li>" for note in comparison.pairing.notes)
+        yield "</ul></section>"
+
+
+def _curve(comparison: Comparison) -> Iterator[str]:
+    points = points_of(comparison)
+    if points:
+        yield "<section><h2>Relative error along the run</h2>"
+        yield draw_curve(points)
+        yield '<p class="legend">'
+        yield from (f'<span class="dot {status}"></span>{status} ' for status in _STATUSES)
+        yield "</p></section>"
+
+
+def _table(findings: Sequence[Finding], *, is_whole: bool) -> Iterator[str]:
+    if not findings:
+        return
+    yield "<section>"
+    if is_whole:
+        yield f"<h2>{plural(len(findings), 'pair')}, in order of execution</h2>"
+        yield '<p class="tools" hidden><label>Find <input type="search" id="find"></label>'
+        for status in _STATUSES:
+            count = sum(finding.judged.status == status for finding in findings)
+            yield f'<label><input type="checkbox" value="{status}" checked> {status} ({count:,})</label>'
+        yield "</p>"
+    yield '<div class="scroll"><table><thead><tr>'
+    yield from (f'<th scope="col" class="{kind}">{_text(name)}</th>' for name, kind in _COLUMNS)
+    yield "</tr></thead><tbody>"
+    for number, finding in enumerate(findings, start=1):
+        yield from _row(number, finding)
+    yield "</tbody></table></div></section>"
+
+
+def _row(number: int, finding: Finding) -> Iterator[str]:
+    pair, measures, judged = finding.pair, finding.measures, finding.judged
+    layout = "none" if finding.layout.layout is None else finding.layout.layout.describe()
+    yield f'<tr class="{judged.status}" data-status="{judged.status}">'
+    yield _cell(number, "number", number)
+    note = f'<small class="note">{_text(pair.note)}</small>' if pair.note else ""
+    why = f"<small>{_text(judged.reason)}</small>" if judged.status != "ok" else ""
+    yield f"<td><code>{_text(pair.expected_name)}</code>{why}{note}</td>"
+    other = "=" if pair.actual_name == pair.expected_name else pair.actual_name
+    yield f"<td><code>{_text(other)}</code></td>"
+    yield _cell(layout)
+    if measures is None:
+        yield _cell(_shape(pair.expected.shape))
+        yield _cell(finding.layout.reason or "not measured", "unmeasured")
+        yield "<td></td>" * 5
+    else:
+        yield _cell(_shape(measures.shape))
+        yield _cell(error_text(measures.relative_error), "number", measures.relative_error)
+        yield _cell(error_text(measures.max_abs), "number", measures.max_abs)
+        yield _cell("" if measures.max_abs_index is None else _shape(measures.max_abs_index))
+        yield _cell(f"{measures.max_ulp:,}", "number", measures.max_ulp)
+        cosine = "-" if measures.cosine is None else f"{measures.cosine:.6f}"
+        yield _cell(cosine, "number", measures.cosine)
+        has_nan = measures.expected.nan or measures.actual.nan
+        yield _cell(f"{measures.expected.nan:,} / {measures.actual.nan:,}" if has_nan else "")
+    yield f'<td><span class="badge {judged.status}">{judged.status}</span></td>'
+    yield "</tr>"
+
+
+def _rest(comparison: Comparison) -> Iterator[str]:
+    pairing = comparison.pairing
+    for side, records in (("expected", pairing.unpaired_expected), ("actual", pairing.unpaired_actual)):
+        if records:
+            yield f"<section><h2>Only in the {side} run: {len(records):,}</h2><ul>"
+            for record in records:
+                near = ", ".join(pairing.near.get(record.name, ()))
+                like = f" <small>like {_text(near)}</small>" if near else ""
+                yield f"<li><code>{_text(record.name)}</code> {_text(_shape(record.shape))}{like}</li>"
+            yield "</ul></section>"
+    if comparison.refused:
+        yield f"<section><h2>Not compared: {len(comparison.refused):,}</h2><ul>"
+        for refusal in comparison.refused:
+            yield f"<li><code>{_text(refusal.entry)}</code>: {_text(refusal.reason)}</li>"
+        yield "</ul></section>"
+
+
+def _cell(value: object, kind: str = "text", key: float | None = None) -> str:
+    order = f' data-key="{key!r}"' if kind == "number" else ""
+    return f'<td class="{kind}"{order}>{_text(value)}</td>'
+
+
+def _shape(numbers: Sequence[Any]) -> str:
+    return "[" + ", ".join(str(number) for number in numbers) + "]"
+
+
+def _error(finding: Finding) -> float:
+    return 0.0 if finding.measures is None else finding.measures.relative_error
+
+
+def _text(value: object) -> str:
+    # Lone surrogates, which file names can hold, would make the page impossible to write.
+    return escape(str(value).encode("utf-8", "backslashreplace").decode("utf-8"))

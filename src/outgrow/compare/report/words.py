@@ -1,0 +1,80 @@
+"""A comparison in words: the sentence that answers the question, and figures as people read them."""
+
+__all__ = ["as_text", "error_text", "explained", "plural", "sentence"]
+
+import math
+
+from outgrow.compare.comparison import Comparison
+from outgrow.compare.finding import Finding
+
+
+def sentence(comparison: Comparison) -> str:
+    """The answer in one sentence, for example `They differ: the first tensor that went wrong is ...`."""
+    judgement = comparison.judgement
+    pairs = plural(len(comparison.findings), "pair")
+    first = comparison.first_divergence
+    if judgement.verdict == "insufficient":
+        return f"Too little to say: {judgement.reason}."
+    if first is None:
+        return f"They match: {pairs}, {_worst(comparison)}."
+    healed = comparison.healed_at
+    end = "" if healed is None else f"; it healed at {healed.pair.expected_name!r}"
+    return f"They differ: {_named(first)} is the first tensor that went wrong ({explained(first)}){end}."
+
+
+def explained(finding: Finding) -> str:
+    """Why a pair was judged as it was."""
+    return finding.judged.reason
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 pair`, `2 pairs`."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def error_text(error: float | None) -> str:
+    """A relative error: `0`, `3.1e-07`, `inf`; `-` where there is none."""
+    if error is None or math.isnan(error):
+        return "-"
+    if error == 0:
+        return "0"
+    return "inf" if math.isinf(error) else f"{error:.1e}"
+
+
+def _named(finding: Finding) -> str:
+    expected, actual = finding.pair.expected_name, finding.pair.actual_name
+    return repr(expected) if expected == actual else f"{expected!r} (actual: {actual!r})"
+
+
+def _worst(comparison: Comparison) -> str:
+    errors = [row.measures.relative_error for row in comparison.findings if row.measures is not None]
+    if all(row.measures is not None and row.measures.is_equal for row in comparison.findings):
+        return "all numbers equal"
+    return f"largest relative error {error_text(max(errors, default=None))}"
+
+
+_TEXT_ROWS = 12
+
+
+def as_text(comparison: Comparison) -> str:
+    """Sentence, diagnoses, and the rows around the first pair that went wrong, as plain text."""
+    lines = [sentence(comparison)]
+    lines += [f"  probably: {found.kind} at {found.at!r}: {found.detail}" for found in comparison.diagnoses]
+    first = comparison.judgement.first_divergence
+    start = max(0, (first or 0) - _TEXT_ROWS // 2)
+    for index, finding in enumerate(comparison.findings[start : start + _TEXT_ROWS], start=start):
+        error = None if finding.measures is None else finding.measures.relative_error
+        mark = ">" if index == first else " "
+        lines.append(f"{mark} {finding.judged.status:9} {error_text(error):>8}  {finding.pair.expected_name}")
+    lines += [
+        f"  only in the expected run: {record.name}"
+        for record in comparison.pairing.unpaired_expected[:_TEXT_ROWS]
+    ]
+    lines += [
+        f"  only in the actual run: {record.name}"
+        for record in comparison.pairing.unpaired_actual[:_TEXT_ROWS]
+    ]
+    lines += [
+        f"  not compared: {refusal.entry}: {refusal.reason}" for refusal in comparison.refused[:_TEXT_ROWS]
+    ]
+    return "\n".join(lines)
