@@ -2,13 +2,24 @@
 
 __all__ = ["Measures", "SideFigures", "measure"]
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
-from outgrow.difference import difference
+from outgrow.compare.kernel.rounding import coarser
+from outgrow.compare.kernel.tally import SideTally, Tally, unscaled
+from outgrow.compare.kernel.torch_path import torch_tally
+from outgrow.difference.chunks import chunks, unravel
+from outgrow.difference.numbers import E2M1_PAIR, check_plain
+from outgrow.errors import InputError
+
+# So much stays in the cache of a core while it is looked at several times.
+_CHUNK_ELEMENTS = 2**18
+_PARTS = {torch.complex32: torch.float16, torch.complex64: torch.float32, torch.complex128: torch.float64}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,13 +80,112 @@ class Measures:
 
 
 def measure(actual: Tensor, expected: Tensor, *, rtol: float = 0.0, atol: float = 0.0) -> Measures:
-    """Compare two tensors of one shape and any dtypes in one pass and constant memory."""
-    found = difference(actual.double(), expected.double())
-    side = SideFigures(mean=0.0, std=0.0, minimum=0.0, maximum=0.0, nan=0, inf=0, first_nan=None)
+    """Compare two tensors of one shape and any dtypes in one pass and constant memory.
+
+    The dtypes may differ. Tensors on an accelerator are fetched to the CPU piece by piece. The figures do not
+    depend on the number of threads.
+
+    Raises:
+        InputError: the shapes differ, a tensor holds no plain numbers (sparse, quantized, meta), 4-bit
+            numbers stand against another dtype, or a tolerance is negative or NaN.
+    """
+    _check(actual, expected, rtol, atol)
+    tally = Tally()
+    for one, other in chunks(actual.detach(), expected.detach(), _CHUNK_ELEMENTS):
+        tally.add(torch_tally(one.cpu(), other.cpu(), start=tally.elements, rtol=rtol, atol=atol))
+    return _measures(tally, actual, expected)
+
+
+def _check(actual: Tensor, expected: Tensor, rtol: float, atol: float) -> None:
+    check_plain(actual, expected)
+    if actual.dtype != expected.dtype and E2M1_PAIR in (actual.dtype, expected.dtype):
+        raise InputError(
+            f"cannot compare {actual.dtype} with {expected.dtype}",
+            hint="torch keeps 4-bit numbers in pairs; unpack them to a float dtype first",
+        )
+    if actual.shape != expected.shape:
+        raise InputError(
+            f"cannot compare shape {tuple(actual.shape)} with {tuple(expected.shape)}",
+            hint="lay one of them out as the other first",
+        )
+    for name, tolerance in (("rtol", rtol), ("atol", atol)):
+        if not tolerance >= 0:
+            raise InputError(f"{name} must not be negative, but is {tolerance}")
+
+
+def _measures(tally: Tally, actual: Tensor, expected: Tensor) -> Measures:
+    shape = tuple(actual.shape)
+    if actual.dtype == E2M1_PAIR:
+        shape = (*shape[:-1], 2 * shape[-1]) if shape else (2,)
+    relative = _relative(tally)
+    cosine, scale = _direction(tally)
+    parts = 2 if actual.is_complex() or expected.is_complex() else 1
     return Measures(
-        shape=found.shape, expected_dtype=expected.dtype, actual_dtype=actual.dtype, elements=found.elements,
-        mismatched=found.mismatched, outside=found.mismatched,
-        max_abs=found.max_abs, max_abs_index=found.max_abs_index,
-        relative_error=found.relative_frobenius, mse=0.0, max_ulp=found.max_ulp, cosine=1.0, scale=1.0,
-        finite_relative_error=found.relative_frobenius, distance_exponents={}, expected=side, actual=side,
-    )  # fmt: skip
+        shape=shape,
+        expected_dtype=expected.dtype,
+        actual_dtype=actual.dtype,
+        elements=tally.elements,
+        mismatched=tally.mismatched,
+        outside=tally.outside,
+        max_abs=tally.max_abs,
+        max_abs_index=unravel(tally.max_abs_at, shape),
+        relative_error=math.inf if math.isinf(tally.max_abs) else relative,
+        mse=unscaled(tally.squares * parts / tally.finite, 2 * tally.power) if tally.finite else 0.0,
+        max_ulp=2 ** _ulp_bits(actual.dtype, expected.dtype) if tally.nan_apart else tally.max_ulp,
+        cosine=cosine,
+        scale=scale,
+        finite_relative_error=relative,
+        distance_exponents=MappingProxyType(dict(sorted(tally.exponents.items()))),
+        expected=_side_figures(tally.expected, shape),
+        actual=_side_figures(tally.actual, shape),
+    )
+
+
+def _relative(tally: Tally) -> float:
+    if not tally.squares:
+        return 0.0
+    if not tally.expected_squares:
+        return math.inf
+    return unscaled(math.sqrt(tally.squares / tally.expected_squares), tally.power - tally.expected_power)
+
+
+def _direction(tally: Tally) -> tuple[float | None, float | None]:
+    """Cosine and scale."""
+    if not tally.actual_squares and not tally.expected_squares:
+        return 1.0, None
+    if not tally.squares:
+        return 1.0, 1.0
+    if not tally.expected_squares:
+        return None, None
+    scale = unscaled(tally.products / tally.expected_squares, tally.actual_power - tally.expected_power)
+    if not tally.actual_squares:
+        return None, scale
+    cosine = tally.products / math.sqrt(tally.actual_squares) / math.sqrt(tally.expected_squares)
+    return max(-1.0, min(1.0, cosine)), scale
+
+
+def _side_figures(side: SideTally, shape: tuple[int, ...]) -> SideFigures:
+    mean: float | None = None
+    std: float | None = None
+    if side.finite:
+        # Of a constant the exact figures, not those with the rounding of a sum.
+        is_constant = side.minimum == side.maximum
+        mean = min(max(unscaled(side.mean, side.power), side.minimum), side.maximum)
+        std = 0.0 if is_constant else unscaled(math.sqrt(side.squares / side.finite), side.power)
+    return SideFigures(
+        mean=mean,
+        std=std,
+        minimum=side.minimum if side.finite else None,
+        maximum=side.maximum if side.finite else None,
+        nan=side.nan,
+        inf=side.inf,
+        first_nan=unravel(side.first_nan, shape),
+    )
+
+
+def _ulp_bits(actual: torch.dtype, expected: torch.dtype) -> int:
+    """Of a number of the dtype that steps are counted in."""
+    if actual == expected == E2M1_PAIR:
+        return 4
+    dtype = coarser(*(_PARTS.get(side, side) for side in (actual, expected)))
+    return 8 * (dtype or expected).itemsize
