@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 # More rows than fit a screen are thinned out to what matters, unless all are asked for.
 _MANY_ROWS, _AROUND, _WORST = 60, 6, 10
+_FIGURES = ("relative error", "max abs", "ULP")
 _STYLES = {"ok": None, "differs": "bold red", "inherited": "yellow", "healed": "cyan"}
 
 
@@ -85,7 +86,7 @@ def _show_rows(comparison: "Comparison", *, shows_all: bool) -> None:
     if previous != len(findings) - 1:
         rows.append(["", f"... {len(findings) - 1 - previous:,} more", *[""] * (len(columns) - 2)])
         styles.append("dim")
-    render.table("", columns, rows, styles=styles)
+    render.table("", columns, rows, styles=styles, right=_FIGURES)
 
 
 def kept_rows(comparison: "Comparison") -> list[int]:

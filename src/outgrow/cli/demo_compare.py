@@ -95,7 +95,7 @@ def _record(
 
     hf_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     inputs = encode_prompt(open_tokenizer(folder), prompt)
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
     model.eval()
     rotary = model.model.rotary_emb
     own = float(model.config.rope_parameters["rope_theta"])

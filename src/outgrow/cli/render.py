@@ -67,12 +67,19 @@ def table(
     rows: Sequence[Sequence[object]],
     *,
     styles: Sequence[str | None] | None = None,
+    right: Sequence[str] | None = None,
 ) -> None:
-    """Print a table on stdout; a column whose every cell looks like a number is aligned right. `styles` has
-    one for each row: `bold red`, `dim`."""
+    """Print a table on stdout.
+
+    The columns of these names are aligned right; where `right` is left out, those whose every cell looks like
+    a number. `styles` has one for each row: `bold red`, `dim`.
+    """
     drawn = Table(box=None, pad_edge=False)
     for index, column in enumerate(columns):
-        numeric = bool(rows) and all(_looks_numeric(str(row[index])) for row in rows)
+        if right is not None:
+            numeric = column in right
+        else:
+            numeric = bool(rows) and all(_looks_numeric(str(row[index])) for row in rows)
         drawn.add_column(Text(column), justify="right" if numeric else "left", header_style="dim")
     for row, style in zip(rows, styles or [None] * len(rows), strict=True):
         drawn.add_row(*(Text(str(cell)) for cell in row), style=style)

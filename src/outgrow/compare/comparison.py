@@ -109,6 +109,15 @@ class Comparison:
         """
         return _tensors(finding.pair, finding.layout)
 
+    def __repr__(self) -> str:
+        return f"<Comparison of {self.expected.label!r} and {[rank.label for rank in self.actual]}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from outgrow.compare.report import as_notebook  # which reads comparisons
+
+        return as_notebook(self)
+
     def close(self) -> None:
         """Close both runs; may be called twice."""
         with contextlib.ExitStack() as stack:

@@ -3,6 +3,7 @@
 __all__ = ["as_html", "as_notebook"]
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 from typing import Any
@@ -16,11 +17,40 @@ from outgrow.compare.report.words import error_text, plural, sentence
 _TITLES = {"match": "They match", "differ": "They differ", "insufficient": "Too little to say"}
 _STATUSES = ("differs", "inherited", "healed", "ok")
 _NOTEBOOK_ROWS = 20
-_COLUMNS = (
-    ("#", "number"), ("expected", "text"), ("actual", "text"), ("layout", "text"), ("shape", "text"),
-    ("relative error", "number"), ("max abs", "number"), ("at", "text"), ("ULP", "number"),
-    ("cosine", "number"), ("NaN expected / actual", "text"), ("status", "text"),
-)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Columns:
+    """Which columns say anything."""
+
+    is_renamed: bool
+    is_moved: bool
+    has_nan: bool
+
+    @classmethod
+    def of(cls, findings: Sequence[Finding]) -> "_Columns":
+        measured = [finding.measures for finding in findings if finding.measures is not None]
+        return cls(
+            is_renamed=any(row.pair.expected_name != row.pair.actual_name for row in findings),
+            is_moved=any(row.layout.layout is None or not row.layout.layout.is_identity for row in findings),
+            has_nan=any(measures.expected.nan or measures.actual.nan for measures in measured),
+        )
+
+    def titles(self) -> Iterator[tuple[str, str]]:
+        """Name and kind of each column."""
+        yield "#", "number"
+        yield "expected", "text"
+        if self.is_renamed:
+            yield "actual", "text"
+        if self.is_moved:
+            yield "layout", "text"
+        yield "shape", "place"
+        yield from ((name, "number") for name in ("relative error", "max abs"))
+        yield "at", "place"
+        yield from ((name, "number") for name in ("ULP", "cosine"))
+        if self.has_nan:
+            yield "NaN expected / actual", "place"
+        yield "status", "text"
 
 
 def as_html(comparison: Comparison) -> str:
@@ -76,7 +106,8 @@ def as_notebook(comparison: Comparison) -> str:
 def _head(comparison: Comparison) -> Iterator[str]:
     yield f'<header class="{comparison.verdict}">'
     yield f"<h1>{_text(_TITLES[comparison.verdict])}</h1>"
-    yield f'<p class="sentence">{_text(sentence(comparison))}</p>'
+    answer = sentence(comparison).partition(": ")[2]
+    yield f'<p class="sentence">{_text(answer[:1].upper() + answer[1:])}</p>'
     yield "<dl>"
     yield f"<dt>expected</dt><dd>{_text(comparison.expected.label)}</dd>"
     for recording in comparison.actual:
@@ -117,14 +148,15 @@ def _table(findings: Sequence[Finding], *, is_whole: bool) -> Iterator[str]:
             yield f'<label><input type="checkbox" value="{status}" checked> {status} ({count:,})</label>'
         yield "</p>"
     yield '<div class="scroll"><table><thead><tr>'
-    yield from (f'<th scope="col" class="{kind}">{_text(name)}</th>' for name, kind in _COLUMNS)
+    columns = _Columns.of(findings)
+    yield from (f'<th scope="col" class="{kind}">{_text(name)}</th>' for name, kind in columns.titles())
     yield "</tr></thead><tbody>"
     for number, finding in enumerate(findings, start=1):
-        yield from _row(number, finding)
+        yield from _row(number, finding, columns)
     yield "</tbody></table></div></section>"
 
 
-def _row(number: int, finding: Finding) -> Iterator[str]:
+def _row(number: int, finding: Finding, columns: _Columns) -> Iterator[str]:
     pair, measures, judged = finding.pair, finding.measures, finding.judged
     layout = "none" if finding.layout.layout is None else finding.layout.layout.describe()
     yield f'<tr class="{judged.status}" data-status="{judged.status}">'
@@ -132,23 +164,26 @@ def _row(number: int, finding: Finding) -> Iterator[str]:
     note = f'<small class="note">{_text(pair.note)}</small>' if pair.note else ""
     why = f"<small>{_text(judged.reason)}</small>" if judged.status != "ok" else ""
     yield f"<td><code>{_text(pair.expected_name)}</code>{why}{note}</td>"
-    other = "=" if pair.actual_name == pair.expected_name else pair.actual_name
-    yield f"<td><code>{_text(other)}</code></td>"
-    yield _cell(layout)
+    if columns.is_renamed:
+        other = "=" if pair.actual_name == pair.expected_name else pair.actual_name
+        yield f"<td><code>{_text(other)}</code></td>"
+    if columns.is_moved:
+        yield _cell(layout)
     if measures is None:
-        yield _cell(_shape(pair.expected.shape))
+        yield _cell(_shape(pair.expected.shape), "place")
         yield _cell(finding.layout.reason or "not measured", "unmeasured")
-        yield "<td></td>" * 5
+        yield "<td></td>" * (4 + columns.has_nan)
     else:
-        yield _cell(_shape(measures.shape))
+        yield _cell(_shape(measures.shape), "place")
         yield _cell(error_text(measures.relative_error), "number", measures.relative_error)
         yield _cell(error_text(measures.max_abs), "number", measures.max_abs)
-        yield _cell("" if measures.max_abs_index is None else _shape(measures.max_abs_index))
+        yield _cell("" if measures.max_abs_index is None else _shape(measures.max_abs_index), "place")
         yield _cell(f"{measures.max_ulp:,}", "number", measures.max_ulp)
         cosine = "-" if measures.cosine is None else f"{measures.cosine:.6f}"
         yield _cell(cosine, "number", measures.cosine)
-        has_nan = measures.expected.nan or measures.actual.nan
-        yield _cell(f"{measures.expected.nan:,} / {measures.actual.nan:,}" if has_nan else "")
+        if columns.has_nan:
+            counts = (measures.expected.nan, measures.actual.nan)
+            yield _cell(f"{counts[0]:,} / {counts[1]:,}" if any(counts) else "", "place")
     yield f'<td><span class="badge {judged.status}">{judged.status}</span></td>'
     yield "</tr>"
 
