@@ -1,6 +1,19 @@
 """Watching models, and what was seen: calls of modules, recordings of runs."""
 
-__all__ = ["Call", "Record", "Recording", "Refusal", "watch"]
+__all__ = [
+    "Call",
+    "Record",
+    "Recorder",
+    "Recording",
+    "Refusal",
+    "is_recording",
+    "open_own",
+    "record",
+    "watch",
+]
 
+from outgrow.capture.recorded import open_own
+from outgrow.capture.recorder import Recorder, record
 from outgrow.capture.recording import Record, Recording, Refusal
+from outgrow.capture.recording_folder import is_recording
 from outgrow.capture.watch import Call, watch
