@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from outgrow.compare.report import as_html, as_notebook
 from tests.compare.report.conftest import HOSTILE
 
-VOID = {"meta", "input", "line", "br", "circle", "polyline"}
+VOID = {"meta", "input", "br"}
 
 
 class Reader(HTMLParser):

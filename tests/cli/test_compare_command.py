@@ -1,0 +1,169 @@
+"""`outgrow compare`: the sentence, the table, files on request, and exit codes that scripts can trust."""
+
+import json
+import os
+import xml.etree.ElementTree as ET
+
+import pytest
+import torch
+
+from outgrow.cli.main import main
+from outgrow.store import write_safetensors
+
+
+def tensors(layers=3, *, wrong_from=None, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    made = {}
+    for layer in range(layers):
+        for stage in ("query", "post_attn", "post_mlp"):
+            tensor = torch.randn(5, 6, generator=generator)
+            is_wrong = wrong_from is not None and (layer, stage) >= wrong_from
+            made[f"{layer}_{stage}"] = tensor * 1.3 if is_wrong else tensor
+    return made
+
+
+@pytest.fixture
+def dump(tmp_path):
+    def write(name, content):
+        path = tmp_path / f"{name}.safetensors"
+        write_safetensors(path, content)
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def expected(dump):
+    return dump("expected", tensors())
+
+
+@pytest.fixture
+def wrong(dump):
+    return dump("wrong", tensors(wrong_from=(1, "post_mlp")))
+
+
+def test_equal_runs_exit_with_0(expected, capsys):
+    assert main(["compare", expected, expected]) == 0
+    assert capsys.readouterr().out.startswith("They match: 9 pairs, all numbers equal.\n")
+
+
+def test_a_difference_exits_with_1_and_is_marked(expected, wrong, capsys):
+    assert main(["compare", expected, wrong]) == 1
+    out = capsys.readouterr().out
+    assert out.startswith("They differ: '1_post_mlp' is the first tensor that went wrong")
+    (marked,) = (line for line in out.splitlines() if line.startswith(">"))
+    assert "1_post_mlp" in marked
+    assert "^" in out
+
+
+def test_nothing_to_pair_exits_with_3(expected, dump, capsys):
+    other = dump("other", {f"zz{index}": torch.ones(11) for index in range(6)})
+    assert main(["compare", expected, other]) == 3
+    assert capsys.readouterr().out.startswith("Too little to say")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["compare"],
+        ["compare", "one"],
+        ["compare", "no such", "file"],
+        ["compare", "{expected}", "{expected}", "--rtol", "-1"],
+        ["compare", "{expected}", "{expected}", "--rule", "nonsense"],
+        ["compare", "{expected}", "{expected}", "--rule", "*=1e-3"],
+        ["compare", "{expected}", "{expected}", "--exact", "--atol", "1"],
+        ["compare", "{expected}", "{expected}", "--html", "/no such folder/page.html"],
+        ["compare", "{expected}", "{expected}", "--json", "/no such folder/page.json"],
+        ["compare", "{expected}", "{expected}", "--max-entries", "0"],
+        ["compare", "{expected}", "{expected}", "--map", "no such map"],
+    ],
+)
+def test_wrong_input_exits_with_2_and_a_hint(arguments, expected, capsys):
+    assert main([word.format(expected=expected) for word in arguments]) == 2
+    captured = capsys.readouterr()
+    assert not captured.out
+    assert "Hint" in captured.err or "Usage" in captured.err
+
+
+def test_a_fault_of_ours_is_no_verdict(expected, capsys, monkeypatch):
+    import outgrow.compare
+
+    def fail(**_options):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(outgrow.compare, "compare", fail)
+    assert main(["compare", expected, expected]) == 2
+    assert "fault in outgrow" in capsys.readouterr().err
+
+
+def test_json_alone_on_stdout(expected, wrong, capsys):
+    assert main(["compare", expected, wrong, "--json", "-"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found["first_divergence"]["expected"] == "1_post_mlp"
+
+
+def test_files_are_written_whole(expected, wrong, tmp_path, capsys):
+    page, xml, values = (tmp_path / name for name in ("page.html", "junit.xml", "values.json"))
+    page.write_text("old")
+    page.chmod(0o640)
+    arguments = ["--html", str(page), "--junit", str(xml), "--json", str(values)]
+    assert main(["compare", expected, wrong, *arguments]) == 1
+    assert page.read_text().startswith("<!doctype html>")
+    assert page.stat().st_mode & 0o777 == 0o640
+    assert ET.parse(xml).getroot().find("testsuite").get("tests") == "9"
+    assert json.loads(values.read_text())["verdict"] == "differ"
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "page.html", "junit.xml", "values.json", "expected.safetensors", "wrong.safetensors",
+    }  # fmt: skip
+    assert str(page) in capsys.readouterr().err
+
+
+def test_tolerances_decide_where_given(expected, wrong, capsys):
+    assert main(["compare", expected, wrong, "--rtol", "0.31"]) == 0
+    assert main(["compare", expected, wrong, "--rtol", "0.29"]) == 1
+    assert main(["compare", expected, wrong, "--rule", "*_post_mlp=1,0", "--rtol", "0.29"]) == 1
+    out = capsys.readouterr().out
+    assert "'2_query' is the first" in out
+
+
+def test_exact_finds_the_smallest_difference(expected, dump):
+    other = tensors()
+    other["2_query"][0, 0] = torch.nextafter(other["2_query"][0, 0], torch.tensor(9.0))
+    path = dump("other", other)
+    assert main(["compare", expected, path]) == 0
+    assert main(["compare", expected, path, "--exact"]) == 1
+
+
+def test_only_leaves_the_rest_out(expected, wrong, capsys):
+    assert main(["compare", expected, wrong, "--only", "0_*"]) == 0
+    assert "3 pairs" in capsys.readouterr().out
+
+
+def test_a_long_table_shows_what_matters_unless_all_is_asked_for(dump, capsys):
+    one, other = dump("one", tensors(40)), dump("other", tensors(40, wrong_from=(20, "post_attn")))
+    assert main(["compare", one, other]) == 1
+    short = capsys.readouterr().out
+    assert main(["compare", one, other, "--all"]) == 1
+    whole = capsys.readouterr().out
+    assert sum("_query" in line for line in whole.splitlines()) >= 40
+    assert len(short.splitlines()) < 60
+    assert " more" in short
+    assert "20_post_attn" in short
+
+
+def test_names_cannot_command_the_terminal(dump, capsys):
+    path = dump("one", {"0_query": torch.ones(2), "\x1b[31mred\x1b[0m [bold]x[/bold]": torch.ones(2)})
+    assert main(["compare", path, path]) == 0
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert "[bold]x[/bold]" in out
+
+
+def test_a_page_may_go_into_a_pipe(expected):
+    read, write = os.pipe()
+    try:
+        assert main(["compare", expected, expected, "--html", f"/dev/fd/{write}"]) == 0
+        assert os.read(read, 15) == b"<!doctype html>"
+    finally:
+        os.close(read)
+        os.close(write)
