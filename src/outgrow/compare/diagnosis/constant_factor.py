@@ -1,0 +1,58 @@
+"""One factor between all numbers."""
+
+__all__ = ["diagnose", "factor_between", "name_factor"]
+
+import math
+from collections.abc import Iterable, Iterator
+
+from torch import Tensor
+
+from outgrow.compare.diagnosis.context import Context, explains
+from outgrow.compare.diagnosis.diagnosis import Diagnosis
+
+USUAL_SIZES = (32, 48, 64, 80, 96, 128, 192, 256)
+"""Sizes of a head that models have; they may not show in the shape of a tensor."""
+
+
+def diagnose(context: Context) -> Diagnosis | None:
+    """`actual = factor * expected`, as after a missing or doubled `1/sqrt(head_dim)`."""
+    expected, actual = context.expected_window, context.actual_window
+    if expected.numel() < 4:
+        return None
+    factor = factor_between(actual, expected)
+    if factor is None:
+        return None
+    left = float((actual - factor * expected).norm() / expected.norm())
+    if abs(factor - 1) <= 3 * left or not explains(left, context.error, context.allowed * abs(factor)):
+        return None
+    ranks = len(context.finding.pair.actual)
+    known = [*context.expected.shape, ranks] if ranks > 1 else [*context.expected.shape]
+    name = name_factor(factor, tolerance=3 * left / abs(factor) if factor else 0.0, sizes=known)
+    said = f"all numbers are {factor:.6g} times what is expected" if factor else "all numbers are 0"
+    detail = f"{said}{f' ({name})' if name else ''}; that leaves a relative error of {left:.2g}"
+    return Diagnosis(at=context.finding.pair.expected_name, kind="constant_factor", detail=detail)
+
+
+def factor_between(actual: Tensor, expected: Tensor) -> float | None:
+    """The factor of least squares; None where `expected` is zero."""
+    square = float((expected * expected).sum())
+    return float((actual * expected).sum()) / square if square > 0 else None
+
+
+def name_factor(factor: float, *, tolerance: float, sizes: Iterable[int]) -> str | None:
+    """What such a factor usually is: `1/sqrt(64)`; None for one without a name."""
+    for name, value in _names(sizes):
+        if math.isclose(factor, value, rel_tol=max(tolerance, 1e-6)):
+            return name
+    return None
+
+
+def _names(sizes: Iterable[int]) -> Iterator[tuple[str, float]]:
+    yield "the sign", -1.0
+    own = [size for size in dict.fromkeys(sizes) if size > 1]
+    for size in [*own, *USUAL_SIZES]:
+        yield f"1/sqrt({size})", size**-0.5
+        yield f"sqrt({size})", size**0.5
+    for size in dict.fromkeys([2, 3, 4, 8, 16, *own]):
+        yield f"{size}", float(size)
+        yield f"1/{size}", 1 / size
