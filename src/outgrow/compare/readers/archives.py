@@ -1,0 +1,160 @@
+"""An archive of files of tensors, as the contents of its files."""
+
+__all__ = ["OpenArchive", "is_archive", "open_archive"]
+
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from outgrow.capture.recording import Refusal
+from outgrow.compare.readers.archive_entry import ArchiveEntry
+from outgrow.compare.readers.entry import is_readable, read_entry
+from outgrow.compare.readers.entry_names import is_archive_name
+from outgrow.compare.readers.file_reader import FileContent
+from outgrow.compare.readers.files import READERS
+from outgrow.compare.readers.limits import Limits
+from outgrow.compare.readers.spool import Spool
+from outgrow.compare.readers.tar_archive import PackedTar, PlainTar, TarSource, read_tar
+from outgrow.compare.readers.tar_header import BLOCK, TarDamage, parse_header
+from outgrow.compare.readers.unpacked_stream import MAGIC, PackedKind, UnpackedStream
+from outgrow.compare.readers.zip_archive import is_torch_file, read_zip
+from outgrow.compare.readers.zip_directory import read_zip_directory
+from outgrow.errors import InputError, OutgrowError, StoreError
+from outgrow.events import Listener, ignore
+
+Kind = Literal["zip", "tar"] | PackedKind
+# Whole, empty and split archives begin with different signatures.
+_ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
+_FOREIGN = {
+    b"\x28\xb5\x2f\xfd": "zstandard", b"7z\xbc\xaf\x27\x1c": "7-Zip", b"Rar!": "RAR",
+    b"\x04\x22\x4d\x18": "LZ4", b"\x1f\x9d": "compress",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenArchive:
+    """What an archive holds; close it when no tensor of it is needed any more."""
+
+    contents: tuple[tuple[str, FileContent], ...]
+    """Name in the archive, with its folders, and content of each file that could be read."""
+    refused: tuple[Refusal, ...]
+    """What was met and left out; those of the files' inside are in their contents."""
+    close: Callable[[], None]
+    """Remove what was unpacked; may be called twice. Tensors that were read before stay good."""
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file is an archive, or says so by its name: its content decides where its name does not.
+
+    A file with the suffix of a reader is that reader's: `.pth` and `.npz` files are zip archives themselves.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
+    if is_readable(path.name):
+        return False
+    return is_archive_name(path.name) or _kind(_beginning(path)) is not None
+
+
+def open_archive(path: Path, limits: Limits, *, listener: Listener = ignore) -> OpenArchive:
+    """Open a `.zip`, `.tar`, `.tar.gz`, `.tar.bz2` or `.tar.xz` file, told apart by their content.
+
+    Stored entries of zip archives and all of plain tar archives are read where they lie. What is compressed
+    is unpacked into a nameless temporary file (`Spool`) now, as far as a reader exists for it. Nothing is
+    written under a name from the archive. `listener` receives `Progress` of the task `unpacking`.
+
+    Raises:
+        InputError: it is no archive, or asks for more than `limits` allow.
+        StoreCorrupt: it contradicts itself, so that nothing in it can be trusted.
+        StoreError: it cannot be read, or the disk for temporary files is full.
+    """
+    beginning = _beginning(path)
+    kind = _kind(beginning)
+    if kind is None:
+        raise InputError(f"{str(path)!r} {_what_else(path, beginning)}", hint="unpack it and give the folder")
+    spool = Spool()
+    try:
+        try:
+            with path.open("rb") as file:
+                contents, refused = _read(file, path, kind, limits, spool, listener)
+        except OSError as err:
+            raise StoreError(f"cannot read {str(path)!r}: {err.strerror or err}") from err
+    except BaseException:
+        # Ctrl-C too: nothing of what was unpacked may stay.
+        spool.close()
+        raise
+    return OpenArchive(contents=tuple(contents), refused=tuple(refused), close=spool.close)
+
+
+def _read(
+    file: BinaryIO, path: Path, kind: Kind, limits: Limits, spool: Spool, listener: Listener
+) -> tuple[list[tuple[str, FileContent]], list[Refusal]]:
+    entries: list[ArchiveEntry]
+    if kind == "zip":
+        listed, refused = read_zip_directory(file, path, limits)
+        if is_torch_file(listed):
+            return [(path.name, _read_torch(path, limits))], []
+        entries, more = read_zip(file, path, listed, limits, screen=_screen, spool=spool, listener=listener)
+        refused += more
+    else:
+        source: TarSource = PlainTar(file, path)
+        if kind != "tar":
+            stream = UnpackedStream(file, path, kind, limits, listener=listener)
+            source = PackedTar(stream, spool)
+        entries, refused = read_tar(source, path, limits, screen=_screen)
+    # Only now: readers remember what a file was like, and the spool does not change any more.
+    return [
+        (entry.name, read_entry(entry.path, entry.name, limits, entry.region)) for entry in entries
+    ], refused
+
+
+def _screen(name: str) -> str | None:
+    if is_archive_name(name):
+        return "it is an archive or a compressed file within the archive; unpack it first"
+    if is_readable(name):
+        return None
+    (refusal,) = read_entry(Path(name), name, Limits()).refused
+    return refusal.reason
+
+
+def _read_torch(path: Path, limits: Limits) -> FileContent:
+    try:
+        return READERS[".pth"].read(path, path.name, limits)
+    except OutgrowError as err:
+        return FileContent(refused=(Refusal(entry=path.name, reason=err.message),))
+
+
+def _beginning(path: Path) -> bytes:
+    try:
+        # Opening a pipe would wait for somebody to write to it.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise InputError(f"{str(path)!r} is not a regular file", hint="give an archive or a folder")
+        with path.open("rb") as file:
+            return file.read(BLOCK)
+    except OSError as err:
+        raise StoreError(f"cannot read {str(path)!r}: {err.strerror or err}") from err
+
+
+def _kind(beginning: bytes) -> Kind | None:
+    if beginning.startswith(_ZIP_MAGIC):
+        return "zip"
+    for kind, magic in MAGIC.items():
+        if beginning.startswith(magic):
+            return kind
+    if len(beginning) == BLOCK:
+        try:
+            return "tar" if parse_header(beginning) is not None else None
+        except TarDamage:
+            return None
+    return None
+
+
+def _what_else(path: Path, beginning: bytes) -> str:
+    for magic, name in _FOREIGN.items():
+        if beginning.startswith(magic):
+            return f"is packed by {name}; zip, tar, tar.gz, tar.bz2 and tar.xz are read"
+    if not beginning:
+        return "is empty"
+    return "is not an archive" + (", whatever its name says" if is_archive_name(path.name) else "")
