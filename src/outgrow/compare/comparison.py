@@ -214,4 +214,5 @@ def _tensors(pair: Pair, layout: StageLayout) -> tuple[Tensor, Tensor]:
             f"{pair.expected_name!r} cannot be laid out like its counterpart: {layout.reason}",
             hint="look at the shapes",
         )
-    return layout.layout.apply([record.read() for record in pair.actual]), pair.expected.read()
+    expected = layout.expected_layout.apply([pair.expected.read()])
+    return layout.layout.apply([record.read() for record in pair.actual]), expected

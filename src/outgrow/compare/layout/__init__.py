@@ -1,6 +1,20 @@
 """Layouts: the same numbers, put otherwise; found from the data, voted per stage."""
 
-__all__ = ["Identity", "Layout", "StageLayout", "find_stage_layouts"]
+__all__ = [
+    "Chain",
+    "Concatenate",
+    "Identity",
+    "Layout",
+    "PartialSum",
+    "Rearrange",
+    "Replicated",
+    "Stack",
+    "StageLayout",
+    "find_stage_layouts",
+]
 
+from outgrow.compare.layout.chain import Chain
 from outgrow.compare.layout.layout import Identity, Layout
+from outgrow.compare.layout.ranks import Concatenate, PartialSum, Replicated, Stack
+from outgrow.compare.layout.rearrange import Rearrange
 from outgrow.compare.layout.stage import StageLayout, find_stage_layouts

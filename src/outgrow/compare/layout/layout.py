@@ -1,12 +1,17 @@
 """How the numbers of the actual run have to be put to lie as in the expected one."""
 
-__all__ = ["Identity", "Layout"]
+__all__ = ["Identity", "Layout", "Positions", "Step"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
+
+Positions = NDArray[np.int64]
+"""Places in a tensor of known shape, counted in row-major order."""
 
 
 @runtime_checkable
@@ -29,6 +34,15 @@ class Layout(Protocol):
         ...
 
 
+@runtime_checkable
+class Step(Layout, Protocol):
+    """A layout of one tensor that can also say where each number comes from, without moving any."""
+
+    def locate(self, positions: Positions) -> Positions:
+        """Where in the given tensor the numbers at `positions` of the result stand."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Nothing has to be moved."""
@@ -39,6 +53,10 @@ class Identity:
         """As `Layout.apply`."""
         (tensor,) = tensors
         return tensor
+
+    def locate(self, positions: Positions) -> Positions:
+        """As `Step.locate`."""
+        return positions
 
     def describe(self) -> str:
         """As `Layout.describe`."""
