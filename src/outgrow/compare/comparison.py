@@ -12,7 +12,7 @@ from typing import Literal, Self
 from torch import Tensor
 
 from outgrow.capture.recording import Recording, Refusal
-from outgrow.compare.diagnosis import Diagnosis
+from outgrow.compare.diagnosis import Diagnosis, diagnose
 from outgrow.compare.finding import Finding
 from outgrow.compare.judge import Judgement, Measured, Rules, judge
 from outgrow.compare.layout import StageLayout, find_stage_layouts
@@ -76,7 +76,7 @@ class Comparison:
     @cached_property
     def diagnoses(self) -> tuple[Diagnosis, ...]:
         """What probably happened, where there is evidence."""
-        return ()
+        return diagnose(self.findings, read=self.tensors)
 
     @property
     def verdict(self) -> Literal["match", "differ", "insufficient"]:
@@ -214,5 +214,5 @@ def _tensors(pair: Pair, layout: StageLayout) -> tuple[Tensor, Tensor]:
             f"{pair.expected_name!r} cannot be laid out like its counterpart: {layout.reason}",
             hint="look at the shapes",
         )
-    expected = layout.expected_layout.apply([pair.expected.read()])
-    return layout.layout.apply([record.read() for record in pair.actual]), expected
+    actual = layout.layout.apply([record.read() for record in pair.actual])
+    return actual, layout.expected_layout.apply([pair.expected.read()])

@@ -28,12 +28,11 @@ def broken(dumps):
     """A comparison in which `2_value` goes wrong, `3_query` has NaN, and one tensor of each side is alone."""
     generator = torch.Generator().manual_seed(0)
     expected, actual = {}, {}
-    for layer in range(5):
-        for stage in ("query", "value", "post_mlp"):
-            tensor = torch.randn(6, 8, generator=generator)
-            noise = 0.3 if (layer, stage) >= (2, "value") else 1e-7
-            expected[f"{layer}_{stage}"] = tensor
-            actual[f"{layer}_{stage}"] = tensor * (1 + noise * torch.randn(6, 8, generator=generator))
+    names = [f"{layer}_{stage}" for layer in range(5) for stage in ("query", "value", "post_mlp")]
+    for index, name in enumerate(names):
+        noise = 0.3 if index >= names.index("2_value") else 1e-7
+        expected[name] = torch.randn(6, 8, generator=generator)
+        actual[name] = expected[name] * (1 + noise * torch.randn(6, 8, generator=generator))
     actual["3_query"][1, 2] = math.nan
     expected[HOSTILE] = torch.ones(3)
     actual["another one"] = torch.zeros(17)

@@ -14,8 +14,8 @@ KEYS = {
 }  # fmt: skip
 ROW_KEYS = {
     "expected", "actual", "stage", "layer", "matched_by", "note", "layout", "layout_reason", "shape",
-    "max_abs", "max_abs_index", "relative_error", "max_ulp", "cosine", "mse", "mismatched", "nan_expected", "nan_actual",
-    "inf_expected", "inf_actual", "status", "reason",
+    "max_abs", "max_abs_index", "relative_error", "max_ulp", "cosine", "mse", "mismatched", "nan_expected",
+    "nan_actual", "inf_expected", "inf_actual", "status", "reason",
 }  # fmt: skip
 
 
