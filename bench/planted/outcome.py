@@ -1,0 +1,164 @@
+"""What a comparison says of a case, against the truth."""
+
+__all__ = ["Outcome", "examine", "judge_alone"]
+
+import traceback
+from dataclasses import dataclass, field
+
+from bench.planted.case import Case
+from bench.planted.points import Point
+from bench.planted.transport import Sources
+from outgrow.compare.comparison import compare
+from outgrow.compare.judge import Judgement, Measured, judge
+from outgrow.compare.measures import measure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """One row of the result."""
+
+    word: str
+    """`exact`, `near` (another stage of the same layer), `early`, `late`, `missed`, `insufficient`, `crash`;
+    of clean pairs `clean`, `false_alarm`, `insufficient`, `crash`."""
+    said: str
+    """What was said instead, for readers."""
+    diagnoses: tuple[str, ...] = ()
+    """Kinds of those at the first divergence."""
+    unmeasured: tuple[str, ...] = ()
+    """Pairs without a layout."""
+    wrong_layouts: tuple[str, ...] = ()
+    """Pairs whose layout does not put the clean run's tensors where the expected ones are."""
+    unpaired: tuple[str, ...] = ()
+    """Points that both sides show and that were not paired, or paired with another point."""
+    reasons: tuple[str, ...] = field(default=())
+
+
+def judge_alone(case: Case) -> Outcome:
+    """With perfect pairs and layouts: only the judge can be wrong."""
+    points = list(case.canonical)
+    measured = []
+    for point in points:
+        expected, actual = case.canonical[point]
+        measured.append(
+            Measured(
+                name=str(point), stage=point.stage, layer=point.layer, kind="tensor",
+                measures=measure(actual, expected),
+            )
+        )  # fmt: skip
+    judgement = judge(measured)
+    first = judgement.first_divergence
+    word, said = _word(case, judgement, None if first is None else (points[first],))
+    return Outcome(word=word, said=said, reasons=_reasons(judgement))
+
+
+def examine(case: Case) -> Outcome:
+    """End to end, from what the user gives."""
+    try:
+        with (
+            Sources(case.expected, case.variant.transport) as expected,
+            Sources(case.actual, case.variant.transport) as actual,
+        ):
+            return _examine(case, expected, actual)
+    except Exception as err:  # a crash is a result
+        where = traceback.extract_tb(err.__traceback__)[-1]
+        return Outcome(
+            word="crash",
+            said=f"{type(err).__name__} at {where.filename.rpartition('/outgrow/')[2]}:{where.lineno}: {err}",
+        )
+
+
+def _examine(case: Case, expected: Sources, actual: Sources) -> Outcome:
+    comparison = compare(expected=expected.ranks[0], actual=actual.ranks)
+    judgement = comparison.judgement
+    findings = comparison.findings
+    first = judgement.first_divergence
+    points = [_points(case, finding.pair) for finding in findings]
+    word, said = _word(case, judgement, None if first is None else points[first])
+    at = None if first is None else findings[first].pair.expected_name
+    unmeasured, wrong = [], []
+    for finding in findings:
+        layout = finding.layout.layout
+        if layout is None:
+            unmeasured.append(f"{finding.pair.expected_name}: {finding.layout.reason}")
+        elif not layout.is_identity and (problem := _misplaced(case, finding)):
+            wrong.append(problem)
+    paired = {point for found in points if len(found) == 1 for point in found}
+    shown = case.expected.points & case.actual.points
+    return Outcome(
+        word=word,
+        said=said,
+        diagnoses=tuple(f"{d.kind}" for d in comparison.diagnoses if d.at == at),
+        unmeasured=tuple(unmeasured),
+        wrong_layouts=tuple(wrong),
+        unpaired=tuple(sorted(str(point) for point in shown - paired)),
+        reasons=_reasons(judgement),
+    )
+
+
+def _reasons(judgement: Judgement) -> tuple[str, ...]:
+    first = judgement.first_divergence
+    return () if first is None else (judgement.judged[first].reason,)
+
+
+def _bare(name: str) -> str:
+    return name.removesuffix(".output")
+
+
+def _points(case: Case, pair: object) -> tuple[Point, ...]:
+    """What a pair is about; nothing where its sides show different points."""
+    sides = []
+    for side, record, dump in (
+        ("expected", pair.expected, case.expected),  # type: ignore[attr-defined]
+        ("actual", pair.actual[0], case.actual),  # type: ignore[attr-defined]
+    ):
+        points = dump.holds[_bare(record.name)]
+        fused = pair.fused  # type: ignore[attr-defined]
+        if fused is not None and fused.side == side:
+            points = (points[fused.index],)
+        sides.append(points)
+    return sides[0] if sides[0] == sides[1] else ()
+
+
+def _misplaced(case: Case, finding: object) -> str | None:
+    """Whether a layout puts the tensors of the clean run elsewhere than the expected ones are."""
+    if case.variant.is_mirrored:
+        return None
+    pair, layout = finding.pair, finding.layout.layout  # type: ignore[attr-defined]
+    ranks = [case.clean.ranks[record.rank if len(case.clean.ranks) > 1 else 0] for record in pair.actual]
+    if len(pair.actual) == len(case.clean.ranks):
+        ranks = list(case.clean.ranks)
+    tensors = [rank[_bare(record.name)] for rank, record in zip(ranks, pair.actual, strict=True)]
+    put = layout.apply(tensors).double()
+    whole = pair.expected.read()
+    if pair.fused is not None and pair.fused.side == "expected":
+        return None
+    gap = float((put - whole.double()).norm() / max(float(whole.double().norm()), 1e-300))
+    if gap > 0.25:
+        return f"{pair.expected_name}: {layout.describe()}: off by {gap:.2g}"
+    return None
+
+
+def _word(case: Case, judgement: Judgement, found: tuple[Point, ...] | None) -> tuple[str, str]:
+    verdict = judgement.verdict
+    if verdict == "insufficient":
+        return "insufficient", judgement.reason
+    if case.truth is None:
+        if verdict == "match":
+            return "clean", ""
+        return "false_alarm", _said(found, judgement)
+    if verdict == "match" or found is None:
+        return "missed", judgement.reason
+    if found == (case.truth,):
+        return "exact", ""
+    if not found:
+        return "late", "a pair of different tensors"
+    order = list(case.canonical)
+    if found[0].layer == case.truth.layer:
+        return "near", _said(found, judgement)
+    is_early = found[0] in order and order.index(found[0]) < order.index(case.truth)
+    return ("early" if is_early else "late"), _said(found, judgement)
+
+
+def _said(found: tuple[Point, ...] | None, judgement: Judgement) -> str:
+    names = "/".join(map(str, found or ()))
+    return f"{names}: {'; '.join(_reasons(judgement))}"
