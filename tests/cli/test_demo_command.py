@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from outgrow.cli import demo_model, demo_stream
+from outgrow.cli import demo_compare, demo_model, demo_stream
 from outgrow.cli.demo import CHAPTERS
 from outgrow.cli.demo_model import DEMO_MODEL, prepare_model
 from outgrow.cli.main import main
@@ -27,7 +27,8 @@ def cache(tmp_path, monkeypatch):
 @pytest.fixture
 def small_model(chat_model, cache, monkeypatch):
     cache.mkdir()
-    monkeypatch.setattr(demo_stream, "prepare_model", lambda *, may_fetch: chat_model)
+    for chapter in (demo_stream, demo_compare):
+        monkeypatch.setattr(chapter, "prepare_model", lambda *, may_fetch: chat_model)
     return chat_model
 
 
@@ -104,7 +105,7 @@ def test_a_failed_check_is_exit_code_1(small_model, capsys, monkeypatch):
 def test_an_unknown_chapter_lists_those_there_are(capsys):
     assert main(["demo", "steam"]) == 2
     assert "did you mean: stream" in capsys.readouterr().err
-    assert list(CHAPTERS) == ["stream"]
+    assert list(CHAPTERS) == ["stream", "compare"]
 
 
 def test_a_bad_budget_is_an_error_before_anything_is_fetched(cache, capsys, pip):
@@ -220,3 +221,20 @@ def test_a_cache_that_cannot_be_made_is_named_with_its_variable(tmp_path, capsys
     shown = capsys.readouterr().err
     assert "cannot make the directory" in shown
     assert "OUTGROW_CACHE" in shown
+
+
+def test_the_second_chapter_finds_what_was_planted(small_model, cache, capsys):
+    assert main(["demo", "compare", "--prompt", "word1 word2", "--json"]) == 0
+    chapter = json.loads(capsys.readouterr().out)["compare"]
+    assert chapter["is_right"]
+    assert chapter["clean"]["verdict"] == "match"
+    assert "rotary" in chapter["planted"]["first_divergence"]["expected"]
+    assert chapter["planted_base"] == chapter["base"] / 10
+    assert (cache / "demo-compare.html").read_text().startswith("<!doctype html>")
+
+
+def test_the_second_chapter_shows_both_comparisons(small_model, cache, capsys):
+    assert main(["demo", "compare", "--prompt", "word1 word2"]) == 0
+    shown = capsys.readouterr().out
+    for text in ("They match: ", "They differ: 'model.rotary_emb", "yes: the first tensor that differs"):
+        assert text in shown

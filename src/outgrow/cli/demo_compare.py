@@ -20,8 +20,8 @@ from outgrow.errors import InputError
 if TYPE_CHECKING:
     import torch
 
-WRONG_BASE = 10_000.0
-"""The usual base of rotary embeddings; the model was trained with another."""
+_TOO_SMALL = 10
+"""By how much the base of the rotary embedding is too small in the run that is wrong."""
 
 
 def run_chapter(
@@ -57,7 +57,7 @@ def run_chapter(
             line.update("recording the same in bfloat16 ...")
             base = _record(model, prompt, torch.bfloat16, runs["bf16"])
             line.update("recording with a wrong base of the rotary embedding ...")
-            _record(model, prompt, torch.bfloat16, runs["wrong-base"], base=WRONG_BASE)
+            _record(model, prompt, torch.bfloat16, runs["wrong-base"], base=base / _TOO_SMALL)
         if is_shown:
             _introduce(title, base)
         with compare(expected=runs["fp32"], actual=runs["bf16"]) as clean:
@@ -74,7 +74,7 @@ def run_chapter(
     return {
         "model": DEMO_MODEL.name,
         "base": base,
-        "planted_base": WRONG_BASE,
+        "planted_base": base / _TOO_SMALL,
         "is_right": is_right,
         "clean": clean_report,
         "planted": broken_report,
@@ -115,7 +115,7 @@ def _introduce(title: str, base: float) -> None:
         [
             ("Model", f"{DEMO_MODEL.name} by {DEMO_MODEL.source}, {DEMO_MODEL.license}"),
             ("Recorded", "the outputs of every module, in float32 and in bfloat16"),
-            ("Planted", f"a rotary embedding of base {WRONG_BASE:,.0f}; the model's is {base:,.0f}"),
+            ("Planted", f"a rotary embedding of base {base / _TOO_SMALL:,.0f}; the model's is {base:,.0f}"),
         ],
     )
 
