@@ -17,7 +17,7 @@ def is_readable(entry: str) -> bool:
 
 
 def read_entry(path: Path, entry: str, limits: Limits, region: tuple[int, int] | None = None) -> FileContent:
-    """As `FileReader.read`, but never raises for what is in the file: what cannot be read is refused by name."""
+    """As `FileReader.read`, but raises for nothing in the file: what cannot be read is refused by name."""
     suffix = PurePosixPath(entry).suffix.lower()
     if suffix not in READERS:
         known = ", ".join(READERS)

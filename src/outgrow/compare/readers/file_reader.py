@@ -19,7 +19,8 @@ class FoundTensor:
     """One tensor in a file, by its description; only `read` touches its numbers."""
 
     inner: str
-    """Where it lies in the file: `""` for the file's only tensor, else `key`, `key.inner`, `key[0]`, `[0]`."""
+    """Where it lies in the file: `""` for a bare tensor, else `key`, `key.inner`, `key[0]`, `[0]`; a
+    quantized tensor has a second one for its codes, with `.codes` behind."""
     dtype: torch.dtype
     shape: tuple[int, ...]
     read: Callable[[], Tensor] = field(repr=False, compare=False)

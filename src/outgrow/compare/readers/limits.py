@@ -18,12 +18,19 @@ class Limits:
     """Bytes unpacked for each byte packed. Deflate reaches 1032; tensors of a model do not reach 20."""
     max_entries: int = 100_000
     """Entries of an archive, files of a folder, tensors in a file."""
-    max_header_bytes: int = 100_000_000
-    """Bytes of a header or of the pickle in a torch file."""
+    max_header_bytes: int = 2**26
+    """Bytes of a header or of the pickle in a torch file; understanding one takes up to twice that. A model
+    of 60,000 tensors needs 10 MB."""
+    max_expanded_bytes: int = 2**27
+    """Bytes that the tensors of a file may have beyond those in it: sparse ones made dense, dims of stride 0,
+    tensors that share a storage (these also by `max_ratio`)."""
     max_depth: int = 32
     """Levels of dicts and lists in a file."""
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
             if getattr(self, name) <= 0:
-                raise InputError(f"the limit {name} must be positive, not {getattr(self, name)}")
+                raise InputError(
+                    f"the limit {name} must be positive, not {getattr(self, name)}",
+                    hint="leave it out for the usual one",
+                )

@@ -9,7 +9,7 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from torch import Tensor
 from outgrow.errors import InputError, StoreError
 from outgrow.store import StoreChanged
 
-_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 _KINDS = {
     stat.S_IFLNK: "a link",
     stat.S_IFIFO: "a pipe (FIFO)",
@@ -37,8 +37,12 @@ class PlainFile:
     """Where it begins in `path`, in bytes."""
     length: int
     """Its bytes."""
-    identity: tuple[int, int, int, int]
-    """Device, inode, size and time of the last change when it was first looked at."""
+    identity: tuple[int, ...]
+    """Device and inode, and unless it is a part, size and time of the last change, when it was first looked
+    at."""
+    is_part: bool
+    """Whether it is a part of a file that somebody else has looked at: an archive, or a temporary file, which
+    may be a link of `/proc` and still grow."""
 
     @classmethod
     def of(cls, path: Path, region: tuple[int, int] | None = None) -> Self:
@@ -49,7 +53,7 @@ class PlainFile:
             StoreError: it cannot be opened.
         """
         try:
-            found = path.lstat()
+            found = path.lstat() if region is None else path.stat()
             # Before it is opened: opening a device can do things, opening a pipe can wait for ever.
             if not stat.S_ISREG(found.st_mode):
                 kind = _KINDS.get(stat.S_IFMT(found.st_mode), "not a regular file")
@@ -59,10 +63,12 @@ class PlainFile:
         start, length = (0, found.st_size) if region is None else region
         if start < 0 or length < 0 or start + length > found.st_size:
             raise InputError(f"should end at byte {start + length:,} of a file of {found.st_size:,} bytes")
-        return cls(path=path, start=start, length=length, identity=_identity(found))
+        is_part = region is not None
+        identity = _identity(found, is_part=is_part)
+        return cls(path=path, start=start, length=length, identity=identity, is_part=is_part)
 
     def read(self, offset: int, nbytes: int) -> bytes:
-        """Exactly `nbytes` bytes.
+        """Exactly `nbytes` bytes, fewer than 2 GiB.
 
         Raises:
             InputError: the file ends before.
@@ -72,14 +78,19 @@ class PlainFile:
         with self._open() as file:
             try:
                 data = os.pread(file.fileno(), nbytes, self.start + offset)
-                while len(data) < nbytes:  # a single call gives at most 2 GiB
-                    more = os.pread(file.fileno(), nbytes - len(data), self.start + offset + len(data))
-                    if not more:
-                        raise StoreError(f"{str(self.path)!r} was cut short while it was read")
-                    data += more
             except OSError as err:
                 raise StoreError(f"cannot read {str(self.path)!r}: {err.strerror or err}") from err
+        if len(data) != nbytes:
+            raise StoreError(f"{str(self.path)!r} ended at byte {self.start + offset + len(data):,}")
         return data
+
+    def open(self) -> io.BufferedReader:
+        """As a binary file of its own, to be closed.
+
+        Raises:
+            StoreError: it cannot be opened, or changed since.
+        """
+        return io.BufferedReader(_Window(self._open(), self.start, self.length))
 
     def map(self, offset: int, nbytes: int) -> memoryview:
         """As `read`, but as pages of the file that the system takes back when it needs memory.
@@ -117,11 +128,12 @@ class PlainFile:
             raise InputError(f"ends at byte {self.length:,}, but byte {offset + nbytes:,} was to be read")
 
     def _open(self) -> io.FileIO:
+        flags = _FLAGS if self.is_part else _FLAGS | os.O_NOFOLLOW
         try:
-            file = io.FileIO(self.path, "rb", opener=lambda name, _: os.open(name, _FLAGS))
+            file = io.FileIO(self.path, "rb", opener=lambda name, _: os.open(name, flags))
         except OSError as err:
             raise StoreError(f"cannot open {str(self.path)!r}: {err.strerror or err}") from err
-        if _identity(os.fstat(file.fileno())) != self.identity:
+        if _identity(os.fstat(file.fileno()), is_part=self.is_part) != self.identity:
             file.close()
             raise StoreChanged(
                 f"{str(self.path)!r} was changed or replaced since it was opened", hint="open it again"
@@ -129,5 +141,36 @@ class PlainFile:
         return file
 
 
-def _identity(found: os.stat_result) -> tuple[int, int, int, int]:
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+class _Window(io.RawIOBase):
+    """A part of a file as a file."""
+
+    def __init__(self, file: io.FileIO, start: int, length: int) -> None:
+        self._file = file
+        self._start = start
+        self._length = length
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._length}[whence]
+        return self._at
+
+    def readinto(self, into: Any) -> int:
+        part = memoryview(into)[: max(0, self._length - self._at)]
+        count = os.preadv(self._file.fileno(), [part], self._start + self._at)
+        self._at += count
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def _identity(found: os.stat_result, *, is_part: bool) -> tuple[int, ...]:
+    whole = () if is_part else (found.st_size, found.st_mtime_ns)
+    return found.st_dev, found.st_ino, *whole

@@ -21,9 +21,9 @@ def records_of(
 ) -> tuple[tuple[Record, ...], tuple[Refusal, ...]]:
     """The records of all files of one dump, in natural order of their entries, and what was refused.
 
-    `files` are pairs of entry (the path below the dump, `/` between folders) and content. A file's name is its
-    entry without suffix, and without folder unless two files would then be called alike. A tensor within a
-    file is `file/key`; where all tensors come from one file, or from the numbered parts of one model, just
+    `files` are pairs of entry (the path below the dump, `/` between folders) and content. A file's name is
+    its entry without suffix, and without folder unless two files would then be called alike. A tensor within
+    a file is `file/key`; where all tensors come from one file, or from the numbered parts of one model, just
     `key`. `only` is a glob on these names. Names that cannot be UTF-8 have `\\udcff` written out.
     """
     files = sorted(files, key=lambda pair: natural_key(pair[0]))

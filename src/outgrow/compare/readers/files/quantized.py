@@ -1,0 +1,57 @@
+"""Quantized tensors: their codes, and the numbers that these stand for."""
+
+__all__ = ["quantized_leaf"]
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from outgrow.compare.readers.files.pickle_machine import Global
+from outgrow.compare.readers.tree import Leaf, Part
+from outgrow.errors import InputError
+
+
+def quantized_leaf(codes: Part, parameters: Any, leaf_of: Callable[[Any], Leaf]) -> Leaf:
+    """Two parts: the numbers in float32 as `Tensor.dequantize` gives them, and `.codes`.
+
+    `parameters` are the scheme and its numbers as in the pickle; `leaf_of` understands a tensor in it.
+
+    Raises:
+        InputError: the scheme is unknown, or its numbers do not fit.
+    """
+    scheme = parameters[0].name if isinstance(parameters[0], Global) else ""
+    if scheme in ("torch.per_tensor_affine", "torch.per_tensor_symmetric") and len(parameters) == 3:
+        _, scale, zero = parameters
+        if type(scale) is not float or type(zero) is not int or abs(zero) >= 2**31:
+            raise InputError("is quantized with a scale or zero point that is no number")
+
+        def read() -> Tensor:
+            return (codes.read().to(torch.float64) - zero).to(torch.float32) * scale
+    elif scheme.startswith("torch.per_channel_affine") and len(parameters) == 4:
+        _, scales, zeros, axis = parameters
+        if type(axis) is not int or not 0 <= axis < len(codes.shape):
+            raise InputError("is quantized along a dim that it has not")
+        by_channel = [_channels(part, leaf_of, codes.shape[axis]) for part in (scales, zeros)]
+        shape = [-1 if dim == axis else 1 for dim in range(len(codes.shape))]
+
+        def read() -> Tensor:
+            scale, zero = (part().to(torch.float64).reshape(shape) for part in by_channel)
+            return ((codes.read().to(torch.float64) - zero) * scale).to(torch.float32)
+    else:
+        raise InputError(f"is quantized by a scheme that is not read: {scheme or 'unknown'}")
+    numbers = Part(torch.float32, codes.shape, read, expanded_bytes=codes.expanded_bytes)
+    return Leaf((numbers, Part(codes.dtype, codes.shape, codes.read, ".codes", codes.expanded_bytes)))
+
+
+def _channels(value: Any, leaf_of: Callable[[Any], Leaf], count: int) -> Callable[[], Tensor]:
+    """The scale or zero point of each channel: a tensor, or a list of numbers."""
+    if isinstance(value, list):
+        if len(value) != count or not all(type(part) in (int, float) for part in value):
+            raise InputError("is quantized with a list that does not fit its channels")
+        return lambda: torch.tensor(value, dtype=torch.float64)
+    part = leaf_of(value).parts[0]
+    if part.shape != (count,):
+        raise InputError(f"is quantized with {list(part.shape)} scales for {count:,} channels")
+    return part.read
