@@ -51,6 +51,8 @@ class Case:
     """The actual run without its fault, dumped alike."""
     truth: Point | None
     """The first dumped point whose values the fault touches; None for a clean pair."""
+    is_at_fault: bool
+    """Whether `truth` is the very tensor that the fault changes first, and not one computed from it."""
     effect: float
     """Relative Frobenius norm of what the fault changes at `truth`, in float64."""
     noise: float
@@ -137,7 +139,8 @@ def _draw(rng: random.Random, seed: int, kind: str, dtype: str) -> Case | None:
         expected=actual if variant.is_mirrored else expected,
         actual=expected if variant.is_mirrored else actual,
         clean=expected if variant.is_mirrored else clean_dump,
-        truth=truth, effect=effect, noise=noise, effect_max=effect_max, noise_max=noise_max,
+        truth=truth, is_at_fault=fault is not None and truth == fault.first,
+        effect=effect, noise=noise, effect_max=effect_max, noise_max=noise_max,
         canonical=canonical,
     )  # fmt: skip
 

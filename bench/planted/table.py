@@ -50,9 +50,9 @@ def _row(what: str, name: str, samples: Sequence[Sample]) -> dict[str, Any]:
         "name": name,
         "cases": len(samples),
         "words": dict(Counter(s["word"] for s in samples)),
-        "exact_rate": rate(samples),
+        "exact_rate": None if what.startswith("clean") else rate(samples),
         "below_rounding": len(samples) - len(above),
-        "exact_rate_above_rounding": rate(above),
+        "exact_rate_above_rounding": None if what.startswith("clean") else rate(above),
         "words_below_rounding": dict(Counter(s["word"] for s in samples if s["is_below_rounding"])),
         "diagnoses": dict(Counter(kind for s in samples for kind in s["diagnoses"])),
         "diagnosed": sum(s["is_diagnosed"] for s in samples if s["is_diagnosed"] is not None),
@@ -115,6 +115,8 @@ def _line(row: dict[str, Any]) -> str:
         ("cases_with_unpaired", "unpaired"),
     ):
         more += f" {label}={row[key]}" if row[key] else ""
+    if row["diagnoses"] and row["what"] in ("kind", "clean_kind"):
+        more += " [" + ", ".join(f"{kind} {count}" for kind, count in sorted(row["diagnoses"].items())) + "]"
     return (
         f"{row['what']:18} {row['name']:28} {row['cases']:5} {_percent(row['exact_rate'])} "
         f"{_percent(row['exact_rate_above_rounding'])} ({row['below_rounding']}) {words}{more}"
