@@ -10,6 +10,8 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
+from outgrow.compare.kernel.choice import find_kernel
+from outgrow.compare.kernel.compiled import CompiledKernel
 from outgrow.compare.kernel.rounding import coarser
 from outgrow.compare.kernel.tally import SideTally, Tally, unscaled
 from outgrow.compare.kernel.torch_path import torch_tally
@@ -19,6 +21,11 @@ from outgrow.errors import InputError
 
 # So much stays in the cache of a core while it is looked at several times.
 _CHUNK_ELEMENTS = 2**18
+# Tensors in one piece go to the kernel at once, up to here, so that Ctrl-C is heard now and then.
+_SPAN_ELEMENTS = 2**28
+# Below, torch is about as fast, and small recordings need no compiler.
+_LEAST_FOR_KERNEL = 2**14
+_ELEMENTS_A_THREAD = 2**17
 _PARTS = {torch.complex32: torch.float16, torch.complex64: torch.float32, torch.complex128: torch.float64}
 
 
@@ -91,9 +98,31 @@ def measure(actual: Tensor, expected: Tensor, *, rtol: float = 0.0, atol: float 
     """
     _check(actual, expected, rtol, atol)
     tally = Tally()
-    for one, other in chunks(actual.detach(), expected.detach(), _CHUNK_ELEMENTS):
-        tally.add(torch_tally(one.cpu(), other.cpu(), start=tally.elements, rtol=rtol, atol=atol))
+    kernel = None
+    if actual.numel() >= _LEAST_FOR_KERNEL and CompiledKernel.takes(actual.dtype, expected.dtype):
+        kernel = find_kernel()
+    is_in_place = all(side.is_contiguous() and side.device.type == "cpu" for side in (actual, expected))
+    size = _SPAN_ELEMENTS if kernel and is_in_place else _CHUNK_ELEMENTS
+    for one, other in chunks(actual.detach(), expected.detach(), size):
+        tally.add(_tally(kernel, one.cpu(), other.cpu(), start=tally.elements, rtol=rtol, atol=atol))
     return _measures(tally, actual, expected)
+
+
+def _tally(
+    kernel: CompiledKernel | None, actual: Tensor, expected: Tensor, *, start: int, rtol: float, atol: float
+) -> Tally:
+    """Sums over a part: by the kernel where it can, else by torch, in chunks."""
+    if kernel:
+        actual, expected = actual.resolve_neg(), expected.resolve_neg()
+        if all(side.data_ptr() % side.element_size() == 0 for side in (actual, expected)):
+            threads = min(torch.get_num_threads(), 1 + actual.numel() // _ELEMENTS_A_THREAD)
+            found = kernel.tally(actual, expected, start=start, rtol=rtol, atol=atol, threads=threads)
+            if found is not None:
+                return found
+    tally = Tally()
+    for one, other in chunks(actual, expected, _CHUNK_ELEMENTS):
+        tally.add(torch_tally(one, other, start=start + tally.elements, rtol=rtol, atol=atol))
+    return tally
 
 
 def _check(actual: Tensor, expected: Tensor, rtol: float, atol: float) -> None:
