@@ -41,6 +41,8 @@ class Pair:
     fused: FusedPart | None = None
     note: str | None = None
     """What was assumed and could be wrong, for the reader."""
+    layout_hint: str | None = None
+    """How the user's map says that the actual tensor has to be put: `permute(1, 0, 2)`; never checked here."""
 
     @property
     def expected_name(self) -> str:
