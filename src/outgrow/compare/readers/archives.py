@@ -2,6 +2,7 @@
 
 __all__ = ["OpenArchive", "is_archive", "open_archive"]
 
+import os
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from outgrow.events import Listener, ignore
 Kind = Literal["zip", "tar"] | PackedKind
 # Whole, empty and split archives begin with different signatures.
 _ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
+_TAIL_BYTES = 2**16 + 64
 _FOREIGN = {
     b"\x28\xb5\x2f\xfd": "zstandard", b"7z\xbc\xaf\x27\x1c": "7-Zip", b"Rar!": "RAR",
     b"\x04\x22\x4d\x18": "LZ4", b"\x1f\x9d": "compress",
@@ -55,7 +57,7 @@ def is_archive(path: Path) -> bool:
     """
     if is_readable(path.name):
         return False
-    return is_archive_name(path.name) or _kind(_beginning(path)) is not None
+    return is_archive_name(path.name) or _kind(path, _ends(path)) is not None
 
 
 def open_archive(path: Path, limits: Limits, *, listener: Listener = ignore) -> OpenArchive:
@@ -70,10 +72,10 @@ def open_archive(path: Path, limits: Limits, *, listener: Listener = ignore) -> 
         StoreCorrupt: it contradicts itself, so that nothing in it can be trusted.
         StoreError: it cannot be read, or the disk for temporary files is full.
     """
-    beginning = _beginning(path)
-    kind = _kind(beginning)
+    ends = _ends(path)
+    kind = _kind(path, ends)
     if kind is None:
-        raise InputError(f"{str(path)!r} {_what_else(path, beginning)}", hint="unpack it and give the folder")
+        raise InputError(f"{str(path)!r} {_what_else(path, ends[0])}", hint="unpack it and give the folder")
     spool = Spool()
     try:
         try:
@@ -126,19 +128,26 @@ def _read_torch(path: Path, limits: Limits) -> FileContent:
         return FileContent(refused=(Refusal(entry=path.name, reason=err.message),))
 
 
-def _beginning(path: Path) -> bytes:
+def _ends(path: Path) -> tuple[bytes, bytes]:
+    """The first bytes of a regular file, and the last."""
     try:
         # Opening a pipe would wait for somebody to write to it.
         if not stat.S_ISREG(path.stat().st_mode):
             raise InputError(f"{str(path)!r} is not a regular file", hint="give an archive or a folder")
         with path.open("rb") as file:
-            return file.read(BLOCK)
+            beginning = file.read(BLOCK)
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
+            return beginning, file.read()
     except OSError as err:
         raise StoreError(f"cannot read {str(path)!r}: {err.strerror or err}") from err
 
 
-def _kind(beginning: bytes) -> Kind | None:
+def _kind(path: Path, ends: tuple[bytes, bytes]) -> Kind | None:
+    beginning, tail = ends
     if beginning.startswith(_ZIP_MAGIC):
+        return "zip"
+    # Programs that unpack themselves are zip archives with something in front.
+    if path.suffix.lower() == ".zip" and b"PK\x05\x06" in tail:
         return "zip"
     for kind, magic in MAGIC.items():
         if beginning.startswith(magic):

@@ -58,7 +58,9 @@ class TarSource(Protocol):
         ...
 
     def rest_is_blank(self) -> bool:
-        """Whether nothing but zeros follows; a compressed stream is followed to its end and checksum."""
+        """Whether nothing but zeros follows. A compressed stream is followed to its end, where its checksum
+        is: where the file was cut short before, nothing vouches for what came out of it.
+        """
         ...
 
 
@@ -188,7 +190,7 @@ def read_tar(
     except (Truncated, TarDamage) as err:
         if not count and isinstance(err, TarDamage):
             raise StoreCorrupt(f"{str(path)!r} is not a tar archive: {err}", hint="is it whole?") from err
-        refused.append(Refusal(entry=_REST, reason=f"{err}; what stands before is compared"))
+        refused.append(Refusal(entry=_REST, reason=f"{err}; what stands before it is compared"))
     repeated, more = repeated_names(names)
     return [entry for entry in entries if entry.name not in repeated], refused + more
 

@@ -46,13 +46,12 @@ def parse_header(block: bytes) -> TarHeader | None:
     Raises:
         TarDamage: it is no header: its checksum does not fit, or its size is not a number.
     """
-    if not any(block):
+    if block.count(0) == BLOCK:
         return None
+    blank = block[:148] + b" " * 8 + block[156:]
     stated = _number(block[148:156])
     # Old tars summed signed bytes.
-    blank = block[:148] + b" " * 8 + block[156:]
-    unsigned = sum(blank)
-    if stated not in (unsigned, unsigned - 256 * sum(byte > 127 for byte in blank)):
+    if stated != sum(blank) and stated != sum(blank) - 256 * sum(byte > 127 for byte in blank):
         raise TarDamage("a header's checksum does not fit")
     name = block[:100].partition(b"\0")[0]
     # GNU's own format has `ustar  ` and other things where POSIX has the prefix.

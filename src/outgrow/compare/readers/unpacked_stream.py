@@ -148,7 +148,10 @@ class UnpackedStream:
         self._members += 1
         # Each costs a copy of what was read ahead; tools that write several give each some 16 KiB at least.
         if self._members > 64 + self.given // 1024:
-            raise StoreCorrupt(f"{str(self._path)!r} is made of {self._members:,} nearly empty streams")
+            raise StoreCorrupt(
+                f"{str(self._path)!r} is made of {self._members:,} nearly empty streams",
+                hint="no tool packs like this; pack it anew",
+            )
         self._inner = _NEW[self._kind]()
         return packed
 

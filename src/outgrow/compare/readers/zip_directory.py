@@ -117,9 +117,7 @@ def _find_end(file: IO[bytes], path: Path, file_bytes: int) -> _End:
         if at + _END.size <= len(tail) and at + _END.size + _END.unpack_from(tail, at)[7] == len(tail):
             break
     if at < 0:
-        raise StoreCorrupt(
-            f"{str(path)!r} begins like a zip archive but has no directory at its end", hint=_CUT
-        )
+        raise StoreCorrupt(f"{str(path)!r} has no directory at its end, as zip archives do", hint=_CUT)
     _, disk, start_disk, here, count, size, offset, _ = _END.unpack_from(tail, at)
     end_at = file_bytes - len(tail) + at
     locator_at = at - _END64_LOCATOR.size
