@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.planted.picture import draw_planted
+
 _MINE, _FLOOR, _PEER = "#1f6f8b", "#b0b0b0", "#d08c60"
 
 
@@ -27,7 +29,7 @@ def draw(path: Path) -> Path:
     from matplotlib import pyplot
 
     record = json.loads(path.read_text())
-    drawings = {"floor": _curve, "curve": _curve, "run7b": _curve, "peers": _peers}
+    drawings = {"floor": _curve, "curve": _curve, "run7b": _curve, "peers": _peers, "planted": draw_planted}
     if record["case"] not in drawings:
         raise ValueError(f"no picture for case {record['case']!r}; there is one for {', '.join(drawings)}")
     figure, axes = pyplot.subplots(figsize=(7, 4.2))
@@ -131,7 +133,7 @@ def _label(record: dict[str, Any]) -> str:
         f"{about['system']} {about['kernel']}",
         f"torch {versions['torch']}, transformers {versions['transformers']}",
         record["date"][:10],
-        f"rounds: {record['rounds']}",
+        *([f"rounds: {record['rounds']}"] if "rounds" in record else []),
         f"commit {record['commit'][:9]}",
     )
     return "; ".join(parts)

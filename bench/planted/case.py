@@ -1,6 +1,6 @@
 """One case: two runs of a random model, the second one with a fault or without, and the truth about them."""
 
-__all__ = ["CLEAN", "DTYPES", "Case", "draw_case"]
+__all__ = ["CLEAN", "DTYPES", "PERMUTED", "Case", "draw_case"]
 
 import random
 from collections.abc import Mapping
@@ -29,6 +29,8 @@ CLEAN = ("clean", "clean_partial", "clean_pairs", "clean_ranks")
 """Kinds without a fault: a plain pair; row-parallel lines shown before their all-reduce; queries and keys
 with the dims of each head in interleaved order; ranks given in reverse order. Of the last two, which no shape
 tells, the right answer is a match that says so or a difference with the permutation as its diagnosis."""
+PERMUTED = ("clean_pairs", "clean_ranks")
+"""Those of them in which a permutation is hidden."""
 _ATTEMPTS = 40
 # What float64 leaves between two ways to the same number; faults change more.
 _SAME = 1e-11

@@ -5,7 +5,7 @@ __all__ = ["Outcome", "examine", "judge_alone"]
 import traceback
 from dataclasses import dataclass, field
 
-from bench.planted.case import Case
+from bench.planted.case import PERMUTED, Case
 from bench.planted.points import Point
 from bench.planted.transport import Sources
 from outgrow.compare.comparison import compare
@@ -19,7 +19,8 @@ class Outcome:
 
     word: str
     """`exact`, `near` (another stage of the same layer), `early`, `late`, `missed`, `insufficient`, `crash`;
-    of clean pairs `clean`, `false_alarm`, `insufficient`, `crash`."""
+    of clean pairs `clean`, `false_alarm`, `insufficient`, `crash`; of those with a hidden permutation also
+    `explained` (it is the diagnosis) and `silent` (a match that does not mention it)."""
     said: str
     """What was said instead, for readers."""
     diagnoses: tuple[str, ...] = ()
@@ -75,6 +76,13 @@ def _examine(case: Case, expected: Sources, actual: Sources) -> Outcome:
     points = [_points(case, finding.pair) for finding in findings]
     word, said = _word(case, judgement, None if first is None else points[first])
     at = None if first is None else findings[first].pair.expected_name
+    diagnoses = tuple(d.kind for d in comparison.diagnoses if d.at == at)
+    if case.kind in PERMUTED:
+        if word == "false_alarm" and {"permutation", "wrong_rank_order"} & {*diagnoses}:
+            word = "explained"
+        notes = [finding.layout.reason or finding.layout.suspected for finding in findings]
+        if word == "clean" and not any(notes) and not comparison.diagnoses:
+            word = "silent"
     unmeasured, wrong = [], []
     for finding in findings:
         layout = finding.layout.layout
@@ -87,7 +95,7 @@ def _examine(case: Case, expected: Sources, actual: Sources) -> Outcome:
     return Outcome(
         word=word,
         said=said,
-        diagnoses=tuple(f"{d.kind}" for d in comparison.diagnoses if d.at == at),
+        diagnoses=diagnoses,
         unmeasured=tuple(unmeasured),
         wrong_layouts=tuple(wrong),
         unpaired=tuple(sorted(str(point) for point in shown - paired)),

@@ -80,7 +80,7 @@ def text(rows: Sequence[dict[str, Any]], samples: Sequence[Sample], *, examples:
     lines += [_line(row) for row in rows]
     shown: Counter[tuple[str, str]] = Counter()
     for sample in samples:
-        is_bad = sample["word"] not in ("exact", "clean") or sample["wrong_layouts"]
+        is_bad = sample["word"] not in ("exact", "clean", "explained") or sample["wrong_layouts"]
         if not is_bad or sample["is_below_rounding"]:
             continue
         shown[sample["kind"], sample["word"]] += 1
