@@ -12,8 +12,9 @@ __all__ = [
     "watch",
 ]
 
+from outgrow.capture.record import record
 from outgrow.capture.recorded import open_own
-from outgrow.capture.recorder import Recorder, record
+from outgrow.capture.recorder import Recorder
 from outgrow.capture.recording import Record, Recording, Refusal
 from outgrow.capture.recording_folder import is_recording
 from outgrow.capture.watch import Call, watch

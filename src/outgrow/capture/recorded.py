@@ -5,7 +5,9 @@ __all__ = ["open_own"]
 import mmap
 import threading
 import zlib
+from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -106,7 +108,8 @@ def _read_index(index: Path, files: _Files, *, check_digests: bool) -> tuple[lis
         refused.append(Refusal(entry=index.name, reason=f"{what}; what it holds is complete up to there"))
     elif "error" in ends[0]:
         refused.append(Refusal(entry=index.name, reason=f"the recorded run ended with {ends[0]['error']}"))
-    records = []
+    records: list[Record] = []
+    names: Counter[str] = Counter()
     for entry in content.entries:
         if "refused" in entry:
             refused.append(Refusal(entry=str(entry["refused"]), reason=str(entry.get("reason", ""))))
@@ -116,6 +119,9 @@ def _read_index(index: Path, files: _Files, *, check_digests: bool) -> tuple[lis
             except (KeyError, TypeError, ValueError, StoreCorrupt) as err:
                 refused.append(_refusal(index, entry, err))
                 continue
+            names[record.name] += 1
+            if names[record.name] > 1:
+                record = replace(record, name=f"{record.name}#{names[record.name]}")
             records.append(record)
     return records, refused
 

@@ -1,31 +1,31 @@
-"""Recording a run: copies of what goes into, through and out of a model's modules, in order."""
+"""What is being recorded: which step it is, what was taken and what was not, in order."""
 
-__all__ = ["KINDS", "Recorder", "record"]
+__all__ = ["BUFFER_BYTES", "KINDS", "Recorder"]
 
-import contextlib
 import os
 import threading
+import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from outgrow.capture.leaves import Leaf, find_leaves
-from outgrow.capture.recording_folder import RunPlace, run_place
+from outgrow.capture.recording_folder import RunPlace
 from outgrow.capture.recording_writer import RecordingWriter
 from outgrow.capture.tensor_copy import reason_to_refuse
-from outgrow.capture.watch import Call, watch
-from outgrow.errors import InputError, nearest_names
-from outgrow.names import join_name, matches
-from outgrow.quantities import format_bytes, parse_bytes
+from outgrow.errors import InputError
+from outgrow.names import join_name
+from outgrow.quantities import format_bytes
 
 KINDS = ("inputs", "outputs", "gradients", "parameters", "optimizer")
 """What can be recorded."""
 
-_BUFFER_BYTES = 2**28
+BUFFER_BYTES = 2**28
+"""Most memory for copies that wait to be written."""
 
 
 class Recorder:
@@ -36,17 +36,24 @@ class Recorder:
         path: Path,
         place: RunPlace,
         *,
-        kinds: Sequence[str],
-        only: str,
-        max_bytes: int | None,
-        buffer_bytes: int,
-        about: Mapping[str, Any],
+        kinds: Sequence[str] = ("outputs",),
+        max_bytes: int | None = None,
+        buffer_bytes: int = BUFFER_BYTES,
+        about: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
+        """Begin a recording at `path`; `about` goes into the first line of its index.
+
+        Raises:
+            InputError: there is a recording at `path`, or something else, or a kind is none of `KINDS`.
+            StoreLocked: another process is recording there.
+            StoreError: it cannot be written.
+        """
         self.path = path
         """Where the recording lies."""
-        self.kinds = frozenset(kinds)
-        self.only = only
+        self.kinds = frozenset(_checked_kinds(kinds))
+        """What is recorded: some of `KINDS`."""
         self.max_bytes = max_bytes
+        """After how many bytes the recording is cut; None: never."""
         self.step = 0
         """The step that tensors belong to now."""
         self.taken_bytes = 0
@@ -60,6 +67,8 @@ class Recorder:
         self._sequence = 0
         self._calls: Counter[str] = Counter()
         self._refused: set[str] = set()
+        self._seen: set[tuple[str, int]] = set()
+        self._is_failure_told = False
         self._is_step_used = self._is_stepped_by_hand = False
         self._is_open = True
 
@@ -91,12 +100,16 @@ class Recorder:
         if not self._is_stepped_by_hand:
             self._advance()
             self._is_step_used = True
+        if self.failure is not None and not self._is_failure_told:
+            self._is_failure_told = True
+            warnings.warn(f"the recording ended early: {self.failure}", RuntimeWarning, stacklevel=2)
 
     def _advance(self) -> None:
         with self._lock:
             if self._is_step_used:
                 self.step += 1
                 self._calls.clear()
+                self._seen.clear()
             self._is_step_used = False
 
     def count_call(self, name: str) -> int:
@@ -164,6 +177,11 @@ class Recorder:
         if copy is None:
             return False
         with self._lock:
+            # A second backward pass, for one, comes by here again.
+            while (name, call) in self._seen and step == self.step:
+                call += 1
+            if step == self.step:
+                self._seen.add((name, call))
             entry = {
                 "sequence": self._sequence, "name": name, "module": module, "kind": kind,
                 "step": step, "call": call, "rank": self._place.rank,
@@ -174,82 +192,6 @@ class Recorder:
             self._is_step_used = True
             self._writer.put(entry, copy)
         return True
-
-
-@contextlib.contextmanager
-def record(
-    model: nn.Module,
-    path: Path | str,
-    *,
-    only: str = "*",
-    kinds: Sequence[str] = ("outputs",),
-    max_bytes: int | str | None = None,
-    optimizer: torch.optim.Optimizer | Sequence[torch.optim.Optimizer] = (),
-    rank: int | None = None,
-    world_size: int | None = None,
-    mesh: Mapping[str, int] | None = None,
-    buffer_bytes: int | str = _BUFFER_BYTES,
-) -> Iterator[Recorder]:
-    """Record tensors of `model` into the folder `path` for as long as the `with` block lasts."""
-    place = run_place(rank, world_size, mesh)
-    kinds = _checked_kinds(kinds)
-    optimizers = [optimizer] if isinstance(optimizer, torch.optim.Optimizer) else list(optimizer)
-    if "optimizer" in kinds and not optimizers:
-        raise InputError("the kind 'optimizer' is asked for, and no optimizer is given", hint="optimizer=...")
-    if not any(matches(name, only) for name, _ in model.named_modules()):
-        names = [name for name, _ in model.named_modules()]
-        near = ", ".join(map(repr, nearest_names(only, names) or names[:3]))
-        raise InputError(f"no module of the model fits {only!r}", hint=f"modules are called {near}")
-    recorder = Recorder(
-        Path(path),
-        place,
-        kinds=kinds,
-        only=only,
-        max_bytes=None if max_bytes is None else parse_bytes(max_bytes),
-        buffer_bytes=parse_bytes(buffer_bytes),
-        about={"model": type(model).__name__, "only": only, "kinds": list(kinds)},
-    )
-    error: BaseException | None = None
-    try:
-        with contextlib.ExitStack() as hooks:
-            attach(recorder, model, hooks)
-            yield recorder
-    except BaseException as err:
-        error = err
-        raise
-    finally:
-        recorder.close(error)
-
-
-def attach(recorder: Recorder, model: nn.Module, hooks: contextlib.ExitStack) -> None:
-    calls = threading.local()
-
-    def begin(_call: Call) -> None:
-        recorder.begin_call()
-
-    def enter(call: Call) -> None:
-        number = recorder.count_call(call.name)
-        stack = calls.__dict__.setdefault("stack", [])
-        stack.append((recorder.step, number))
-        if "inputs" in recorder.kinds:
-            recorder.take(
-                call.arguments(), join_name(call.name, "input"), kind="inputs", module=call.name, call=number
-            )
-
-    def leave(call: Call, output: Any, error: BaseException | None) -> None:
-        step, number = calls.stack.pop()
-        if error is None and "outputs" in recorder.kinds:
-            recorder.take(
-                output,
-                join_name(call.name, "output"),
-                kind="outputs",
-                module=call.name,
-                step=step,
-                call=number,
-            )
-
-    hooks.enter_context(watch(model, enter=enter, leave=leave, only=recorder.only))
-    hooks.enter_context(watch(model, enter=begin, only=""))
 
 
 def _checked_kinds(kinds: Sequence[str]) -> tuple[str, ...]:

@@ -10,9 +10,9 @@ __all__ = ["Place", "TensorAppender", "map_tensor"]
 import errno
 import json
 import mmap
-import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from outgrow.errors import InputError, StoreError
+from outgrow.store.append_file import AppendFile
 from outgrow.store.header import encode_header
 from outgrow.store.writer import sync_directory
 
@@ -43,7 +44,10 @@ class Place:
 
 
 class TensorAppender:
-    """Writes tensors into `directory/prefix-00000.safetensors`, `-00001`, ... Not for two threads at once."""
+    """Writes tensors into `directory/prefix-00000.safetensors`, `-00001`, ... Not for two threads at once.
+
+    After a `StoreError` nothing more can be appended, and the files hold what was committed.
+    """
 
     def __init__(
         self,
@@ -58,15 +62,14 @@ class TensorAppender:
         self._directory, self._prefix = directory, prefix
         self._metadata = dict(metadata or {})
         self._file_bytes, self._room_bytes = file_bytes, room_bytes
-        self._number = 0
-        self._descriptor = -1
+        self._number = self._pads = 0
+        self._file: AppendFile | None = None
         self._path = directory
-        self._end = self._data_start = 0
+        self._data_start = self._committed = 0
         self._head_end = 0
         """Where the closing brace of the header is, in the file."""
         self._pending = b""
-        """Entries whose bytes are written and that the header does not have yet."""
-        self._pads = 0
+        """Entries that the header does not have yet."""
 
     def append(self, key: str, data: memoryview, shape: tuple[int, ...], dtype: torch.dtype) -> Place:
         """Write one tensor's bytes behind the last one's; `commit` makes it part of the file.
@@ -75,110 +78,105 @@ class TensorAppender:
 
         Raises:
             InputError: safetensors files cannot hold that dtype.
-            StoreError: the disk is full or cannot be written; the file is as it was before.
+            StoreError: the disk is full or cannot be written.
         """
-        entry = self._entry(key, shape, dtype)
-        needed = len(entry) + len(self._pending) + 256  # with a pad and the brace
-        is_full = (
-            self._end > self._data_start and self._end - self._data_start + data.nbytes > self._file_bytes
-        )
-        if self._descriptor < 0 or is_full or self._head_end + needed > 8 + self._room_bytes:
-            self._next_file(len(entry))
-        pad = -self._end % dtype.itemsize
-        before = self._end
-        try:
+        entry = _entry(key, shape, dtype)
+        with self._named_failures():
+            file = self._file_for(len(entry), data.nbytes)
+            pad = -file.end % dtype.itemsize
             if pad:
-                self._write(b"\0" * pad)
-            offset = self._end
-            self._write(data)
-        except OSError as err:
-            os.ftruncate(self._descriptor, before)
-            self._end = before
-            raise self._failure(err) from err
-        if pad:
-            self._pads += 1
-            self._pending += self._placed(
-                self._entry(f"__pad{self._pads}", (pad,), torch.uint8), before, before + pad
-            )
-        self._pending += self._placed(entry, offset, self._end)
+                self._pads += 1
+                padding = _entry(f"__pad{self._pads}", (pad,), torch.uint8)
+                self._pending += self._placed(padding, file.end, pad)
+                file.append(b"\0" * pad)
+            offset = file.end
+            self._pending += self._placed(entry, offset, data.nbytes)
+            file.append(data)
         digest = f"crc32:{zlib.crc32(data):08x}"
         return Place(file=self._path.name, offset=offset, nbytes=data.nbytes, digest=digest)
 
     def commit(self) -> None:
-        """Put what was appended into the file's header: now other readers see it too.
+        """Put what was appended into the file and its header: now it survives this process.
 
         Raises:
-            StoreError: the disk refuses.
+            StoreError: the disk is full or cannot be written.
         """
-        if not self._pending:
+        if self._file is None or not self._pending:
             return
-        try:
-            os.pwrite(self._descriptor, self._pending + b"}", self._head_end)
-        except OSError as err:
-            raise self._failure(err) from err
+        with self._named_failures():
+            self._file.flush()
+            self._file.overwrite(self._pending + b"}", self._head_end)
         self._head_end += len(self._pending)
         self._pending = b""
+        self._committed = self._file.end
 
     def close(self) -> None:
         """Commit, have all bytes survive a power cut, and close; may be called twice.
 
         Raises:
-            StoreError: the disk refuses.
+            StoreError: the disk is full or cannot be written.
         """
-        if self._descriptor < 0:
+        if self._file is None:
             return
-        try:
-            self.commit()
-            os.fsync(self._descriptor)
-        except OSError as err:
-            raise self._failure(err) from err
-        finally:
-            descriptor, self._descriptor = self._descriptor, -1
-            os.close(descriptor)
+        self.commit()
+        with self._named_failures():
+            self._file.sync()
+        self._file.close()
+        self._file = None
 
-    def _next_file(self, least_room: int) -> None:
-        self.close()
+    def _file_for(self, entry_bytes: int, nbytes: int) -> AppendFile:
+        """The file to append to: a new one where the last is full."""
+        needed = entry_bytes + len(self._pending) + 256  # with a pad and the brace
+        if self._file is not None:
+            held = self._file.end - self._data_start
+            has_room = self._head_end + needed <= 8 + self._room_bytes
+            if has_room and (not held or held + nbytes <= self._file_bytes):
+                return self._file
+            self.close()
         self._path = self._directory / f"{self._prefix}-{self._number:05d}.safetensors"
-        room = max(self._room_bytes, least_room + 4096)
+        self._committed = 0
+        self._file = file = AppendFile(self._path)
+        self._number += 1
+        room = max(self._room_bytes, -(-(needed + 4096) // 4096) * 4096 - 8)
         head = json.dumps(
             {"__metadata__": self._metadata}, separators=(",", ":"), ensure_ascii=False
         ).encode()
-        try:
-            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-            self._end = 0
-            self._write(room.to_bytes(8, "little") + head.ljust(room))
-            sync_directory(self._directory)
-        except FileExistsError as err:
-            raise InputError(f"{str(self._path)!r} is there already, and nothing is written over it") from err
-        except OSError as err:
-            self._path.unlink(missing_ok=True)
-            raise self._failure(err) from err
-        self._number += 1
-        self._data_start = self._end
+        file.append(room.to_bytes(8, "little") + head.ljust(room))
+        file.flush()
+        sync_directory(self._directory)
+        self._data_start = self._committed = file.end
         self._head_end = 8 + len(head) - 1
+        return file
 
-    def _write(self, data: bytes | memoryview) -> None:
-        left = memoryview(data)
-        while left.nbytes:
-            written = os.pwrite(self._descriptor, left, self._end)
-            left = left[written:]
-            self._end += written
+    def _placed(self, entry: bytes, offset: int, nbytes: int) -> bytes:
+        begin = offset - self._data_start
+        return entry + f"{begin},{begin + nbytes}]}}".encode()
 
-    def _entry(self, key: str, shape: tuple[int, ...], dtype: torch.dtype) -> bytes:
-        """`,"key":{...,"data_offsets":[` by the rules of `encode_header`, without the offsets."""
-        header, _places = encode_header([(key, shape, dtype)], alignment=1)
-        text = header[8:].strip()[1:-1]
-        return b"," + text[: text.rindex(b"[") + 1]
+    @contextmanager
+    def _named_failures(self) -> Iterator[None]:
+        """Let a disk's error say which file it is about, and leave that file as it was committed."""
+        try:
+            yield
+        except OSError as err:
+            file, self._file = self._file, None
+            if file is not None:
+                with file:
+                    file.truncate(self._committed)
+                if not self._committed:
+                    self._path.unlink(missing_ok=True)
+            if isinstance(err, FileExistsError):
+                raise InputError(f"{str(self._path)!r} is there already: nothing is written over it") from err
+            if err.errno in (errno.ENOSPC, errno.EDQUOT):
+                hint = "free some space or choose another directory"
+                raise StoreError(f"no space for {str(self._path)!r}", hint=hint) from err
+            raise StoreError(f"cannot write {str(self._path)!r}: {err.strerror or err}") from err
 
-    def _placed(self, entry: bytes, begin: int, end: int) -> bytes:
-        return entry + f"{begin - self._data_start},{end - self._data_start}]}}".encode()
 
-    def _failure(self, err: OSError) -> StoreError:
-        if err.errno in (errno.ENOSPC, errno.EDQUOT):
-            return StoreError(
-                f"no space for {str(self._path)!r}", hint="free some space or choose another directory"
-            )
-        return StoreError(f"cannot write {str(self._path)!r}: {err.strerror or err}")
+def _entry(key: str, shape: tuple[int, ...], dtype: torch.dtype) -> bytes:
+    """`,"key":{...,"data_offsets":[` by the rules of `encode_header`, without the offsets."""
+    header, _places = encode_header([(key, shape, dtype)], alignment=1)
+    text = header[8:].strip()[1:-1]
+    return b"," + text[: text.rindex(b"[") + 1]
 
 
 def map_tensor(mapped: mmap.mmap, offset: int, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
