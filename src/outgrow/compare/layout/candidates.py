@@ -1,13 +1,13 @@
 """All ways in which the axes of one shape can make up those of another; no numbers are looked at."""
 
-__all__ = ["Candidate", "find_candidates", "raw_reshape"]
+__all__ = ["Candidate", "divisors", "find_candidates", "raw_reshape"]
 
 import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from outgrow.compare.layout.rearrange import Rearrange, squeezed
+from outgrow.compare.layout.rearrange import Rearrange
 
 _MAX_ATOMS = 8
 _MAX_TABLES = 400
@@ -27,7 +27,7 @@ class Candidate:
 
 
 def find_candidates(
-    source: Sequence[int], target: Sequence[int], *, has_ranks: bool = False, max_level: int = 2, limit: int
+    source: Sequence[int], target: Sequence[int], *, has_ranks: bool = False, max_level: int = 1, limit: int
 ) -> Iterator[list[Candidate]]:
     """Level by level, the simplest first, at most `limit` in all.
 
@@ -88,7 +88,7 @@ def _tables(rows: Sequence[int], columns: Sequence[int], atoms: int) -> Iterator
         if left < len(rows) - row - (rest == 1):
             return
         shared = math.gcd(rest, free[column])
-        for size in _divisors(shared):
+        for size in divisors(shared):
             if size == 1:
                 yield from cut(row, column + 1, rest, free, left)
             elif left > 0:
@@ -141,11 +141,7 @@ def _grouped(table: Table, axis: int) -> list[list[tuple[int, int, int]]]:
     return [groups[key] for key in sorted(groups)]
 
 
-def _divisors(number: int) -> list[int]:
+def divisors(number: int) -> list[int]:
+    """From 1 to the number itself."""
     small = [size for size in range(1, math.isqrt(number) + 1) if number % size == 0]
     return small + [number // size for size in reversed(small) if size * size != number]
-
-
-def is_same_shape(source: Sequence[int], target: Sequence[int]) -> bool:
-    """Whether the shapes differ in dims of size 1 alone."""
-    return squeezed(source) == squeezed(target)

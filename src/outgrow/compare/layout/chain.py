@@ -1,6 +1,6 @@
 """Layouts one after the other."""
 
-__all__ = ["Chain", "chain", "located"]
+__all__ = ["Chain", "chain", "located", "split_chain"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,6 +45,13 @@ def chain(*layouts: Layout) -> Layout:
     if not real:
         return Identity()
     return real[0] if len(real) == 1 else Chain(real)
+
+
+def split_chain(layout: Layout) -> tuple[Layout, Layout]:
+    """The first layout, which takes the ranks' tensors, and all others as one."""
+    if isinstance(layout, Chain):
+        return layout.layouts[0], chain(*layout.layouts[1:])
+    return layout, Identity()
 
 
 def located(layout: Layout, positions: Positions) -> list[tuple[Positions, Positions]]:

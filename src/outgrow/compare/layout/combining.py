@@ -1,31 +1,30 @@
-"""The levels of layouts to try for one pair of shapes."""
+"""Which layouts lead from the shapes of the actual tensors to that of the expected one, simplest first."""
 
-__all__ = ["concatenations", "joined", "one_tensor"]
+__all__ = ["concatenations", "one_tensor", "straight"]
 
-import itertools
 import math
 from collections.abc import Iterator, Sequence
 
-from outgrow.compare.layout.candidates import Candidate, find_candidates, raw_reshape
+from outgrow.compare.layout.candidates import Candidate, divisors, find_candidates, raw_reshape
 from outgrow.compare.layout.chain import chain
 from outgrow.compare.layout.layout import Identity, Layout
 from outgrow.compare.layout.ranks import Concatenate, Stack
 from outgrow.compare.layout.rearrange import Rearrange, squeezed
-from outgrow.compare.layout.search import Option
+from outgrow.compare.layout.sides import Option
 
-_LIMIT = 400
+Shape = tuple[int, ...]
+_LIMIT = 240
+_MAX_SECTIONS = 24
 
 
-def one_tensor(
-    source: Sequence[int], target: Sequence[int], *, before: Layout | None = None
-) -> Iterator[list[Option]]:
-    """Layouts of a tensor of one shape to another; `before` makes that tensor."""
+def one_tensor(source: Shape, target: Shape, *, before: Layout | None = None) -> Iterator[list[Option]]:
+    """From a tensor of one shape to another with as many elements; `before` makes that tensor."""
     first = before or Identity()
     if squeezed(source) == squeezed(target) or 0 in source:
         # Equal shapes are never permuted; in empty ones there is nothing to permute.
         rearrange = Rearrange(
-            source=tuple(source), atoms=tuple(source), order=tuple(range(len(source))), shape=tuple(target)
-        )
+            source=source, atoms=source, order=tuple(range(len(source))), shape=target
+        )  # fmt: skip
         yield [Option(layout=chain(first, rearrange), digits=rearrange.digits)]
         return
     seen = False
@@ -36,74 +35,52 @@ def one_tensor(
         yield [Option.of(raw_reshape(source, target), lambda found: chain(first, found.rearrange))]
 
 
-def concatenations(shapes: Sequence[tuple[int, ...]], target: Sequence[int]) -> Iterator[list[Option]]:
-    """Layouts that put the ranks' tensors side by side, each number used once."""
-    first = shapes[0]
+def straight(shapes: Sequence[Shape]) -> list[tuple[Layout, Shape]]:
+    """What the tensors make along each dim in which they may be concatenated; for one, itself."""
+    if len(shapes) == 1:
+        return [(Identity(), shapes[0])]
+    made: list[tuple[Layout, Shape]] = []
+    for dim in range(len(shapes[0])):
+        if len({(len(shape), shape[:dim], shape[dim + 1 :]) for shape in shapes}) == 1:
+            combined = Concatenate(dim=dim, shapes=tuple(shapes))
+            made.append((combined, combined.shape))
+    return made
+
+
+def concatenations(shapes: Sequence[Shape], target: Shape) -> Iterator[list[Option]]:
+    """From the tensors of several ranks, side by side, each number used once."""
     if len(set(shapes)) > 1:
-        for dim in range(len(first)):
-            if len({(len(shape), shape[:dim], shape[dim + 1 :]) for shape in shapes}) == 1:
-                combined = Concatenate(dim=dim, shapes=tuple(shapes))
-                yield from one_tensor(combined.shape, target, before=combined)
+        for combined, shape in straight(shapes):
+            yield from one_tensor(shape, target, before=combined)
         return
-    straight = []
-    for dim in range(len(first)):
-        combined = Concatenate(dim=dim, shapes=tuple(shapes))
-        if squeezed(combined.shape) == squeezed(target):
-            (options,) = one_tensor(combined.shape, target, before=combined)
-            straight.extend(options)
-    stack = Stack(ranks=len(shapes), local=first)
-    if straight:
-        # Not permuted either, but for the ranks' place within their axis.
-        yield straight
+    fitting = [
+        option
+        for combined, shape in straight(shapes)
+        if squeezed(shape) == squeezed(target)
+        for options in one_tensor(shape, target, before=combined)
+        for option in options
+    ]
+    stack = Stack(ranks=len(shapes), local=shapes[0])
+    if fitting:
+        # No permutation here either, but for the place of the ranks within their axis.
+        yield fitting
         yield [
-            Option.of(candidate, lambda found: joined(stack, found))
-            for candidate in _nested(stack, tuple(target), straight)
+            Option.of(candidate, lambda found: _joined(stack, found))
+            for candidate in _sections(stack, target)
         ]
         return
     for level in find_candidates(stack.shape, target, has_ranks=True, limit=_LIMIT):
-        yield [Option.of(candidate, lambda found: joined(stack, found)) for candidate in level]
+        yield [Option.of(candidate, lambda found: _joined(stack, found)) for candidate in level]
 
 
-def joined(stack: Stack, candidate: Candidate) -> Layout:
-    """As a concatenation along a dim where it is one: easier to read, and one copy less."""
-    found = candidate.rearrange
-    sizes, order = list(found.atoms), list(found.order)
-    real = [atom for atom in order if sizes[atom] > 1]
-    if sizes[0] == stack.ranks and real and real[0] is not None:
-        place = real.index(0) if 0 in real else -1
-        if 0 <= place < len(real) - 1:
-            dim = _dim_that_begins_with(real[place + 1], sizes, stack.local)
-            if dim is not None:
-                combined = Concatenate(dim=dim, shapes=(stack.local,) * stack.ranks)
-                sizes[real[place + 1]] *= stack.ranks
-                rest = Rearrange(
-                    source=combined.shape,
-                    atoms=tuple(sizes[1:]),
-                    order=tuple(atom - 1 for atom in order if atom != 0),
-                    shape=found.shape,
-                )
-                return chain(combined, rest)
-    return chain(stack, found)
-
-
-def _dim_that_begins_with(atom: int, sizes: Sequence[int], local: Sequence[int]) -> int | None:
-    """The dim of the ranks' tensors whose outermost factor is that atom; atom 0 is the ranks themselves."""
-    before, outer = math.prod(sizes[1:atom]), 1
-    for dim, size in enumerate(local):
-        if outer == before and size > 1:
-            return dim if size % sizes[atom] == 0 else None
-        outer *= size
-    return None
-
-
-def _nested(stack: Stack, target: tuple[int, ...], straight: Sequence[Option]) -> Iterator[Candidate]:
+def _sections(stack: Stack, target: Shape) -> Iterator[Candidate]:
     """Ranks that hold a piece of every section of an axis, as tensor parallelism does with fused weights."""
     for dim, size in enumerate(stack.local):
         whole = (*stack.local[:dim], size * stack.ranks, *stack.local[dim + 1 :])
         if squeezed(whole) != squeezed(target):
             continue
-        for sections in itertools.islice((n for n in range(2, size + 1) if size % n == 0), 24):
-            parts = (stack.ranks, *stack.local[:dim], sections, size // sections, *stack.local[dim + 1 :])
+        for count in [count for count in divisors(size) if count > 1][:_MAX_SECTIONS]:
+            parts = (stack.ranks, *stack.local[:dim], count, size // count, *stack.local[dim + 1 :])
             order = (*range(1, dim + 2), 0, *range(dim + 2, len(parts)))
             yield Candidate(
                 rearrange=Rearrange(source=stack.shape, atoms=parts, order=order, shape=target),
@@ -111,3 +88,36 @@ def _nested(stack: Stack, target: tuple[int, ...], straight: Sequence[Option]) -
                 moves=dim + 1,
                 is_usual=False,
             )
+
+
+def _joined(stack: Stack, candidate: Candidate) -> Layout:
+    """As a concatenation along a dim where it is one: easier to read, and one copy less."""
+    found = candidate.rearrange
+    if found.is_identity:
+        return stack
+    sizes = list(found.atoms)
+    real = [atom for atom in found.order if sizes[atom] > 1]
+    if sizes[0] == stack.ranks and 0 in real[:-1]:
+        following = real[real.index(0) + 1]
+        dim = _dim_that_begins_with(following, sizes, stack.local)
+        if dim is not None:
+            combined = Concatenate(dim=dim, shapes=(stack.local,) * stack.ranks)
+            sizes[following] *= stack.ranks
+            rest = Rearrange(
+                source=combined.shape,
+                atoms=tuple(sizes[1:]),
+                order=tuple(atom - 1 for atom in found.order if atom != 0),
+                shape=found.shape,
+            )
+            return chain(combined, rest)
+    return chain(stack, found)
+
+
+def _dim_that_begins_with(atom: int, sizes: Sequence[int], local: Shape) -> int | None:
+    """The dim of the ranks' tensors whose outermost factor is that atom; atom 0 is the ranks themselves."""
+    before, outer = math.prod(sizes[1:atom]), 1
+    for dim, size in enumerate(local):
+        if outer == before and size > 1:
+            return dim if size % sizes[atom] == 0 else None
+        outer *= size
+    return None

@@ -2,21 +2,29 @@
 
 __all__ = ["PairFound", "search_pair"]
 
+import dataclasses
+import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
 
+from outgrow.compare.layout.chain import chain, split_chain
 from outgrow.compare.layout.combining import concatenations, one_tensor
 from outgrow.compare.layout.evidence import DECIDED, closer
-from outgrow.compare.layout.layout import Layout
-from outgrow.compare.layout.ranks import PartialSum, Replicated
-from outgrow.compare.layout.samples import Numbers
-from outgrow.compare.layout.search import Found, Option, Sides, search
+from outgrow.compare.layout.fused import fused_in_actual, fused_in_expected, repeated
+from outgrow.compare.layout.rank_order import RankOrder, find_order
+from outgrow.compare.layout.ranks import Combination, PartialSum, Replicated
+from outgrow.compare.layout.samples import Numbers, draw_positions
+from outgrow.compare.layout.search import Found, search
+from outgrow.compare.layout.sides import Option, Sides
+from outgrow.compare.pair import FusedPart
 
 Shape = tuple[int, ...]
+_COMPARED = 1024
+_MOST_ORDERS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,64 +32,124 @@ class PairFound:
     """What the numbers of one pair say."""
 
     found: Found
-    expected_layout: Layout | None = None
-    notes: tuple[str, ...] = ()
-    suspected: dict[str, str] = field(default_factory=dict)
+    note: str | None = None
+    """Why there is none."""
+    order: RankOrder | None = None
+    """Of the ranks, where another one than the given would fit."""
+    are_equal: bool = False
+    """Whether all ranks hold the same numbers, as far as a sample says."""
 
 
-def search_pair(expected: Tensor, actual: Sequence[Tensor]) -> PairFound:
-    """Look for the layout of the ranks' tensors `actual` that gives `expected`."""
+def search_pair(
+    expected: Tensor,
+    actual: Sequence[Tensor],
+    *,
+    fused: FusedPart | None = None,
+    declared: Combination | None = None,
+) -> PairFound:
+    """Look for the layout of the ranks' tensors `actual` that gives `expected`, or that gives a part of it
+    where `expected` is fused. `declared` is tried first."""
     target, shapes = tuple(expected.shape), [tuple(tensor.shape) for tensor in actual]
     counts = [math.prod(shape) for shape in shapes]
-    sides = Sides(expected=Numbers([expected]), actual=Numbers(actual), shape=target)
-    if len(actual) == 1:
-        if counts[0] == sides.elements:
-            return PairFound(found=search(sides, one_tensor(shapes[0], target)))
-    elif sum(counts) == sides.elements:
-        return PairFound(found=search(sides, concatenations(shapes, target)))
-    elif set(counts) == {sides.elements} and len(set(shapes)) == 1:
-        return _search_whole(sides, shapes[0], target, len(actual))
-    return PairFound(found=Found(layout=None, ground="none"), notes=(_sizes(target, shapes),))
+    are_equal = len(actual) > 1 and _are_equal(Numbers(actual), shapes)
+    if fused is not None:
+        find = fused_in_actual if fused.side == "actual" else fused_in_expected
+        options = find(shapes, target, fused, are_equal=are_equal)
+        return _among(expected, actual, options, f"{fused.parts[fused.index]} as a part")
+    if sum(counts) == math.prod(target):
+        return _side_by_side(Sides(expected, actual), shapes, target, declared)
+    if set(counts) == {math.prod(target)} and len(set(shapes)) == 1:
+        sides = Sides(expected, actual)
+        found = _search_whole(sides, shapes[0], target, declared, are_equal=are_equal)
+        return PairFound(found=found, are_equal=are_equal)
+    return _among(expected, actual, repeated(shapes, target), "repeated numbers")
 
 
-def _search_whole(sides: Sides, local: Shape, target: Shape, ranks: int) -> PairFound:
+def _side_by_side(
+    sides: Sides, shapes: Sequence[Shape], target: Shape, declared: Combination | None
+) -> PairFound:
+    levels: Iterable[list[Option]]
+    if len(shapes) == 1:
+        return PairFound(found=search(sides, one_tensor(shapes[0], target)))
+    levels = concatenations(shapes, target)
+    if declared is not None and math.prod(declared.shape) == math.prod(target):
+        levels = itertools.chain(one_tensor(declared.shape, target, before=declared), levels)
+    known = list(itertools.islice(levels, 1))
+    found = search(sides, itertools.chain(known, levels))
+    if found.ground == "confirmed":
+        return PairFound(found=found)
+    orders = {
+        option: order
+        for option in (known[0] if known else [])[:_MOST_ORDERS]
+        if (order := find_order(sides, option)) is not None
+    }
+    if not orders:
+        return PairFound(found=found)
+    best = max(orders, key=lambda option: orders[option].after)
+    ordered = Found(option=best, ground="partly", agreement=orders[best].before)
+    return PairFound(found=ordered, order=orders[best])
+
+
+def _among(expected: Tensor, actual: Sequence[Tensor], options: Sequence[Option], what: str) -> PairFound:
+    """Where the shapes alone never suffice."""
+    target, shapes = tuple(expected.shape), [tuple(tensor.shape) for tensor in actual]
+    if not options:
+        return PairFound(found=Found(option=None, ground="none"), note=_sizes(target, shapes, what))
+    first = options[0]
+    elements = math.prod(size for size, _ in first.digits)
+    sides = Sides(expected, actual, elements=elements, expected_layout=first.expected_layout)
+    found = search(sides, [options], takes_only_choice=False)
+    note = None
+    if found.option is None:
+        note = f"{_sizes(target, shapes, what)}; of {len(options)} ways to fit them the numbers confirm none"
+    return PairFound(found=found, note=note)
+
+
+def _search_whole(
+    sides: Sides, local: Shape, target: Shape, declared: Combination | None, *, are_equal: bool
+) -> Found:
     """Ranks with the whole shape each: all equal, or summands."""
+    ranks = len(sides.actual.tensors)
+    if not are_equal and not isinstance(declared, Replicated):
+        total = PartialSum(ranks=ranks, local=local)
+        summed = search(sides, one_tensor(local, target, before=total))
+        if isinstance(declared, PartialSum) or _is_sum(sides, summed):
+            return summed
     replicated = Replicated(ranks=ranks, local=local)
-    found = search(sides, one_tensor(local, target, before=replicated))
-    each = [
-        sides.actual.at(sides.uniform, Replicated(ranks=ranks, local=local, uses=rank))
-        for rank in range(ranks)
-    ]
-    if all(np.array_equal(each[0], values, equal_nan=True) for values in each[1:]):
-        return PairFound(found=found)
-    total = PartialSum(ranks=ranks, local=local)
-    summed = search(sides, one_tensor(local, target, before=total))
-    if summed.layout is None or not is_sum(sides, summed.layout, local, target, ranks):
-        return PairFound(found=found)
-    return PairFound(found=summed)
+    return search(sides, one_tensor(local, target, before=replicated))
 
 
-def is_sum(sides: Sides, layout: Layout, local: Shape, target: Shape, ranks: int) -> bool:
-    """Whether the expected numbers are the ranks' sum rather than any rank's own: unscaled, since the sum of
-    equal ranks is their multiple."""
-    raw = sides.actual.at(sides.positions, layout)
-    for rank in range(ranks):
-        replicated = Replicated(ranks=ranks, local=local, uses=rank)
-        alone = search(sides, one_tensor(local, target, before=replicated)).layout
-        if alone is None:
-            continue
-        if closer(sides.raw_truth, raw, sides.actual.at(sides.positions, alone)) < DECIDED:
+def _are_equal(numbers: Numbers, shapes: Sequence[Shape]) -> bool:
+    if len(set(shapes)) != 1:
+        return False
+    places = draw_positions(shapes[0], _COMPARED, seed=2)
+    replicated = Replicated(ranks=len(shapes), local=shapes[0])
+    first, *others = (
+        numbers.at(places, dataclasses.replace(replicated, uses=rank)) for rank in range(len(shapes))
+    )
+    return all(np.array_equal(first, other, equal_nan=True) for other in others)
+
+
+def _is_sum(sides: Sides, summed: Found) -> bool:
+    """Whether the expected numbers are the ranks' sum rather than any rank's own. Not scaled, since the sum
+    of equal ranks is their multiple."""
+    if summed.option is None or summed.ground not in ("confirmed", "equal"):
+        return False
+    total, rest = split_chain(summed.option.layout)
+    assert isinstance(total, PartialSum), "these options add the ranks up"
+    truth = sides.raw_truth(summed.option.expected_layout)
+    errors = np.abs(truth - sides.actual.at(sides.positions, summed.option.layout))
+    for rank in range(total.ranks):
+        alone = chain(Replicated(ranks=total.ranks, local=total.local, uses=rank), rest)
+        if closer(errors, np.abs(truth - sides.actual.at(sides.positions, alone))) < DECIDED:
             return False
     return True
 
 
-def _sizes(target: Shape, shapes: Sequence[Shape]) -> str:
+def _sizes(target: Shape, shapes: Sequence[Shape], what: str) -> str:
     given = " and ".join(str(list(shape)) for shape in dict.fromkeys(shapes))
     count = f" on {len(shapes)} ranks" if len(shapes) > 1 else ""
     return (
-        f"{given}{count} cannot make {list(target)}: the numbers of elements differ. Padded or cut tensors "
-        f"are not laid out"
+        f"{given}{count} against {list(target)}: the numbers of elements do not fit, also not with {what} "
+        f"(padded or cut tensors are not laid out)"
     )
-
-
-Levels = Callable[[], Iterable[list[Option]]]

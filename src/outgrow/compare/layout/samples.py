@@ -63,9 +63,8 @@ def draw_positions(shape: Sequence[int], count: int, *, seed: int, block: int = 
     if elements <= count:
         return np.arange(elements, dtype=np.int64)
     starts = np.random.default_rng(seed).integers(0, elements, size=-(-count // block), dtype=np.int64)
-    if block == 1:
-        return starts
-    return np.minimum(starts[:, None] + np.arange(block, dtype=np.int64), elements - 1).reshape(-1)
+    places: Positions = np.minimum(starts[:, None] + np.arange(block, dtype=np.int64), elements - 1)
+    return places.reshape(-1)
 
 
 def _flat(tensor: Tensor) -> Tensor:

@@ -7,17 +7,25 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from outgrow.compare.layout.chain import Chain, chain
+from outgrow.compare.layout.chain import chain, split_chain
 from outgrow.compare.layout.combining import one_tensor
 from outgrow.compare.layout.layout import Identity, Layout
 from outgrow.compare.layout.pair_search import PairFound, search_pair
-from outgrow.compare.layout.ranks import Replicated
+from outgrow.compare.layout.placement import declared_combination
+from outgrow.compare.layout.rank_order import find_order
+from outgrow.compare.layout.ranks import PartialSum, Replicated
 from outgrow.compare.layout.rearrange import squeezed
 from outgrow.compare.layout.replicas import look_at_replicas
+from outgrow.compare.layout.sides import Option, Sides
 from outgrow.compare.pair import Pair
 
 _SAMPLED = 3
 _MOST_SAMPLED = 8
+_SURE = 8
+_CHECKED = 512
+"""Places that are looked at in layers that did not vote, in runs of 8 neighbours."""
+_DOUBTFUL = 0.2
+"""Agreement from which a layer that did not vote goes with the others without a search of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,19 +35,22 @@ class StageLayout:
     layout: Layout | None
     """None where no map fits: the pair cannot be measured."""
     expected_layout: Layout = field(default_factory=Identity)
-    """To be applied to the expected tensor first: takes one part of a fused tensor."""
+    """To be applied to the expected tensor first: takes one part of a fused tensor, repeats key-value
+    heads."""
     reason: str | None = None
     """Why there is none, or what was assumed."""
     suspected: Mapping[str, str] = field(default_factory=dict)
-    """Evidence that is never applied by itself, for the diagnosis: a permutation of equal shapes that would
-    fit better, by kind and detail."""
+    """Evidence that is never applied by itself, for the diagnosis, by kind: `rank_order`, `partial_sum`,
+    `replicas_differ`, `other_layout`."""
 
 
 def find_stage_layouts(pairs: Sequence[Pair]) -> list[StageLayout]:
     """One for each pair, in their order.
 
     Pairs of one rank with equal shapes are the identity and are not read. For the others the tensors of a
-    few layers are looked at, and the layers of a stage vote on one layout.
+    few layers are looked at, and the layers of a stage vote on one layout. Partial sums are taken as such
+    only where every layer has them and the ranks agree on what comes next; otherwise an all-reduce is
+    missing, and that is not to be laid out but to be seen.
     """
     found: dict[int, StageLayout] = {}
     groups: dict[object, list[int]] = {}
@@ -50,7 +61,11 @@ def find_stage_layouts(pairs: Sequence[Pair]) -> list[StageLayout]:
             groups.setdefault(_key(pair), []).append(index)
     for members in groups.values():
         found.update(zip(members, _vote([pairs[index] for index in members]), strict=True))
-    return [found[index] for index in range(len(pairs))]
+    layouts = [found[index] for index in range(len(pairs))]
+    for members in groups.values():
+        if _is_summed(layouts[members[0]]) and declared_combination(pairs[members[0]].actual) is None:
+            _doubt_sums(pairs, layouts, members)
+    return layouts
 
 
 def _is_plain(pair: Pair) -> bool:
@@ -59,55 +74,165 @@ def _is_plain(pair: Pair) -> bool:
 
 def _key(pair: Pair) -> object:
     fused = pair.fused and (pair.fused.side, pair.fused.parts, pair.fused.index)
-    return pair.stage, pair.expected.shape, tuple(record.shape for record in pair.actual), fused
+    return pair.stage, pair.expected.kind, pair.expected.shape, *(r.shape for r in pair.actual), fused
 
 
 def _vote(pairs: Sequence[Pair]) -> list[StageLayout]:
     """One layout for pairs of one stage and equal shapes."""
-    first = pairs[0]
-    shape = first.actual[0].shape
-    is_alike = squeezed(shape) == squeezed(first.expected.shape) or first.actual[0].elements == 0
-    if (
-        len(first.actual) == 1
-        and first.fused is None
-        and is_alike
-        and first.actual[0].elements == first.expected.elements
-    ):
-        ((option,),) = one_tensor(shape, first.expected.shape)
+    if _needs_no_search(pairs[0]):
+        ((option,),) = one_tensor(pairs[0].actual[0].shape, pairs[0].expected.shape)
         return [StageLayout(layout=option.layout)] * len(pairs)
     ballots: dict[int, PairFound] = {}
     for index in _order_of_sampling(len(pairs)):
-        if len(ballots) >= _SAMPLED and any(_weight(ballot) >= 2 for ballot in ballots.values()):
+        if len(ballots) >= _SAMPLED and any(_weight(ballot) >= _SURE for ballot in ballots.values()):
             break
-        ballots[index] = search_pair(pairs[index].expected.read(), [r.read() for r in pairs[index].actual])
-    votes: Counter[Layout] = Counter()
+        ballots[index] = _search(pairs[index])
+    are_sums = [_is_sum(ballot) for ballot in ballots.values()]
+    votes: Counter[Option] = Counter()
     for index in sorted(ballots):
-        layout = ballots[index].found.layout
-        if layout is not None:
-            votes[layout] += _weight(ballots[index])
+        option = ballots[index].found.option
+        if option is not None and (all(are_sums) or not _is_sum(ballots[index])):
+            votes[option] += _weight(ballots[index])
+    if not votes and any(are_sums):
+        return [_as_replicas(pair, ballots.get(index)) for index, pair in enumerate(pairs)]
     if not votes:
-        one = next(iter(ballots.values()))
-        return [StageLayout(layout=None, reason=_why_none(one))] * len(pairs)
+        reason = _why_none(ballots[min(ballots)])
+        return [StageLayout(layout=None, reason=reason)] * len(pairs)
     chosen = votes.most_common(1)[0][0]
-    ballot = next(ballots[index] for index in sorted(ballots) if ballots[index].found.layout == chosen)
-    return [_seen(pair, chosen, ballot) for pair in pairs]
+    leader = next(ballots[index] for index in sorted(ballots) if ballots[index].found.option == chosen)
+    return [_seen(pair, chosen, leader, ballots.get(index)) for index, pair in enumerate(pairs)]
 
 
-def _seen(pair: Pair, layout: Layout, ballot: PairFound) -> StageLayout:
-    replicated, rest = _replicated(layout)
-    if replicated is not None:
-        replicas = look_at_replicas([record.read() for record in pair.actual], pair.expected.read(), rest)
-        if replicas is not None:
-            layout = chain(dataclasses.replace(replicated, uses=replicas.worst), rest)
-            text = replicas.describe()
-            return StageLayout(layout=layout, reason=text, suspected={"replicas_differ": text})
-    return StageLayout(layout=layout, reason=_why(ballot))
+def _search(pair: Pair) -> PairFound:
+    return search_pair(
+        pair.expected.read(),
+        [record.read() for record in pair.actual],
+        fused=pair.fused,
+        declared=declared_combination(pair.actual),
+    )
 
 
-def _replicated(layout: Layout) -> tuple[Replicated | None, Layout]:
-    parts = layout.layouts if isinstance(layout, Chain) else (layout,)
-    first = parts[0]
-    return (first, chain(*parts[1:])) if isinstance(first, Replicated) else (None, layout)
+def _needs_no_search(pair: Pair) -> bool:
+    """Whether the shapes differ in dims of size 1 alone, or there are no numbers."""
+    actual, expected = pair.actual[0], pair.expected
+    if len(pair.actual) > 1 or pair.fused is not None or actual.elements != expected.elements:
+        return False
+    return squeezed(actual.shape) == squeezed(expected.shape) or not expected.elements
+
+
+def _seen(pair: Pair, option: Option, leader: PairFound, ballot: PairFound | None) -> StageLayout:
+    """The stage's layout on one of its layers, with what that layer says against it."""
+    combination, rest = split_chain(option.layout)
+    if isinstance(combination, Replicated):
+        return _replicated(pair, combination, rest, option.expected_layout, ballot, _why(leader))
+    reason, suspected = _why(leader), {}
+    if ballot is None:
+        tensors = [record.read() for record in pair.actual]
+        elements = _elements(option)
+        sides = Sides(
+            pair.expected.read(), tensors,
+            elements=elements, expected_layout=option.expected_layout, count=_CHECKED, block=8,
+        )  # fmt: skip
+        if sides.agreement(option) < _DOUBTFUL:
+            ballot = _search(pair)
+        order = find_order(sides, option) if ballot is not None else None
+    else:
+        order = ballot.order
+    if order is not None:
+        suspected["rank_order"] = order.describe()
+    if (
+        ballot is not None
+        and ballot.found.option not in (None, option)
+        and ballot.found.ground == "confirmed"
+    ):
+        other = ballot.found.option
+        assert other is not None, "checked above"
+        suspected["other_layout"] = (
+            f"{other.layout.describe()} fits here, unlike in the other layers of {pair.stage}"
+        )
+    if ballot is not None and ballot is not leader and ballot.found.option is None:
+        reason = f"as in the other layers of {pair.stage}; the numbers do not confirm it here"
+    return StageLayout(
+        layout=option.layout, expected_layout=option.expected_layout, reason=reason, suspected=suspected
+    )
+
+
+def _elements(option: Option) -> int:
+    count = 1
+    for size, _ in option.digits:
+        count *= size
+    return count
+
+
+def _as_replicas(pair: Pair, ballot: PairFound | None) -> StageLayout:
+    """Where the ranks' sum fits in some layers and in others nothing does."""
+    if ballot is None:
+        ballot = _search(pair)
+    option = ballot.found.option
+    if option is None:
+        return StageLayout(layout=None, reason=_why_none(ballot))
+    combination, rest = split_chain(option.layout)
+    assert isinstance(combination, PartialSum | Replicated), "ranks of the whole shape"
+    replicated = Replicated(ranks=combination.ranks, local=combination.local)
+    return _replicated(pair, replicated, rest, option.expected_layout, ballot, None)
+
+
+def _replicated(
+    pair: Pair,
+    replicated: Replicated,
+    rest: Layout,
+    expected_layout: Layout,
+    ballot: PairFound | None,
+    reason: str | None,
+) -> StageLayout:
+    tensors = [record.read() for record in pair.actual]
+    replicas = look_at_replicas(tensors, expected_layout.apply([pair.expected.read()]), rest)
+    if replicas is None:
+        return StageLayout(
+            layout=chain(replicated, rest), expected_layout=expected_layout, reason=reason
+        )  # fmt: skip
+    if ballot is None:
+        ballot = _search(pair)
+    text = replicas.describe()
+    suspected = {"replicas_differ": text}
+    if _is_sum(ballot):
+        suspected["partial_sum"] = f"the sum of the {len(tensors)} ranks fits: they were not added up"
+    return StageLayout(
+        layout=chain(dataclasses.replace(replicated, uses=replicas.worst), rest),
+        expected_layout=expected_layout,
+        reason=text,
+        suspected=suspected,
+    )
+
+
+def _doubt_sums(pairs: Sequence[Pair], layouts: list[StageLayout], members: Sequence[int]) -> None:
+    """Take partial sums back where the ranks do not agree on the next tensor that all of them hold: it was
+    computed from summands that nobody had added up."""
+    following = next(
+        (
+            layouts[index]
+            for index in range(members[0] + 1, len(layouts))
+            if isinstance(_combination(layouts[index]), Replicated)
+        ),
+        None,
+    )
+    if following is None or "replicas_differ" not in following.suspected:
+        return
+    for index in members:
+        layouts[index] = _as_replicas(pairs[index], None)
+
+
+def _combination(found: StageLayout) -> Layout | None:
+    return None if found.layout is None else split_chain(found.layout)[0]
+
+
+def _is_summed(found: StageLayout) -> bool:
+    return isinstance(_combination(found), PartialSum)
+
+
+def _is_sum(ballot: PairFound) -> bool:
+    option = ballot.found.option
+    return option is not None and isinstance(split_chain(option.layout)[0], PartialSum)
 
 
 def _order_of_sampling(count: int) -> list[int]:
@@ -117,26 +242,29 @@ def _order_of_sampling(count: int) -> list[int]:
 
 
 def _weight(ballot: PairFound) -> int:
-    return {"confirmed": 8, "equal": 2, "partly": 2, "shapes": 1}.get(ballot.found.ground, 0)
+    return {"confirmed": _SURE, "equal": 2, "partly": 2, "shapes": 1}.get(ballot.found.ground, 0)
 
 
 def _why(ballot: PairFound) -> str | None:
     found = ballot.found
+    option = found.option
     if found.ground == "confirmed":
-        return "; ".join(ballot.notes) or None
+        if option is not None and isinstance(split_chain(option.layout)[0], PartialSum):
+            return "the sum of the ranks fits, and no rank by itself: taken as partial sums"
+        return None
     if found.ground == "equal":
-        others = ", ".join(repr(other.describe()) for other in found.others)
-        return f"also fits and gives the same numbers: {others}"
+        others = ", ".join(repr(other.layout.describe()) for other in found.others)
+        return f"the simplest of several that give the same numbers: {others}" if others else None
     if found.ground == "partly":
         return f"fits better than all others, but not everywhere (agreement {found.agreement:.2f})"
     return "the only one that the shapes allow; the numbers do not confirm it"
 
 
 def _why_none(ballot: PairFound) -> str:
+    if ballot.note is not None:
+        return ballot.note
     found = ballot.found
-    if ballot.notes:
-        return "; ".join(ballot.notes)
     if found.ground == "ambiguous":
-        others = ", ".join(repr(other.describe()) for other in found.others)
+        others = ", ".join(repr(other.layout.describe()) for other in found.others)
         return f"the shapes allow several maps and the numbers confirm none: {others}"
     return "no map of whole axis factors leads from one shape to the other"

@@ -1,0 +1,148 @@
+"""Layouts in which one side holds several parts in one tensor, or its numbers several times."""
+
+__all__ = ["fused_in_actual", "fused_in_expected", "repeated"]
+
+import dataclasses
+import math
+from collections.abc import Iterable, Sequence
+
+from outgrow.compare.layout.candidates import divisors
+from outgrow.compare.layout.chain import chain
+from outgrow.compare.layout.combining import concatenations, one_tensor, straight
+from outgrow.compare.layout.layout import Layout
+from outgrow.compare.layout.parts import Part, Repeat
+from outgrow.compare.layout.ranks import Replicated
+from outgrow.compare.layout.sides import Option
+from outgrow.compare.pair import FusedPart
+
+Shape = tuple[int, ...]
+
+
+def fused_in_actual(
+    shapes: Sequence[Shape], target: Shape, fused: FusedPart, *, are_equal: bool
+) -> list[Option]:
+    """The fused tensor is the actual one; `target` is the part's shape. `are_equal`: every rank holds the
+    same numbers."""
+    options = []
+    for combined, source in _whole(shapes, are_equal=are_equal):
+        for part, times in _parts(source, math.prod(target), fused):
+            taken = chain(combined, part)
+            for before, shape in _repeats(taken, part.shape, times):
+                options.extend(_first(one_tensor(shape, target, before=before)))
+    return _simplest(options)
+
+
+def fused_in_expected(
+    shapes: Sequence[Shape], source: Shape, fused: FusedPart, *, are_equal: bool
+) -> list[Option]:
+    """The fused tensor is the expected one, of shape `source`; the actual ones are the part. `are_equal`:
+    every rank holds the same numbers."""
+    is_replicated = are_equal and len(shapes) > 1
+    elements = math.prod(shapes[0]) if is_replicated else sum(math.prod(shape) for shape in shapes)
+    options: list[Option] = []
+    for part, times in _parts(source, elements, fused):
+        for taken, target in _repeats(part, part.shape, times):
+            if is_replicated:
+                ((combined, local),) = _whole(shapes, are_equal=True)
+                found = _first(one_tensor(local, target, before=combined))
+            else:
+                found = _assembled(shapes, target)
+            options.extend(_for_expected(taken, found))
+    return _simplest(options)
+
+
+def repeated(shapes: Sequence[Shape], target: Shape) -> list[Option]:
+    """One side holds every number several times: key-value heads for each of their query heads, shards on
+    several ranks. The smaller side is repeated, so that no copy is left unseen."""
+    given, wanted = sum(math.prod(shape) for shape in shapes), math.prod(target)
+    options: list[Option] = []
+    if not given or not wanted:
+        return options
+    if given % wanted == 0:
+        for taken, shape in _repeats(None, target, given // wanted):
+            options.extend(_for_expected(taken, _assembled(shapes, shape)))
+    elif wanted % given == 0:
+        for combined, source in straight(shapes):
+            for before, shape in _repeats(combined, source, wanted // given):
+                options.extend(_first(one_tensor(shape, target, before=before)))
+    return [dataclasses.replace(option, is_usual=False) for option in _simplest(options)]
+
+
+def _whole(shapes: Sequence[Shape], *, are_equal: bool) -> list[tuple[Layout, Shape]]:
+    if are_equal and len(shapes) > 1:
+        return [(Replicated(ranks=len(shapes), local=shapes[0]), shapes[0])]
+    return straight(shapes)
+
+
+def _assembled(shapes: Sequence[Shape], target: Shape) -> list[Option]:
+    if len(shapes) == 1:
+        return _first(one_tensor(shapes[0], target))
+    return _first(concatenations(shapes, target))
+
+
+def _parts(source: Shape, elements: int, fused: FusedPart) -> list[tuple[Part, int]]:
+    """Where the part could be, and how often it is to be repeated to have so many elements."""
+    total = math.prod(source)
+    if not total or not elements:
+        return []
+    found = []
+    for times, shares in _shares(total, elements, fused):
+        for dim, size in enumerate(source):
+            sizes, rest = zip(*(divmod(size * share, total) for share in shares), strict=True)
+            if any(rest) or not all(sizes):
+                continue
+            for groups in divisors(math.gcd(*sizes)):
+                part = Part(
+                    source=source,
+                    dim=dim,
+                    groups=groups,
+                    start=sum(sizes[: fused.index]) // groups,
+                    size=sizes[fused.index] // groups,
+                    name=fused.parts[fused.index],
+                )
+                found.append((part, times))
+    return found
+
+
+def _shares(total: int, elements: int, fused: FusedPart) -> list[tuple[int, tuple[int, ...]]]:
+    """How many elements each part has; two parts are equal, of three the last two are (key and value)."""
+    count = len(fused.parts)
+    if count != 3:
+        return [(1, (elements,) * count)] if elements * count == total else []
+    if fused.index == 0:
+        rest, odd = divmod(total - elements, 2)
+        return [] if odd or rest <= 0 else [(1, (elements, rest, rest))]
+    found: list[tuple[int, tuple[int, ...]]] = []
+    if total > 2 * elements:
+        found.append((1, (total - 2 * elements, elements, elements)))
+    # The other side repeated its key-value heads, so that it has as many elements as there are queries.
+    single, odd = divmod(total - elements, 2)
+    if not odd and 0 < single < elements and elements % single == 0:
+        found.append((elements // single, (elements, single, single)))
+    return found
+
+
+def _repeats(before: Layout | None, source: Shape, times: int) -> list[tuple[Layout, Shape]]:
+    """All ways to repeat blocks of one dim."""
+    if times == 1:
+        return [] if before is None else [(before, source)]
+    found: list[tuple[Layout, Shape]] = []
+    for dim, size in enumerate(source):
+        for block in divisors(size):
+            repeat = Repeat(source=source, dim=dim, block=block, times=times)
+            found.append((repeat if before is None else chain(before, repeat), repeat.shape))
+    return found
+
+
+def _for_expected(layout: Layout, options: Iterable[Option]) -> list[Option]:
+    return [dataclasses.replace(option, expected_layout=layout) for option in options]
+
+
+def _first(levels: Iterable[list[Option]]) -> list[Option]:
+    return next(iter(levels), [])
+
+
+def _simplest(options: Sequence[Option]) -> list[Option]:
+    """Those that cut the axes least: an axis that is there on both sides is not cut."""
+    least = min((option.atoms for option in options), default=0)
+    return [option for option in options if option.atoms == least]
