@@ -94,6 +94,11 @@ def rope_base(scene: Scene) -> Fault:
     return _changed(scene, "query_final", f"base {base:g}", everywhere=0.5, rope_base=base)
 
 
+def rope_low(scene: Scene) -> Fault:
+    low = scene.rng.choice([torch.bfloat16, torch.float16])
+    return _changed(scene, "query_final", f"angles in {low}", everywhere=0.5, rope_dtype=low)
+
+
 def rope_query_offset(scene: Scene) -> Fault:
     return _changed(scene, "query_final", "query off by one", query_offset=scene.rng.choice([-1, 1]))
 
@@ -220,6 +225,7 @@ OPTION_FAULTS: dict[str, tuple[Plant, Needs]] = {
     "scale_missing": (scale_missing, Needs()),
     "scale_by_d": (scale_by_d, Needs()),
     "rope_base": (rope_base, Needs()),
+    "rope_low": (rope_low, Needs()),
     "rope_query_offset": (rope_query_offset, Needs()),
     "rope_key_offset": (rope_key_offset, Needs()),
     "rope_both_offset": (rope_both_offset, Needs()),

@@ -136,6 +136,18 @@ def batch_mixed(scene: Scene) -> Fault:
     return _rewritten(scene, _ANY, "sequences of the batch rotated", each(lambda x: x.roll(1, dims=1)))
 
 
+def one_rank_astray(scene: Scene) -> Fault:
+    rank, factor = scene.rng.randrange(scene.tp), scene.rng.choice([1.1, 0.9, 2.0])
+
+    def lead_astray(ranks: Ranks) -> Ranks:
+        return [x * factor if i == rank else x for i, x in enumerate(ranks)]
+
+    stages = ("post_ln_pre_attn", "post_attn_pre_resid", "pre_mlp", "post_mlp")
+    return _rewritten(
+        scene, stages, f"rank {rank} alone has {factor} times what all should have", lead_astray
+    )
+
+
 def embedding_scaled(scene: Scene) -> Fault:
     factor = scene.shape.hidden**0.5
     point = Point(None, "embeddings")
@@ -166,6 +178,7 @@ TENSOR_FAULTS: dict[str, tuple[Plant, Needs]] = {
     "last_token_lost": (last_token_lost, Needs()),
     "constant_factor": (constant_factor, Needs()),
     "batch_mixed": (batch_mixed, Needs()),
+    "one_rank_astray": (one_rank_astray, Needs(ranks=(2, 4))),
     "embedding_scaled": (embedding_scaled, Needs()),
     "embedding_shifted": (embedding_shifted, Needs()),
 }

@@ -42,6 +42,7 @@ def draw_planted(axes: Any, record: dict[str, Any]) -> None:
         f"{total['cases'] - total['below_rounding']} faults above rounding,\n"
         f"{_percent(total['exact_rate'])} of all {total['cases']} (seeds {first}..{end - 1})",
         loc="left",
+        fontsize=10,
     )
     axes.legend(
         frameon=False, ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.5 / (0.19 * len(rows) + 1))

@@ -30,6 +30,7 @@ class LayerOptions:
     norm_is_bare: bool = False
     norm_dims: tuple[int, ...] = (-1,)
     rope_base: float
+    rope_dtype: torch.dtype | None = None
     rotates_query: bool = True
     rotates_key: bool = True
     pairing: str = "half"
@@ -264,7 +265,9 @@ class SequenceFirst:
         """Each pair of a head's dim as a complex number, turned by its angle."""
         half = heads.shape[-1] // 2
         speeds = torch.exp(torch.arange(half, dtype=self.wide) * (-math.log(options.rope_base) / half))
-        angles = (self._positions(options) + offset).to(self.wide)[..., None] * speeds
+        low = options.rope_dtype or self.wide
+        angles = (self._positions(options) + offset).to(low)[..., None] * speeds.to(low)
+        angles = angles.to(self.wide)
         turn = torch.polar(torch.ones_like(angles), angles)[:, :, None, :]
         wide = heads.to(self.wide)
         if options.pairing == "half":
