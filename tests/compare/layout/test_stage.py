@@ -104,4 +104,4 @@ def test_rank_that_disagrees_is_measured():
 def test_other_number_of_elements_is_refused_with_the_shapes():
     (found,) = find_stage_layouts([pair(torch.randn(8, 5), torch.randn(8, 6))])
     assert found.layout is None
-    assert "[8, 6] cannot make [8, 5]" in found.reason
+    assert "[8, 6] against [8, 5]: the numbers of elements do not fit" in found.reason

@@ -12,11 +12,12 @@ import numpy as np
 from torch import Tensor
 
 from outgrow.compare.layout.chain import chain, split_chain
-from outgrow.compare.layout.combining import concatenations, one_tensor
+from outgrow.compare.layout.combining import concatenations, one_tensor, straight
 from outgrow.compare.layout.evidence import DECIDED, closer
 from outgrow.compare.layout.fused import fused_in_actual, fused_in_expected, repeated
 from outgrow.compare.layout.rank_order import RankOrder, find_order
 from outgrow.compare.layout.ranks import Combination, PartialSum, Replicated
+from outgrow.compare.layout.rearrange import squeezed
 from outgrow.compare.layout.samples import Numbers, draw_positions
 from outgrow.compare.layout.search import Found, search
 from outgrow.compare.layout.sides import Option, Sides
@@ -25,6 +26,8 @@ from outgrow.compare.pair import FusedPart
 Shape = tuple[int, ...]
 _COMPARED = 1024
 _MOST_ORDERS = 8
+_UNDOUBTED = 0.9
+"""Agreement from which all ranks are certainly where they belong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,8 @@ def search_pair(
     where `expected` is fused. `declared` is tried first."""
     target, shapes = tuple(expected.shape), [tuple(tensor.shape) for tensor in actual]
     counts = [math.prod(shape) for shape in shapes]
+    if not math.prod(target) or not sum(counts):
+        return _empty(shapes, target)
     are_equal = len(actual) > 1 and _are_equal(Numbers(actual), shapes)
     if fused is not None:
         find = fused_in_actual if fused.side == "actual" else fused_in_expected
@@ -65,6 +70,21 @@ def search_pair(
     return _among(expected, actual, repeated(shapes, target), "repeated numbers")
 
 
+def _empty(shapes: Sequence[Shape], target: Shape) -> PairFound:
+    """Nothing to look at: the shapes decide."""
+    for combined, shape in straight(shapes):
+        if math.prod(shape) == math.prod(target) and (
+            len(shapes) == 1 or squeezed(shape) == squeezed(target)
+        ):
+            ((option,),) = one_tensor(shape, target, before=combined)
+            return PairFound(found=Found(option=option, ground="confirmed"))
+    if len(set(shapes)) == 1 and squeezed(shapes[0]) == squeezed(target):
+        replicated = Replicated(ranks=len(shapes), local=shapes[0])
+        ((option,),) = one_tensor(shapes[0], target, before=replicated)
+        return PairFound(found=Found(option=option, ground="confirmed"), are_equal=True)
+    return PairFound(found=Found(option=None, ground="none"), note=_sizes(target, shapes, "repeated numbers"))
+
+
 def _side_by_side(
     sides: Sides, shapes: Sequence[Shape], target: Shape, declared: Combination | None
 ) -> PairFound:
@@ -77,17 +97,18 @@ def _side_by_side(
     known = list(itertools.islice(levels, 1))
     found = search(sides, itertools.chain(known, levels))
     if found.ground == "confirmed":
+        chosen = found.option
+        assert chosen is not None, "a confirmed search has an option"
+        order = find_order(sides, chosen) if found.agreement < _UNDOUBTED else None
+        return PairFound(found=found, order=order)
+    first = known[0] if known else []
+    orders = {option: find_order(sides, option) for option in first[:_MOST_ORDERS]}
+    fitting = {option: order for option, order in orders.items() if order is not None}
+    if not fitting:
         return PairFound(found=found)
-    orders = {
-        option: order
-        for option in (known[0] if known else [])[:_MOST_ORDERS]
-        if (order := find_order(sides, option)) is not None
-    }
-    if not orders:
-        return PairFound(found=found)
-    best = max(orders, key=lambda option: orders[option].after)
-    ordered = Found(option=best, ground="partly", agreement=orders[best].before)
-    return PairFound(found=ordered, order=orders[best])
+    best = max(fitting, key=lambda option: fitting[option].after)
+    ordered = Found(option=best, ground="partly", agreement=fitting[best].before)
+    return PairFound(found=ordered, order=fitting[best])
 
 
 def _among(expected: Tensor, actual: Sequence[Tensor], options: Sequence[Option], what: str) -> PairFound:

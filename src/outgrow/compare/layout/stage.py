@@ -87,13 +87,14 @@ def _vote(pairs: Sequence[Pair]) -> list[StageLayout]:
         if len(ballots) >= _SAMPLED and any(_weight(ballot) >= _SURE for ballot in ballots.values()):
             break
         ballots[index] = _search(pairs[index])
-    are_sums = [_is_sum(ballot) for ballot in ballots.values()]
+    are_sums = {index: _is_sum(ballot) for index, ballot in ballots.items()}
+    is_summed = all(are_sums.values())
     votes: Counter[Option] = Counter()
     for index in sorted(ballots):
-        option = ballots[index].found.option
-        if option is not None and (all(are_sums) or not _is_sum(ballots[index])):
-            votes[option] += _weight(ballots[index])
-    if not votes and any(are_sums):
+        choice = ballots[index].found.option
+        if choice is not None and (is_summed or not are_sums[index]):
+            votes[choice] += _weight(ballots[index])
+    if not votes and any(are_sums.values()):
         return [_as_replicas(pair, ballots.get(index)) for index, pair in enumerate(pairs)]
     if not votes:
         reason = _why_none(ballots[min(ballots)])
@@ -140,17 +141,12 @@ def _seen(pair: Pair, option: Option, leader: PairFound, ballot: PairFound | Non
         order = ballot.order
     if order is not None:
         suspected["rank_order"] = order.describe()
-    if (
-        ballot is not None
-        and ballot.found.option not in (None, option)
-        and ballot.found.ground == "confirmed"
-    ):
-        other = ballot.found.option
-        assert other is not None, "checked above"
+    other = None if ballot is None else ballot.found.option
+    if ballot is not None and other is not None and other != option and ballot.found.ground == "confirmed":
         suspected["other_layout"] = (
             f"{other.layout.describe()} fits here, unlike in the other layers of {pair.stage}"
         )
-    if ballot is not None and ballot is not leader and ballot.found.option is None:
+    if ballot is not None and ballot is not leader and other is None:
         reason = f"as in the other layers of {pair.stage}; the numbers do not confirm it here"
     return StageLayout(
         layout=option.layout, expected_layout=option.expected_layout, reason=reason, suspected=suspected
