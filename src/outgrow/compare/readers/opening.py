@@ -107,7 +107,7 @@ def _checked(recording: Recording, only: str) -> Recording:
     recording.close()
     label, refused = recording.label, recording.refused
     if refused:
-        said = "; ".join(f"{refusal.entry!r} {refusal.reason}" for refusal in refused[:3])
+        said = "; ".join(f"{refusal.entry!r}: {refusal.reason}" for refusal in refused[:3])
         more = f"; and {len(refused) - 3:,} more" if len(refused) > 3 else ""
         raise InputError(
             f"nothing in {label!r} can be read: {said}{more}",

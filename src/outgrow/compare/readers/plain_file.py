@@ -4,7 +4,6 @@ __all__ = ["PlainFile"]
 
 import io
 import math
-import mmap
 import os
 import stat
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from outgrow.compare.readers.pages import map_pages
 from outgrow.errors import InputError, StoreError
 from outgrow.store import StoreChanged
 
@@ -54,12 +54,12 @@ class PlainFile:
         """
         try:
             found = path.lstat() if region is None else path.stat()
-            # Before it is opened: opening a device can do things, opening a pipe can wait for ever.
-            if not stat.S_ISREG(found.st_mode):
-                kind = _KINDS.get(stat.S_IFMT(found.st_mode), "not a regular file")
-                raise InputError(f"is {kind}", hint="give the file itself")
         except (OSError, ValueError) as err:
             raise StoreError(f"cannot be opened: {getattr(err, 'strerror', None) or err}") from err
+        # Before it is opened: opening a device can do things, opening a pipe can wait for ever.
+        if not stat.S_ISREG(found.st_mode):
+            kind = _KINDS.get(stat.S_IFMT(found.st_mode), "not a regular file")
+            raise InputError(f"is {kind}", hint="give the file itself")
         start, length = (0, found.st_size) if region is None else region
         if start < 0 or length < 0 or start + length > found.st_size:
             raise InputError(f"should end at byte {start + length:,} of a file of {found.st_size:,} bytes")
@@ -101,16 +101,11 @@ class PlainFile:
         self._check(offset, nbytes)
         if nbytes == 0:
             return memoryview(bytearray())
-        begin = self.start + offset
-        skipped = begin % mmap.ALLOCATIONGRANULARITY
         with self._open() as file:
             try:
-                pages = mmap.mmap(
-                    file.fileno(), skipped + nbytes, access=mmap.ACCESS_COPY, offset=begin - skipped
-                )
-            except (OSError, ValueError) as err:
-                raise StoreError(f"cannot map {str(self.path)!r}: {err}") from err
-        return memoryview(pages)[skipped:]
+                return map_pages(file.fileno(), self.start + offset, nbytes)
+            except OSError as err:
+                raise StoreError(f"cannot map {str(self.path)!r}: {err.strerror or err}") from err
 
     def tensor(self, offset: int, dtype: torch.dtype, shape: tuple[int, ...]) -> Tensor:
         """A contiguous tensor whose bytes lie in the file, mapped; a copy where they are not aligned."""
