@@ -6,6 +6,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save as save_safetensors
@@ -13,6 +14,7 @@ from safetensors.torch import save as save_safetensors
 from outgrow.compare.readers.archives import OpenArchive, is_archive, open_archive
 from outgrow.compare.readers.entry import read_entry
 from outgrow.compare.readers.limits import Limits
+from outgrow.compare.readers.opening import open_recording
 from outgrow.errors import InputError, StoreError
 from outgrow.events import Progress
 from outgrow.store import StoreCorrupt
@@ -79,6 +81,45 @@ def test_archive_gives_what_its_files_give(tmp_path, kind):
             assert torch.equal(packed.read(), plain.read())
     finally:
         archive.close()
+
+
+def dump_files(folder: Path) -> dict[str, bytes]:
+    """A dump with all that readers read, as it lies in a folder."""
+    folder.mkdir()
+    (folder / "layers").mkdir()
+    torch.save(torch.randn(3, 5, dtype=torch.bfloat16), folder / "0_query_final.pth")
+    torch.save({"a": [torch.randn(4), torch.arange(7)], "b": 2.5}, folder / "1_nested.pt")
+    np.save(folder / "2_key.npy", np.arange(12.0).reshape(3, 4))
+    np.savez(folder / "3_plain.npz", x=np.arange(5), y=np.float16(1.5))
+    np.savez_compressed(folder / "4_packed.npz", x=np.zeros((50, 50)), y=np.arange(9))
+    (folder / "layers" / "0_query_final.safetensors").write_bytes(tensor_file(3, 7, 2))
+    (folder / "notes.txt").write_text("not a tensor")
+    (folder / "object.npy").write_bytes(b"\x93NUMPY\1\0\x16\0{'descr': '|O', }")
+    return {
+        f"{folder.name}/{file.relative_to(folder)}": file.read_bytes()
+        for file in sorted(folder.rglob("*"))
+        if file.is_file()
+    }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_archive_is_the_same_recording_as_its_folder(tmp_path, kind):
+    content = dump_files(tmp_path / "run")
+    suffix, pack = KINDS[kind]
+    with (
+        open_recording(tmp_path / "run") as plain,
+        open_recording(write(tmp_path, f"run{suffix}", pack(content))) as packed,
+    ):
+        assert len(plain.records) == 10
+        for expected, actual in zip(plain.records, packed.records, strict=True):
+            assert (actual.name, actual.dtype, actual.shape) == (
+                expected.name,
+                expected.dtype,
+                expected.shape,
+            )
+            assert torch.equal(actual.read(), expected.read())
+        assert {refusal.reason for refusal in packed.refused} == {refusal.reason for refusal in plain.refused}
+        assert {refusal.entry for refusal in packed.refused} == {"run/notes.txt", "run/object.npy"}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -322,7 +363,7 @@ def test_other_files_are_told_apart(tmp_path, data, why):
 
 
 def test_a_compressed_file_without_tar_is_no_archive(tmp_path):
-    with pytest.raises(StoreCorrupt, match="not a tar archive"):
+    with pytest.raises(StoreCorrupt, match="not a whole tar archive"):
         opened(tmp_path, "x.npy.gz", gzip.compress(os.urandom(5000)))
 
 

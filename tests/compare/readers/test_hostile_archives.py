@@ -208,7 +208,7 @@ RAISED: Mapping[str, tuple[Callable[[], bytes], str]] = {
         ),
         "max_ratio",
     ),
-    "gzip bomb of no tar": (lambda: gzip.compress(bytes(10**8)), "nothing in it|not a tar|max_ratio"),
+    "gzip bomb of no tar": (lambda: gzip.compress(bytes(10**8)), "max_ratio|not an archive"),
     "gzip bomb in an entry": (
         lambda: gzip.compress(tar_header(b"a.safetensors", 10**9) + bytes(10**8)),
         "max_ratio",

@@ -3,7 +3,6 @@
 __all__ = ["NAMELESS", "clean_name", "is_archive_name", "is_clutter", "shown_name"]
 
 import re
-from pathlib import PurePosixPath
 
 NAMELESS = "it has no name"
 """Why `clean_name` refuses `./` and the like: harmless for a folder."""
@@ -54,11 +53,12 @@ def shown_name(name: str) -> str:
 
 def is_clutter(name: str) -> bool:
     """Whether a clean name is one of those that macOS and Windows add by themselves."""
-    path = PurePosixPath(name)
+    file = name.rpartition("/")[2]
     return (
-        "__MACOSX" in path.parts
-        or path.name in (".DS_Store", "Thumbs.db", "desktop.ini")
-        or path.name.startswith("._")
+        name.startswith("__MACOSX/")
+        or "/__MACOSX/" in name
+        or file.startswith("._")
+        or file in (".DS_Store", "Thumbs.db", "desktop.ini")
     )
 
 

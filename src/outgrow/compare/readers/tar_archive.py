@@ -188,8 +188,10 @@ def read_tar(
             reason = "something follows the mark at the end of the archive; tools do not show it"
             refused.append(Refusal(entry=_REST, reason=reason))
     except (Truncated, TarDamage) as err:
-        if not count and isinstance(err, TarDamage):
-            raise StoreCorrupt(f"{str(path)!r} is not a tar archive: {err}", hint="is it whole?") from err
+        if not count:
+            raise StoreCorrupt(
+                f"{str(path)!r} is not a whole tar archive: {err}", hint="copy it again"
+            ) from err
         refused.append(Refusal(entry=_REST, reason=f"{err}; what stands before it is compared"))
     repeated, more = repeated_names(names)
     return [entry for entry in entries if entry.name not in repeated], refused + more
