@@ -61,6 +61,7 @@ def record(
         raise InputError(
             "the kind 'optimizer' is asked for and no optimizer is given", hint="give it as `optimizer=`"
         )
+    check_attachable(model, only)
     about = {
         "model": type(model).__name__,
         "only": only,
