@@ -15,6 +15,7 @@ from outgrow.compare.kernel.compiled import CompiledKernel
 from outgrow.compare.kernel.rounding import coarser
 from outgrow.compare.kernel.tally import SideTally, Tally, unscaled
 from outgrow.compare.kernel.torch_path import torch_tally
+from outgrow.compare.sample import SampleFigures, sample
 from outgrow.difference.chunks import chunks, unravel
 from outgrow.difference.numbers import E2M1_PAIR, check_plain
 from outgrow.errors import InputError
@@ -79,6 +80,9 @@ class Measures:
     far off, or all a little."""
     expected: SideFigures
     actual: SideFigures
+    expected_at_max: float | None = None
+    """What is expected where the distance is largest; the modulus of a complex number."""
+    sample: SampleFigures | None = None
 
     @property
     def is_equal(self) -> bool:
@@ -167,7 +171,16 @@ def _measures(tally: Tally, actual: Tensor, expected: Tensor) -> Measures:
         distance_exponents=MappingProxyType(dict(sorted(tally.exponents.items()))),
         expected=_side_figures(tally.expected, shape),
         actual=_side_figures(tally.actual, shape),
+        expected_at_max=_number_at(expected, unravel(tally.max_abs_at, shape)),
+        sample=sample(actual, expected) if tally.mismatched and actual.dtype != E2M1_PAIR else None,
     )
+
+
+def _number_at(tensor: Tensor, index: tuple[int, ...] | None) -> float | None:
+    if index is None or tensor.dtype == E2M1_PAIR:
+        return None
+    number = tensor[index]
+    return float(number.abs() if tensor.is_complex() else number)
 
 
 def _relative(tally: Tally) -> float:
@@ -175,7 +188,9 @@ def _relative(tally: Tally) -> float:
         return 0.0
     if not tally.expected_squares:
         return math.inf
-    return unscaled(math.sqrt(tally.squares / tally.expected_squares), tally.power - tally.expected_power)
+    # Roots first: the quotient of the squares could leave float64.
+    ratio = math.sqrt(tally.squares) / math.sqrt(tally.expected_squares)
+    return unscaled(ratio, tally.power - tally.expected_power)
 
 
 def _direction(tally: Tally) -> tuple[float | None, float | None]:
@@ -186,10 +201,12 @@ def _direction(tally: Tally) -> tuple[float | None, float | None]:
         return 1.0, 1.0
     if not tally.expected_squares:
         return None, None
-    scale = unscaled(tally.products / tally.expected_squares, tally.actual_power - tally.expected_power)
-    if not tally.actual_squares:
+    size, expected_size = math.sqrt(tally.actual_squares), math.sqrt(tally.expected_squares)
+    along = tally.products / expected_size
+    scale = unscaled(along / expected_size, tally.actual_power - tally.expected_power)
+    if not size:
         return None, scale
-    cosine = tally.products / math.sqrt(tally.actual_squares) / math.sqrt(tally.expected_squares)
+    cosine = along / size
     return max(-1.0, min(1.0, cosine)), scale
 
 
