@@ -7,6 +7,7 @@ import os
 import threading
 import weakref
 from collections import namedtuple
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -263,8 +264,8 @@ def test_tensors_without_plain_values_are_refused_by_name(tmp_path, make, word):
 
 
 def test_tensors_that_say_how_ranks_hold_them_are_recorded_as_this_rank_has_them(tmp_path):
-    Shard = namedtuple("Shard", "dim")  # noqa: PYI024
-    Partial = namedtuple("Partial", "reduce_op")  # noqa: PYI024
+    Shard = namedtuple("Shard", "dim")
+    Partial = namedtuple("Partial", "reduce_op")
 
     class Mesh:
         mesh_dim_names = ("dp", "tp")
@@ -347,12 +348,12 @@ def test_nothing_is_written_over(tmp_path):
     with record(model, tmp_path / "run"):
         model(torch.ones(1))
     before = (tmp_path / "run" / "index.jsonl").read_bytes()
-    with pytest.raises(InputError, match="a recording in .* already"), record(model, tmp_path / "run"):
+    with pytest.raises(InputError, match=r"a recording in .* already"), record(model, tmp_path / "run"):
         pass
     assert (tmp_path / "run" / "index.jsonl").read_bytes() == before
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear")
-    with pytest.raises(InputError, match="not empty: it has 'letter.txt'"), record(model, tmp_path / "mine"):
+    with pytest.raises(InputError, match=r"not empty: it has 'letter.txt'"), record(model, tmp_path / "mine"):
         pass
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["letter.txt"]
 
@@ -369,9 +370,9 @@ def test_nothing_is_written_over(tmp_path):
     ],
 )
 def test_mistakes_are_told_before_anything_is_made(tmp_path, options, message):
-    with pytest.raises(InputError, match=message.replace("*", r"\*")) as caught:
-        with record(Model(), tmp_path / "run", **options):
-            pass
+    pattern = message.replace("*", r"\*")
+    with pytest.raises(InputError, match=pattern) as caught, record(Model(), tmp_path / "run", **options):
+        pass
     assert not (tmp_path / "run").exists()
     assert caught.value.hint or "rank" in message
 
@@ -379,15 +380,14 @@ def test_mistakes_are_told_before_anything_is_made(tmp_path, options, message):
 def test_a_compiled_model_is_refused(tmp_path):
     model = Model()
     model.layers[0]._compiled_call_impl = lambda *args: None
-    with pytest.raises(InputError, match="'layers.0' is compiled"), record(model, tmp_path / "run"):
+    with pytest.raises(InputError, match=r"'layers.0' is compiled"), record(model, tmp_path / "run"):
         pass
 
 
 def test_an_error_in_the_run_leaves_a_readable_recording(tmp_path):
     model = Model().eval()
     with pytest.raises(RuntimeError, match="mat1 and mat2"), record(model, tmp_path / "run"):
-        model(torch.randn(2, 6))
-        model(torch.randn(2, 5))
+        [model(torch.randn(2, width)) for width in (6, 5)]
     recording = open_own(tmp_path / "run")
     assert len(recording.records) == 10
     assert [refusal.reason for refusal in recording.refused] == ["the recorded run ended with RuntimeError"]
@@ -395,9 +395,13 @@ def test_an_error_in_the_run_leaves_a_readable_recording(tmp_path):
 
 def test_ctrl_c_leaves_no_thread_and_a_readable_recording(tmp_path):
     model = Model().eval()
-    with pytest.raises(KeyboardInterrupt), record(model, tmp_path / "run"):
+
+    def run():
         model(torch.randn(2, 6))
         raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), record(model, tmp_path / "run"):
+        run()
     assert not [thread for thread in threading.enumerate() if thread.name == "outgrow-recording"]
     assert len(by_name(tmp_path / "run")) == 10
 
@@ -412,9 +416,9 @@ def test_fifty_recordings_leave_nothing_behind(tmp_path):
         del recording
         if number == 9:
             gc.collect()
-            before = len(os.listdir("/proc/self/fd")), threading.active_count()
+            before = len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
     gc.collect()
-    assert (len(os.listdir("/proc/self/fd")), threading.active_count()) == before
+    assert (len(list(Path("/proc/self/fd").iterdir())), threading.active_count()) == before
     seen = weakref.ref(model)
     del model
     gc.collect()

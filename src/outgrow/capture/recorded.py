@@ -145,6 +145,8 @@ def _record(entry: Mapping[str, Any], files: _Files, *, is_checked: bool) -> Rec
         raise StoreCorrupt(f"it ends at byte {offset + nbytes:,} but {file!r} has {held:,} bytes")
     digest = entry["digest"]
     mesh = entry.get("mesh") or {}
+    if not isinstance(mesh, dict):
+        raise TypeError(f"{mesh!r} are not coordinates")
     return Record(
         name=_numbered(name, step, call),
         sequence=_count(entry["sequence"]),

@@ -189,6 +189,7 @@ def map_tensor(mapped: mmap.mmap, offset: int, shape: tuple[int, ...], dtype: to
     for size in shape:
         count *= size
     if count == 0:
-        return torch.empty(shape, dtype=dtype)
-    data = torch.frombuffer(mapped, dtype=torch.uint8, count=count * dtype.itemsize, offset=offset)
+        data = torch.empty(0, dtype=torch.uint8)
+    else:
+        data = torch.frombuffer(mapped, dtype=torch.uint8, count=count * dtype.itemsize, offset=offset)
     return data.view(dtype).view(shape)

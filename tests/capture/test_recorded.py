@@ -1,0 +1,389 @@
+"""What was recorded is read back bit by bit, and whatever happened to the disk or the process is told."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from unittest import mock
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors import safe_open
+from torch import nn
+
+from outgrow.capture import is_recording, open_own, record
+from outgrow.capture.nonfinite import count_nonfinite
+from outgrow.capture.recording_folder import RunPlace
+from outgrow.capture.recording_writer import RecordingWriter
+from outgrow.errors import InputError, StoreError
+from outgrow.store.header import StoreCorrupt
+from outgrow.store.lock import StoreLocked
+from outgrow.testing.strategies import DTYPES, tensors
+
+PAIRS = (torch.complex128, torch.complex32)
+
+
+def bits(tensor):
+    if tensor.dtype in PAIRS:
+        tensor = torch.view_as_real(tensor)
+    plain = tensor.contiguous()
+    return plain.as_strided((plain.numel(),), (1,)).view(torch.uint8).numpy().tobytes()
+
+
+def write(folder, values, **options):
+    writer = RecordingWriter(folder, RunPlace(), about={}, **options)
+    for number, value in enumerate(values):
+        writer.put(line(number, value), writer.memory.copy(value))
+    writer.close({})
+
+
+def line(number, value):
+    return {
+        "sequence": number, "name": f"value{number}", "module": "", "kind": "outputs", "step": 0, "call": 0,
+        "rank": 0, "mesh": {}, "placement": None, "dtype": str(value.dtype).removeprefix("torch."),
+        "shape": value.shape,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A recording of four tensors of 40 bytes."""
+    write(tmp_path / "run", [torch.full((10,), float(number)) for number in range(4)])
+    return tmp_path / "run"
+
+
+def edit_index(run, change):
+    lines = [json.loads(text) for text in (run / "index.jsonl").read_text().splitlines()]
+    change(lines)
+    (run / "index.jsonl").write_text(
+        "".join(json.dumps(entry, separators=(",", ":")) + "\n" for entry in lines)
+    )
+
+
+def numbers(recording):
+    return [float(item.read()[0]) for item in recording.records]
+
+
+@given(
+    values=st.lists(
+        tensors(dtypes=(*DTYPES, *PAIRS)).flatmap(
+            lambda value: st.sampled_from([value, value.transpose(0, -1) if value.ndim else value])
+        ),
+        max_size=6,
+    ),
+    file_bytes=st.sampled_from([16, 2**30]),
+)
+def test_any_tensor_comes_back_bit_by_bit(tmp_path_factory, values, file_bytes):
+    folder = tmp_path_factory.mktemp("recording") / "run"
+    write(folder, values, file_bytes=file_bytes)
+    with open_own(folder, check_digests=True) as recording:
+        assert recording.refused == ()
+        for item, value in zip(recording.records, values, strict=True):
+            found = item.read()
+            assert (found.dtype, found.shape, item.dtype, item.shape) == (value.dtype, value.shape) * 2
+            assert bits(found) == bits(value)
+            if value.dtype.is_floating_point and value.dtype != torch.float4_e2m1fn_x2:
+                assert item.nan_count == int(value.double().isnan().sum())
+                assert item.inf_count == int(value.double().isinf().sum())
+    seen = 0
+    for file in sorted(folder.glob("*.safetensors")):
+        with safe_open(file, "pt") as opened:
+            seen += len([key for key in opened.keys() if not key.startswith("__pad")])  # noqa: SIM118
+    assert seen == len(values)
+
+
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.complex128])
+def test_a_complex_number_counts_once(dtype):
+    nan, inf = float("nan"), float("inf")
+    parts = [complex(nan, nan), complex(1, nan), complex(nan, inf), complex(inf, 1), complex(1, 2)]
+    values = torch.tensor(parts, dtype=dtype)
+    assert count_nonfinite(memoryview(bits(values)), dtype) == (3, 2)
+
+
+def test_tensors_larger_than_any_buffer_come_back(tmp_path):
+    values = [torch.randn(size) for size in (3_000_001, 5, 1_500_000, 1)]
+    write(tmp_path / "run", values, buffer_bytes=1000)
+    with open_own(tmp_path / "run", check_digests=True) as recording:
+        assert all(map(torch.equal, values, [item.read() for item in recording.records]))
+
+
+def test_a_disk_without_direct_writes_holds_the_same(tmp_path):
+    values = [torch.randn(3_000_001), torch.arange(7)]
+
+    def refuse(path, flags, *mode):
+        if flags & os.O_DIRECT:
+            raise OSError(errno.EINVAL, "no direct writes")
+        return real(path, flags, *mode)
+
+    real = os.open
+    with mock.patch("os.open", refuse):
+        write(tmp_path / "run", values)
+    with open_own(tmp_path / "run", check_digests=True) as recording:
+        assert all(map(torch.equal, values, [item.read() for item in recording.records]))
+
+
+def test_files_follow_each_other_when_they_are_full(tmp_path):
+    write(tmp_path / "run", [torch.zeros(100) for _ in range(10)], file_bytes=1000)
+    assert len(list((tmp_path / "run").glob("*.safetensors"))) == 5
+    assert len(open_own(tmp_path / "run").records) == 10
+
+
+def test_tensors_may_be_written_to_without_harm(run):
+    with open_own(run) as recording:
+        recording.records[0].read().fill_(9)
+    assert numbers(open_own(run)) == [0, 1, 2, 3]
+
+
+def test_tensors_outlive_their_recording_and_are_not_read_after_it(run):
+    recording = open_own(run)
+    kept = recording.records[2].read()
+    recording.close()
+    recording.close()
+    assert kept.tolist() == [2.0] * 10
+    with pytest.raises(StoreError, match="closed"):
+        recording.records[0].read()
+
+
+def test_recordings_are_told_from_other_folders(run, tmp_path):
+    assert is_recording(run)
+    assert is_recording(run / "index.jsonl")
+    assert not is_recording(tmp_path)
+    assert not is_recording(tmp_path / "nothing")
+    assert not is_recording(run / "tensors-00000.safetensors")
+    (tmp_path / "index.jsonl").write_text('{"format": "something else"}\n')
+    assert not is_recording(tmp_path)
+    with pytest.raises(InputError, match="no recording"):
+        open_own(tmp_path)
+
+
+def test_one_rank_is_opened_by_its_index(run):
+    assert numbers(open_own(run / "index.jsonl")) == [0, 1, 2, 3]
+
+
+# What befalls a recording: a torn end, lines and files that lie --------------------------------------------
+
+
+def test_every_torn_end_leaves_the_whole_lines_before_it(run):
+    whole = (run / "index.jsonl").read_bytes()
+    ends = [position + 1 for position, byte in enumerate(whole) if byte == ord("\n")]
+    for length in range(ends[0], len(whole)):
+        (run / "index.jsonl").write_bytes(whole[:length])
+        recording = open_own(run)
+        assert numbers(recording) == [float(n) for n in range(min(4, sum(end <= length for end in ends) - 1))]
+        assert any("not finished" in refusal.reason for refusal in recording.refused)
+        assert any("cut off" in refusal.reason for refusal in recording.refused) == (length not in ends)
+
+
+@pytest.mark.parametrize("length", [0, 5, 60])
+def test_an_index_without_a_first_line_is_named(run, length):
+    (run / "index.jsonl").write_bytes((run / "index.jsonl").read_bytes()[:length])
+    assert is_recording(run)
+    with pytest.raises(StoreCorrupt, match="no whole first line"):
+        open_own(run)
+
+
+def test_later_versions_are_refused(run):
+    edit_index(run, lambda lines: lines[0].update(version=2))
+    with pytest.raises(InputError, match="version 2") as caught:
+        open_own(run)
+    assert caught.value.hint == "update outgrow"
+
+
+def test_what_a_truncated_file_lost_is_named(run):
+    file = run / "tensors-00000.safetensors"
+    os.truncate(file, file.stat().st_size - 1)
+    recording = open_own(run)
+    assert numbers(recording) == [0, 1, 2]
+    (refusal,) = recording.refused
+    assert refusal.entry == "value3"
+    assert "ends at byte" in refusal.reason
+
+
+def test_what_a_missing_file_held_is_named(run):
+    (run / "tensors-00000.safetensors").unlink()
+    recording = open_own(run)
+    assert recording.records == ()
+    assert [refusal.entry for refusal in recording.refused] == [f"value{number}" for number in range(4)]
+
+
+@pytest.mark.parametrize("is_finished", [True, False])
+def test_changed_bytes_are_found_by_the_digest(run, is_finished):
+    with (run / "tensors-00000.safetensors").open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"\x01")
+    if not is_finished:
+        edit_index(run, lambda lines: lines.pop())
+    with open_own(run, check_digests=is_finished) as recording:
+        assert recording.records[0].read()[0] == 0
+        with pytest.raises(StoreCorrupt, match=r"'value3' .* damaged"):
+            recording.records[3].read()
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"shape": [11]}, {"shape": [-1]}, {"shape": [2**62, 2**62]}, {"shape": "10"}, {"shape": [1] * 65},
+        {"dtype": "float99"}, {"dtype": None}, {"offset": -8}, {"offset": 2**70}, {"offset": 1.5},
+        {"file": "../run/tensors-00000.safetensors"}, {"file": "/etc/passwd"}, {"file": ".."}, {"file": 3},
+        {"nbytes": 10**15}, {"sequence": "x"}, {"mesh": [1]}, {"mesh": {"tp": "x"}}, {"name": 7},
+        {"kind": None}, {"step": True}, {"nan": -1}, {"rank": None},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_line_that_lies_costs_its_tensor_alone(run, lie):
+    edit_index(run, lambda lines: lines[2].update(lie))
+    recording = open_own(run)
+    assert numbers(recording) == [0, 2, 3]
+    assert len(recording.refused) == 1
+
+
+@given(data=st.binary(max_size=60), place=st.floats(0, 1))
+def test_damage_in_the_index_never_does_more_than_lose_tensors(tmp_path_factory, data, place):
+    folder = tmp_path_factory.mktemp("damage") / "run"
+    write(folder, [torch.full((10,), float(number)) for number in range(4)])
+    whole = (folder / "index.jsonl").read_bytes()
+    at = int(place * len(whole))
+    (folder / "index.jsonl").write_bytes(whole[:at] + data + whole[at + len(data) :])
+    try:
+        recording = open_own(folder, check_digests=True)
+    except (InputError, StoreError):
+        return
+    for item in recording.records:
+        try:
+            item.read()
+        except StoreCorrupt:
+            continue
+
+
+def test_links_are_not_followed_out_of_the_folder(run, tmp_path):
+    (run / "tensors-00000.safetensors").rename(tmp_path / "elsewhere")
+    (run / "tensors-00000.safetensors").symlink_to(tmp_path / "elsewhere")
+    assert "missing" in open_own(run).refused[0].reason
+
+
+# What befalls the process that records ---------------------------------------------------------------------
+
+_CHILD = """
+import sys, torch
+from torch import nn
+from outgrow.capture import record
+model = nn.Sequential(nn.Linear(64, 256), nn.Linear(256, 64))
+with record(model, sys.argv[1]) as recorder:
+    while True:
+        model(torch.randn(128, 64))
+        if recorder.records > 100:
+            print("going", flush=True)
+"""
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_killed_process_leaves_all_but_its_last_records(tmp_path, seed):
+    with subprocess.Popen(
+        [sys.executable, "-c", _CHILD, tmp_path / "run"], stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout.readline() == "going\n"
+        time.sleep(0.01 * seed)
+        with (
+            pytest.raises(StoreLocked, match=f"process {child.pid}"),
+            record(nn.Identity(), tmp_path / "run"),
+        ):
+            pass
+        child.send_signal(signal.SIGKILL)
+        child.stdout.close()
+    recording = open_own(tmp_path / "run")
+    assert len(recording.records) > 100
+    # An unfinished recording's digests are compared as it is read.
+    assert all(item.read().isfinite().all() for item in recording.records)
+    assert [item.sequence for item in recording.records] == list(range(len(recording.records)))
+    assert any("not finished" in refusal.reason for refusal in recording.refused)
+    with pytest.raises(InputError, match="already"), record(nn.Identity(), tmp_path / "run"):
+        pass
+
+
+class FullDisk:
+    """Stands in for `os.pwrite` and `os.write`: files may grow by so many bytes together."""
+
+    def __init__(self, nbytes):
+        self.left = nbytes
+        self._pwrite, self._write = os.pwrite, os.write
+
+    def _take(self, wanted, growth):
+        if growth > 0 and not self.left:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        allowed = min(wanted, wanted - growth + self.left) if growth > 0 else wanted
+        self.left -= max(0, growth - (wanted - allowed))
+        return allowed
+
+    def pwrite(self, descriptor, data, offset):
+        growth = min(len(data), offset + len(data) - os.fstat(descriptor).st_size)
+        return self._pwrite(descriptor, memoryview(data)[: self._take(len(data), growth)], offset)
+
+    def write(self, descriptor, data):
+        return self._write(descriptor, memoryview(data)[: self._take(len(data), len(data))])
+
+
+def record_until_full(model, folder, values):
+    """How many values went through `model` before the recording failed."""
+    with record(model, folder) as recorder:
+        for calls in range(1, 100):
+            model(values)
+            deadline = time.monotonic() + 5
+            while recorder.records < calls and recorder.failure is None:
+                assert time.monotonic() < deadline
+                time.sleep(0.001)
+            if recorder.failure is not None:
+                break
+    return calls
+
+
+@pytest.mark.parametrize("nbytes", [0, 50, 1_000, 262_000, 262_700, 264_000, 270_000, 300_000])
+def test_a_full_disk_ends_the_recording_and_loses_nothing_before_it(tmp_path, nbytes):
+    disk = FullDisk(nbytes)
+    with (
+        pytest.raises(StoreError, match=r"space|cannot write"),
+        mock.patch("os.pwrite", disk.pwrite),
+        mock.patch("os.write", disk.write),
+    ):
+        record_until_full(nn.Identity(), tmp_path / "run", torch.randn(100))
+    if not is_recording(tmp_path / "run"):
+        assert nbytes < 300
+        return
+    recording = open_own(tmp_path / "run")
+    assert len(recording.records) >= (nbytes - 262_144) // 800
+    for item in recording.records:
+        item.read()
+    for file in (tmp_path / "run").glob("*.safetensors"):
+        with safe_open(file, "pt") as opened:
+            assert len(list(opened.keys())) >= len(recording.records)
+
+
+def test_a_run_on_a_full_disk_goes_on_with_a_warning(tmp_path):
+    model, disk = nn.Identity(), FullDisk(270_000)
+
+    def run(recorder):
+        while recorder.failure is None:
+            assert torch.equal(model(torch.ones(100)), torch.ones(100))
+        with pytest.warns(RuntimeWarning, match="ended early"):
+            model(torch.ones(1))
+
+    with (
+        pytest.raises(StoreError, match="space"),
+        mock.patch("os.pwrite", disk.pwrite),
+        record(model, tmp_path / "run") as recorder,
+    ):
+        run(recorder)
+
+
+def test_an_index_that_cannot_grow_ends_the_recording(tmp_path):
+    disk = FullDisk(1000)
+    with pytest.raises(StoreError, match=r"cannot write .*index.jsonl"), mock.patch("os.write", disk.write):
+        record_until_full(nn.Identity(), tmp_path / "run", torch.ones(4))
+    recording = open_own(tmp_path / "run")
+    assert all(item.read().tolist() == [1] * 4 for item in recording.records)
+    assert len(recording.records) >= 2
+    assert not any("cut off" in refusal.reason for refusal in recording.refused)
