@@ -215,12 +215,14 @@ def test_ctrl_c_leaves_nothing(tmp_path, monkeypatch, name):
     assert descriptors() == before
 
 
-def test_clutter_of_macos_is_not_spoken_of(tmp_path):
+def test_hidden_files_and_clutter_are_not_spoken_of(tmp_path):
     content = {
         **files(1),
         "__MACOSX/run/._0.safetensors": b"x",
         "run/.DS_Store": b"x",
         "run/._1.safetensors": b"x",
+        ".cache/1.safetensors": GOOD,
+        "run/Thumbs.db": b"x",
     }
     for kind in ("zip", "tar.gz"):
         archive = opened(tmp_path, f"x.{kind}", KINDS[kind][1](content))

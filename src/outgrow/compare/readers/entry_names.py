@@ -7,6 +7,7 @@ import re
 NAMELESS = "it has no name"
 """Why `clean_name` refuses `./` and the like: harmless for a folder."""
 _LONGEST = 1024
+_CLUTTER = ("Thumbs.db", "desktop.ini")
 _DRIVE = re.compile(r"^[A-Za-z]:")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _ARCHIVES = (
@@ -52,14 +53,9 @@ def shown_name(name: str) -> str:
 
 
 def is_clutter(name: str) -> bool:
-    """Whether a clean name is one of those that macOS and Windows add by themselves."""
+    """Whether a clean name is hidden, as in a folder that is read, or of what macOS and Windows add."""
     file = name.rpartition("/")[2]
-    return (
-        name.startswith("__MACOSX/")
-        or "/__MACOSX/" in name
-        or file.startswith("._")
-        or file in (".DS_Store", "Thumbs.db", "desktop.ini")
-    )
+    return name[0] == "." or "/." in name or name.startswith("__MACOSX/") or file in _CLUTTER
 
 
 def is_archive_name(name: str) -> bool:
