@@ -1,18 +1,32 @@
 """What in the measures of one pair speaks against it, given what came before it."""
 
-__all__ = ["JUMP", "Objection", "object_to", "object_to_exact", "object_to_outside"]
+__all__ = ["JUMP", "Objection", "Past", "object_to", "object_to_exact", "object_to_outside", "peak_error"]
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from outgrow.compare.judge.judgement import Evidence
-from outgrow.compare.judge.rounding import unit_roundoff
+from outgrow.compare.judge.rounding import floor_of, unit_roundoff
 from outgrow.compare.measures import Measures
 
 JUMP = 5.0
 """By which factor an error may grow from one tensor to a later one."""
-FLOOR = 2.0
-"""Errors below so many unit roundoffs are what two right implementations differ by."""
+ALIKE = 2.0
+"""By which factor it may grow more than at the same stage of earlier layers."""
+LAYERS = 2
+"""How many earlier layers have to be known for that."""
+APART = 2.0
+"""By which factor a lone element may be worse than the worst before it."""
+FEW = 1e-3
+"""Lone elements are at most this part of all, and at least one."""
+MANY_ENOUGH = 64
+"""In tensors of fewer elements none is lone."""
+LOST = 3
+"""Elements of the sample that have to be 0 on one side alone."""
+DIGITS = 2
+"""Significant bits that have to be missing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,87 +37,138 @@ class Objection:
     reason: str
 
 
-def object_to(measures: Measures, *, right: float, roundoff: float) -> tuple[Objection | None, float]:
-    """The first objection that holds, and the relative error up to which there is no jump.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """What came before a pair and was right."""
 
-    `right` is the largest relative error of a pair before this one that is right, `roundoff` the unit
-    roundoff of the coarsest dtype up to here.
-    """
-    error = measures.finite_relative_error
-    own = unit_roundoff(measures)
-    floor = FLOOR * max(own, roundoff) if own else 0.0
-    allowed = JUMP * max(right, floor)
+    error: float
+    """The largest relative error."""
+    peak: float
+    """The largest `peak_error`."""
+    floor: float
+    """The largest `floor_of`."""
+    growths: Sequence[float]
+    """By which factors the error grew at this stage in earlier layers."""
+
+
+def object_to(measures: Measures, past: Past) -> tuple[Objection | None, float]:
+    """The first objection that holds, and the relative error up to which there is no jump."""
+    own = floor_of(measures)
+    floor = max(own, past.floor) if own else 0.0
+    before = max(past.error, floor)
+    allowed = JUMP * before
+    if len(past.growths) >= LAYERS:
+        allowed = min(allowed, ALIKE * max(1.0, *past.growths) * before)
     if measures.is_equal:
         return None, allowed
+    return _object(measures, past, floor, allowed), allowed
+
+
+def _object(measures: Measures, past: Past, floor: float, allowed: float) -> Objection | None:
+    error = measures.finite_relative_error
     if math.isinf(measures.max_abs):
-        return Objection(evidence="born", reason=_tell_unlike(measures)), allowed
-    if not own and not _is_code_flip(measures, allowed):
-        return (
-            Objection(
-                evidence="exact",
-                reason=f"{measures.mismatched:,} of {measures.elements:,} numbers that know no rounding differ",
-            ),
-            allowed,
-        )
+        return Objection(evidence="born", reason=_tell_unlike(measures))
+    if not floor and not _is_code_flip(measures, allowed):
+        text = f"{measures.mismatched:,} of {measures.elements:,} numbers that know no rounding differ"
+        return Objection(evidence="exact", reason=text)
     if error > allowed:
-        return Objection(evidence="jump", reason=_tell_jump(error, right, floor)), allowed
-    return None, allowed
+        return Objection(evidence="jump", reason=_tell_jump(error, past.error, floor))
+    peak = peak_error(measures)
+    lone = _lone_elements(measures)
+    if lone and peak > APART * max(past.peak, 2 * floor):
+        text = f"{lone:,} of {measures.elements:,} elements are far off, the worst by {measures.max_abs:.3g}"
+        return Objection(evidence="isolated", reason=f"{text} instead of {measures.expected_at_max:.3g}")
+    return _object_to_sample(measures)
+
+
+def _object_to_sample(measures: Measures) -> Objection | None:
+    """Numbers that are coarser than their dtype on one side alone, or lost there."""
+    seen = measures.sample
+    if seen is None or seen.elements < MANY_ENOUGH:
+        return None
+    if seen.lost >= LOST:
+        text = f"{seen.lost:,} of {seen.elements:,} numbers looked at are 0 on one side alone"
+        return Objection(evidence="lost", reason=text)
+    digits = {"expected": seen.expected_digits, "actual": seen.actual_digits}
+    if digits["expected"] is None or digits["actual"] is None:
+        return None
+    dtypes = (measures.expected_dtype, measures.actual_dtype)
+    due = min(round(1 - math.log2(2 * unit_roundoff(dtype))) for dtype in dtypes)
+    coarse, fine = sorted(digits, key=lambda side: digits[side] or 0)
+    if (digits[coarse] or 0) <= min(due, digits[fine] or 0) - DIGITS:
+        text = f"all {coarse} numbers have {digits[coarse]} significant bits or fewer, of {due}"
+        return Objection(evidence="coarse", reason=f"{text}; those on the other side have {digits[fine]}")
+    return None
 
 
 def object_to_exact(measures: Measures) -> Objection | None:
     """The objection of those who want every bit."""
-    if measures.is_equal and measures.expected_dtype == measures.actual_dtype:
-        return None
-    if measures.is_equal:
-        return Objection(
-            evidence="exact", reason=f"{measures.actual_dtype} instead of {measures.expected_dtype}"
-        )
-    return Objection(
-        evidence="exact",
-        reason=f"{measures.mismatched:,} of {measures.elements:,} elements are not equal,"
-        f" the worst by {measures.max_abs:.3g}",
-    )
+    if not measures.is_equal:
+        text = f"{measures.mismatched:,} of {measures.elements:,} elements are not equal"
+        return Objection(evidence="exact", reason=f"{text}, the worst by {measures.max_abs:.3g}")
+    if measures.expected_dtype != measures.actual_dtype:
+        text = f"{measures.actual_dtype} instead of {measures.expected_dtype}"
+        return Objection(evidence="exact", reason=text)
+    return None
 
 
 def object_to_outside(measures: Measures, rtol: float, atol: float) -> Objection | None:
-    """The objection of a tolerance that was given."""
+    """The objection of a tolerance that was given; it is in `Measures.outside` already."""
     if not measures.outside:
         return None
-    return Objection(
-        evidence="tolerance",
-        reason=f"{measures.outside:,} of {measures.elements:,} elements are beyond"
-        f" {atol:g} + {rtol:g} * |expected|, the worst is off by {measures.max_abs:.3g}",
+    text = (
+        f"{measures.outside:,} of {measures.elements:,} elements are beyond {atol:g} + {rtol:g} * |expected|"
     )
+    return Objection(evidence="tolerance", reason=f"{text}, the worst is off by {measures.max_abs:.3g}")
+
+
+def peak_error(measures: Measures) -> float:
+    """The largest distance, relative to the number in its place and to the root mean square of all: numbers
+    that are large themselves are rounded by more."""
+    wanted, side = measures.expected_at_max, measures.expected
+    if wanted is None or side.mean is None or side.std is None or math.isinf(measures.max_abs):
+        return 0.0
+    size = abs(wanted) + math.hypot(side.mean, side.std)
+    return measures.max_abs / size if math.isfinite(size) and size > 0 else 0.0
+
+
+def _lone_elements(measures: Measures) -> int:
+    """How many elements are more than twice as far off as all others; 0 where that is no small part."""
+    limit = max(1, int(measures.elements * FEW))
+    if measures.elements < MANY_ENOUGH:
+        return 0
+    if measures.mismatched <= limit:
+        return measures.mismatched
+    far = 0
+    octaves = sorted(measures.distance_exponents, reverse=True)
+    for octave, below in pairwise(octaves):
+        far += measures.distance_exponents[octave]
+        if far > limit:
+            return 0
+        if octave - below > 1:
+            return far
+    return 0
 
 
 def _is_code_flip(measures: Measures, allowed: float) -> bool:
-    """Whether integers differ as rounded activations do that were quantized to codes: by one, here and there."""
+    """Whether integers differ as activations do that were rounded to codes: by one, here and there."""
     return (
-        is_rounded_before(allowed)
-        and measures.max_abs <= 1
+        measures.max_abs <= 1
         and measures.mismatched * 4 <= measures.elements
         and measures.finite_relative_error <= allowed
         and measures.expected_dtype.itemsize == measures.actual_dtype.itemsize == 1
     )
 
 
-def is_rounded_before(allowed: float) -> bool:
-    """Whether anything before was rounded, so that codes may flip."""
-    return allowed > 0
-
-
 def _tell_unlike(measures: Measures) -> str:
     expected, actual = measures.expected, measures.actual
-    return (
-        f"{actual.nan:,} NaN and {actual.inf:,} infinities where {expected.nan:,} and {expected.inf:,}"
-        " are expected" if (actual.nan, actual.inf) != (expected.nan, expected.inf)
-        else "NaN or infinities are in other places than expected"
-    )  # fmt: skip
+    if (actual.nan, actual.inf) == (expected.nan, expected.inf):
+        return "NaN or infinities are in other places than expected"
+    found = f"{actual.nan:,} NaN and {actual.inf:,} infinities"
+    return f"{found} where {expected.nan:,} and {expected.inf:,} are expected"
 
 
-def _tell_jump(error: float, right: float, floor: float) -> str:
-    if right > floor:
-        return f"relative error {error:.2g}, {error / right:,.0f} times what comes before it"
-    if floor:
-        return f"relative error {error:.2g}, {error / floor * FLOOR:,.0f} times the unit roundoff"
-    return f"relative error {error:.2g} where nothing is rounded"
+def _tell_jump(error: float, before: float, floor: float) -> str:
+    if before > floor:
+        return f"relative error {error:.2g}, {error / before:,.1f} times the largest before it"
+    return f"relative error {error:.2g}, {error / floor:,.1f} times what rounding leaves"

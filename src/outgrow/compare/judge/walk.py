@@ -4,12 +4,21 @@ __all__ = ["judge"]
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from outgrow.compare.judge.evidence import JUMP, Objection, object_to, object_to_exact, object_to_outside
+from outgrow.compare.judge.evidence import (
+    JUMP,
+    Objection,
+    Past,
+    object_to,
+    object_to_exact,
+    object_to_outside,
+    peak_error,
+)
 from outgrow.compare.judge.judgement import Judged, Judgement, Measured, Verdict
-from outgrow.compare.judge.rounding import unit_roundoff
+from outgrow.compare.judge.rounding import floor_of
 from outgrow.compare.judge.rules import Rules
+from outgrow.compare.measures import Measures
 
 BRANCHES = (
     {"query": "query", "q": "query", "key": "key", "k": "key", "value": "value", "v": "value"},
@@ -22,10 +31,33 @@ BRANCHES = (
 class _Chain:
     """What is known while walking: pairs of one kind, one after the other."""
 
-    right: float = 0.0
+    error: float = 0.0
     """Largest relative error of a pair that is right."""
-    roundoff: float = 0.0
-    """Unit roundoff of the coarsest dtype met."""
+    peak: float = 0.0
+    """Largest `peak_error` of one."""
+    floor: float = 0.0
+    """Largest `floor_of`."""
+    growths: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    """By kind and stage: by which factors the error grew there."""
+
+    def past(self, pair: Measured) -> Past:
+        growths = self.growths.get((pair.kind, pair.stage), []) if pair.layer is not None else []
+        return Past(error=self.error, peak=self.peak, floor=self.floor, growths=growths)
+
+    def inherit(self, other: "_Chain") -> None:
+        """Begin no lower than another chain that this one is computed from."""
+        self.error = max(self.error, other.error)
+        self.peak = max(self.peak, other.peak)
+        self.floor = max(self.floor, other.floor)
+
+    def add(self, pair: Measured, measures: Measures) -> None:
+        """Take in a pair that is right."""
+        error = measures.finite_relative_error
+        before = max(self.error, self.floor, floor_of(measures))
+        if before > 0:
+            self.growths.setdefault((pair.kind, pair.stage), []).append(error / before)
+        self.error = max(self.error, error)
+        self.peak = max(self.peak, peak_error(measures))
 
 
 def judge(
@@ -91,16 +123,17 @@ def _object(
         return object_to_exact(pair.measures), None
     if rules is not None:
         return object_to_outside(pair.measures, *rules.tolerance(pair.name)), None
-    chain = chains[_chain_of(pair.kind)]
-    if _chain_of(pair.kind) == "gradients":
-        # Gradients inherit from the activations that they are computed with; parameters after a step from them.
-        chain.right = max(chain.right, chains["activations"].right)
-    elif _chain_of(pair.kind) == "parameters":
-        chain.right = max(chain.right, chains["gradients"].right)
-    chain.roundoff = max(chain.roundoff, unit_roundoff(pair.measures))
-    objection, allowed = object_to(pair.measures, right=chain.right, roundoff=chain.roundoff)
-    if objection is None and _chain_of(pair.kind) != "parameters":
-        chain.right = max(chain.right, pair.measures.finite_relative_error)
+    name = _chain_of(pair.kind)
+    chain = chains[name]
+    # Gradients inherit from the activations that they are computed with, weights after a step from gradients.
+    if name == "gradients":
+        chain.inherit(chains["activations"])
+    elif name == "parameters" and chains["gradients"].floor:
+        chain.inherit(chains["gradients"])
+    objection, allowed = object_to(pair.measures, chain.past(pair))
+    chain.floor = max(chain.floor, floor_of(pair.measures))
+    if objection is None and name != "parameters":
+        chain.add(pair, pair.measures)
     return objection, allowed
 
 
