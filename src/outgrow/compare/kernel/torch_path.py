@@ -9,7 +9,7 @@ from torch import Tensor
 
 from outgrow.compare.kernel.apart import Apart
 from outgrow.compare.kernel.tally import SideTally, Tally
-from outgrow.difference.numbers import Numbers, bits, plain
+from outgrow.difference.numbers import E8M0, Numbers, bits, plain
 
 # Squares of numbers between 2 ** -400 and 2 ** 400 and sums of them stay within float64.
 _SAFE_EXPONENT = 400
@@ -21,6 +21,9 @@ def torch_tally(actual: Tensor, expected: Tensor, *, start: int, rtol: float, at
 
     Takes memory of about 100 times the elements, so that callers hand it chunks.
     """
+    if actual.dtype != expected.dtype:
+        # Powers of two alone, without a sign: rounding and zeros need a dtype that has them.
+        actual, expected = (side.float() if side.dtype == E8M0 else side for side in (actual, expected))
     plain_actual, plain_expected = _same_parts(plain(actual), plain(expected))
     numbers = Numbers.of(plain_expected)
     is_identical = plain_actual.dtype == plain_expected.dtype and torch.equal(
