@@ -4,7 +4,7 @@ __all__ = ["CASES"]
 
 from types import ModuleType
 
-from bench.cases import curve, five_times, floor, open_model, peers, plan_large, planted, run7b
+from bench.cases import axis_matching, curve, five_times, floor, open_model, peers, plan_large, planted, run7b
 
 CASES: dict[str, ModuleType] = {
     "floor": floor,
@@ -15,4 +15,5 @@ CASES: dict[str, ModuleType] = {
     "run7b": run7b,
     "five_times": five_times,
     "planted": planted,
+    "axis_matching": axis_matching,
 }

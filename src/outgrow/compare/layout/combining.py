@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from outgrow.compare.layout.candidates import Candidate, divisors, find_candidates, raw_reshape
-from outgrow.compare.layout.chain import chain
+from outgrow.compare.layout.chain import chain, split_chain
 from outgrow.compare.layout.layout import Identity, Layout
 from outgrow.compare.layout.ranks import Concatenate, Stack
 from outgrow.compare.layout.rearrange import Rearrange, squeezed
@@ -68,9 +68,24 @@ def concatenations(shapes: Sequence[Shape], target: Shape) -> Iterator[list[Opti
             Option.of(candidate, lambda found: _joined(stack, found))
             for candidate in _sections(stack, target)
         ]
+        # Where sizes coincide, another dim may be meant.
+        dims = {
+            layout.dim
+            for option in fitting
+            if isinstance(layout := split_chain(option.layout)[0], Concatenate)
+        }
+        for level in find_candidates(stack.shape, target, has_ranks=True, max_level=0, limit=_LIMIT):
+            options = [Option.of(candidate, lambda found: _joined(stack, found)) for candidate in level]
+            yield [option for option in options if not _is_along(option, dims)]
         return
     for level in find_candidates(stack.shape, target, has_ranks=True, limit=_LIMIT):
         yield [Option.of(candidate, lambda found: _joined(stack, found)) for candidate in level]
+
+
+def _is_along(option: Option, dims: set[int]) -> bool:
+    """Whether it concatenates along one of these dims: then the rest permutes equal shapes."""
+    first, _ = split_chain(option.layout)
+    return isinstance(first, Concatenate) and first.dim in dims
 
 
 def _sections(stack: Stack, target: Shape) -> Iterator[Candidate]:

@@ -7,20 +7,21 @@ import math
 from collections.abc import Iterable, Sequence
 
 from outgrow.compare.layout.candidates import divisors
-from outgrow.compare.layout.chain import chain
+from outgrow.compare.layout.chain import Chain, chain
 from outgrow.compare.layout.combining import concatenations, one_tensor, straight
 from outgrow.compare.layout.layout import Layout
 from outgrow.compare.layout.parts import Part, Repeat
-from outgrow.compare.layout.ranks import Replicated
+from outgrow.compare.layout.ranks import Concatenate, Replicated
 from outgrow.compare.layout.sides import Option
 from outgrow.compare.pair import FusedPart
 
 Shape = tuple[int, ...]
+_MAX_LEVELS = 3
 
 
 def fused_in_actual(
     shapes: Sequence[Shape], target: Shape, fused: FusedPart, *, are_equal: bool
-) -> list[Option]:
+) -> list[list[Option]]:
     """The fused tensor is the actual one; `target` is the part's shape. `are_equal`: every rank holds the
     same numbers."""
     options = []
@@ -29,12 +30,12 @@ def fused_in_actual(
             taken = chain(combined, part)
             for before, shape in _repeats(taken, part.shape, times):
                 options.extend(_first(one_tensor(shape, target, before=before)))
-    return _simplest(options)
+    return _by_level(options)
 
 
 def fused_in_expected(
     shapes: Sequence[Shape], source: Shape, fused: FusedPart, *, are_equal: bool
-) -> list[Option]:
+) -> list[list[Option]]:
     """The fused tensor is the expected one, of shape `source`; the actual ones are the part. `are_equal`:
     every rank holds the same numbers."""
     is_replicated = are_equal and len(shapes) > 1
@@ -48,16 +49,14 @@ def fused_in_expected(
             else:
                 found = _assembled(shapes, target)
             options.extend(_for_expected(taken, found))
-    return _simplest(options)
+    return _by_level(options)
 
 
-def repeated(shapes: Sequence[Shape], target: Shape) -> list[Option]:
+def repeated(shapes: Sequence[Shape], target: Shape) -> list[list[Option]]:
     """One side holds every number several times: key-value heads for each of their query heads, shards on
     several ranks. The smaller side is repeated, so that no copy is left unseen."""
     given, wanted = sum(math.prod(shape) for shape in shapes), math.prod(target)
     options: list[Option] = []
-    if not given or not wanted:
-        return options
     if given % wanted == 0:
         for taken, shape in _repeats(None, target, given // wanted):
             options.extend(_for_expected(taken, _assembled(shapes, shape)))
@@ -65,7 +64,7 @@ def repeated(shapes: Sequence[Shape], target: Shape) -> list[Option]:
         for combined, source in straight(shapes):
             for before, shape in _repeats(combined, source, wanted // given):
                 options.extend(_first(one_tensor(shape, target, before=before)))
-    return [dataclasses.replace(option, is_usual=False) for option in _simplest(options)]
+    return _by_level(options)
 
 
 def _whole(shapes: Sequence[Shape], *, are_equal: bool) -> list[tuple[Layout, Shape]]:
@@ -142,7 +141,24 @@ def _first(levels: Iterable[list[Option]]) -> list[Option]:
     return next(iter(levels), [])
 
 
-def _simplest(options: Sequence[Option]) -> list[Option]:
-    """Those that cut the axes least: an axis that is there on both sides is not cut."""
-    least = min((option.atoms for option in options), default=0)
-    return [option for option in options if option.atoms == least]
+def _by_level(options: Sequence[Option]) -> list[list[Option]]:
+    """First those that cut no axis without need: neither into atoms nor into runs or blocks."""
+    levels: dict[int, list[Option]] = {}
+    for option in options:
+        levels.setdefault(option.atoms + _cuts(option), []).append(option)
+    return [levels[key] for key in sorted(levels)][:_MAX_LEVELS]
+
+
+def _cuts(option: Option) -> int:
+    """Axes that a part or a repetition cuts, where that is not the ranks' doing."""
+    cuts = 0
+    for layout in (option.layout, option.expected_layout):
+        parts = layout.layouts if isinstance(layout, Chain) else (layout,)
+        first = parts[0]
+        ranks = len(first.shapes) if isinstance(first, Concatenate) else 1
+        for part in parts:
+            if isinstance(part, Part):
+                cuts += part.groups not in (1, ranks)
+            elif isinstance(part, Repeat):
+                cuts += part.block not in (1, part.source[part.dim])
+    return cuts

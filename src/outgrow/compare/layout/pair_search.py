@@ -13,7 +13,7 @@ from torch import Tensor
 
 from outgrow.compare.layout.chain import chain, split_chain
 from outgrow.compare.layout.combining import concatenations, one_tensor, straight
-from outgrow.compare.layout.evidence import DECIDED, closer
+from outgrow.compare.layout.evidence import DECIDED, agreement, closer
 from outgrow.compare.layout.fused import fused_in_actual, fused_in_expected, repeated
 from outgrow.compare.layout.rank_order import RankOrder, find_order
 from outgrow.compare.layout.ranks import Combination, PartialSum, Replicated
@@ -26,6 +26,9 @@ from outgrow.compare.pair import FusedPart
 Shape = tuple[int, ...]
 _COMPARED = 1024
 _MOST_ORDERS = 8
+_CLEARLY = 0.2
+_ALIKE = 0.5
+"""Agreement of ranks with each other from which they can be replicas that drifted apart."""
 _UNDOUBTED = 0.9
 """Agreement from which all ranks are certainly where they belong."""
 
@@ -59,8 +62,8 @@ def search_pair(
     are_equal = len(actual) > 1 and _are_equal(Numbers(actual), shapes)
     if fused is not None:
         find = fused_in_actual if fused.side == "actual" else fused_in_expected
-        options = find(shapes, target, fused, are_equal=are_equal)
-        return _among(expected, actual, options, f"{fused.parts[fused.index]} as a part")
+        fitting = find(shapes, target, fused, are_equal=are_equal)
+        return _among(expected, actual, fitting, f"{fused.parts[fused.index]} as a part")
     if sum(counts) == math.prod(target):
         return _side_by_side(Sides(expected, actual), shapes, target, declared)
     if set(counts) == {math.prod(target)} and len(set(shapes)) == 1:
@@ -96,34 +99,46 @@ def _side_by_side(
         levels = itertools.chain(one_tensor(declared.shape, target, before=declared), levels)
     known = list(itertools.islice(levels, 1))
     found = search(sides, itertools.chain(known, levels))
-    if found.ground == "confirmed":
-        chosen = found.option
-        assert chosen is not None, "a confirmed search has an option"
-        order = find_order(sides, chosen) if found.agreement < _UNDOUBTED else None
-        return PairFound(found=found, order=order)
-    first = known[0] if known else []
-    orders = {option: find_order(sides, option) for option in first[:_MOST_ORDERS]}
-    fitting = {option: order for option, order in orders.items() if order is not None}
-    if not fitting:
-        return PairFound(found=found)
-    best = max(fitting, key=lambda option: fitting[option].after)
-    ordered = Found(option=best, ground="partly", agreement=fitting[best].before)
-    return PairFound(found=ordered, order=fitting[best])
+    if found.agreement < _UNDOUBTED:
+        ordered = _in_order(sides, known[0] if known else [], found)
+        if ordered is not None:
+            return ordered
+    return PairFound(found=found)
 
 
-def _among(expected: Tensor, actual: Sequence[Tensor], options: Sequence[Option], what: str) -> PairFound:
+def _among(
+    expected: Tensor, actual: Sequence[Tensor], levels: Sequence[Sequence[Option]], what: str
+) -> PairFound:
     """Where the shapes alone never suffice."""
     target, shapes = tuple(expected.shape), [tuple(tensor.shape) for tensor in actual]
-    if not options:
+    if not levels:
         return PairFound(found=Found(option=None, ground="none"), note=_sizes(target, shapes, what))
-    first = options[0]
+    first = levels[0][0]
     elements = math.prod(size for size, _ in first.digits)
     sides = Sides(expected, actual, elements=elements, expected_layout=first.expected_layout)
-    found = search(sides, [options], takes_only_choice=False)
+    found = search(sides, levels, takes_only_choice=False)
+    if found.option is None or found.agreement < _UNDOUBTED:
+        ordered = _in_order(sides, levels[0], found)
+        if ordered is not None:
+            return ordered
     note = None
     if found.option is None:
-        note = f"{_sizes(target, shapes, what)}; of {len(options)} ways to fit them the numbers confirm none"
+        count = sum(map(len, levels))
+        note = f"{_sizes(target, shapes, what)}; of {count} ways to fit them the numbers confirm none"
     return PairFound(found=found, note=note)
+
+
+def _in_order(sides: Sides, options: Sequence[Option], found: Found) -> PairFound | None:
+    """A plain layout that would hold if the ranks had been given in another order."""
+    orders = {option: find_order(sides, option) for option in options[:_MOST_ORDERS] if option.is_usual}
+    fitting = {option: order for option, order in orders.items() if order is not None}
+    if not fitting:
+        return None
+    best = max(fitting, key=lambda option: fitting[option].all_after)
+    if found.option is not None and fitting[best].all_after < found.agreement + _CLEARLY:
+        return None
+    ordered = Found(option=best, ground="partly", agreement=fitting[best].before)
+    return PairFound(found=ordered, order=fitting[best])
 
 
 def _search_whole(
@@ -137,7 +152,28 @@ def _search_whole(
         if isinstance(declared, PartialSum) or _is_sum(sides, summed):
             return summed
     replicated = Replicated(ranks=ranks, local=local)
-    return search(sides, one_tensor(local, target, before=replicated))
+    found = search(sides, one_tensor(local, target, before=replicated))
+    if are_equal or isinstance(declared, Replicated) or _are_like(sides, found):
+        return found
+    others = () if found.option is None else (found.option,)
+    return Found(option=None, ground="ambiguous", agreement=found.agreement, others=others)
+
+
+def _are_like(sides: Sides, found: Found) -> bool:
+    """Whether ranks that are not equal can still be replicas: one is right, or they are like each other."""
+    if found.option is None:
+        return False
+    replicated, rest = split_chain(found.option.layout)
+    assert isinstance(replicated, Replicated), "these options use one rank"
+    each = []
+    for rank in range(replicated.ranks):
+        layout = chain(dataclasses.replace(replicated, uses=rank), rest)
+        each.append(sides.scale_of(layout).apply(sides.actual.at(sides.positions, layout)))
+    truth = sides.truth(found.option.expected_layout)
+    if max(agreement(truth, values) for values in each) >= _UNDOUBTED:
+        return True
+    pairs = [agreement(one, other) for one, other in itertools.combinations(each, 2)]
+    return float(np.median(pairs)) >= _ALIKE
 
 
 def _are_equal(numbers: Numbers, shapes: Sequence[Shape]) -> bool:

@@ -24,6 +24,8 @@ class RankOrder:
     """Agreement of the places that move, in the given order."""
     after: float
     """The same, in this order."""
+    all_after: float
+    """Agreement of all places in this order."""
 
     def describe(self) -> str:
         """A sentence."""
@@ -58,4 +60,7 @@ def find_order(sides: Sides, option: Option) -> RankOrder | None:
     count = len(positions) // len(tensors)
     if found.min() < _CLEAR or sigmas(float(found.min()), count) < CONFIRMED or own[moved].max() > _CLEAR / 2:
         return None
-    return RankOrder(order=order, before=float(own[moved].mean()), after=float(found.mean()))
+    return RankOrder(
+        order=order, before=float(own[moved].mean()), after=float(found.mean()),
+        all_after=float(np.mean([fits[slot, source] for slot, source in enumerate(order)])),
+    )  # fmt: skip

@@ -2,6 +2,7 @@
 
 __all__ = ["Found", "Ground", "search"]
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -13,9 +14,17 @@ from outgrow.compare.layout.evidence import CONFIRMED, DECIDED, Scale, Values, a
 from outgrow.compare.layout.sides import Option, Sides
 
 _FINALISTS = 8
-_LEAST_AGREEMENT = 0.2
-_HOPELESS = 0.12
-"""Agreement in the first round, of 256 numbers, below which nothing can come out confirmed."""
+_PLAIN = 0.3
+"""Agreement that is asked of the plain layouts, those of the first level. Half of all tokens may be wrong."""
+_ODD = 0.75
+"""And of all others: under a fault an odd map can be right for half of the numbers, and the plain one for
+none."""
+_UNDOUBTED = 0.9
+"""Agreement from which nothing better is looked for."""
+_HOPELESS = 0.5
+"""Agreement in the first round, of 256 numbers, below which no odd map can come out confirmed."""
+_SAME = 0.03
+"""Difference in agreement up to which options that compare other numbers are equally good."""
 
 Ground = Literal["confirmed", "partly", "shapes", "equal", "ambiguous", "none"]
 
@@ -49,47 +58,77 @@ def search(sides: Sides, levels: Iterable[Sequence[Option]], *, takes_only_choic
     Where they confirm none: the best of the first level, if it is better than all others there or the only
     one (`takes_only_choice`); otherwise none.
     """
-    fallback: Found | None = None
+    first: _Level | None = None
+    best: _Level | None = None
     for options in levels:
         if not options:
             continue
-        found = _decide(sides, options, is_first=fallback is None, takes_only_choice=takes_only_choice)
-        if found.ground in ("confirmed", "equal"):
-            return found
-        fallback = fallback or found
-    return fallback or Found(option=None, ground="none")
+        level = _decide(sides, options, is_first=first is None, takes_only_choice=takes_only_choice)
+        first = first or level
+        if best is None:
+            best = level if level.is_sure else None
+        elif level.errors is not None and closer(level.errors, best.errors_there) >= DECIDED:
+            # Better than what an earlier level had confirmed: that one was a half-truth.
+            best = level if level.is_sure else None
+            if best is None:
+                return dataclasses.replace(level.found, option=None, ground="ambiguous")
+        if best is not None and best.found.agreement >= _UNDOUBTED:
+            return best.found
+    if best is not None:
+        return best.found
+    return first.found if first is not None else Found(option=None, ground="none")
 
 
-def _decide(sides: Sides, options: Sequence[Option], *, is_first: bool, takes_only_choice: bool) -> Found:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Level:
+    """What one level came to."""
+
+    found: Found
+    errors: Values | None
+    """Of its best option, in every place; None where all were hopeless."""
+
+    @property
+    def is_sure(self) -> bool:
+        return self.found.ground in ("confirmed", "equal")
+
+    @property
+    def errors_there(self) -> Values:
+        assert self.errors is not None, "a sure level has a best option"
+        return self.errors
+
+
+def _decide(sides: Sides, options: Sequence[Option], *, is_first: bool, takes_only_choice: bool) -> _Level:
     scale = sides.scale_of(options[0].layout)
     finalists = _finalists(sides, options, scale, may_give_up=not is_first)
     if not finalists:
-        return Found(option=None, ground="none")
+        return _Level(found=Found(option=None, ground="none"), errors=None)
     best = max(finalists, key=lambda rated: rated.agreement)
-    # Of those that give the same numbers the first is the simplest.
+    # Of those that are as good the first is the simplest.
     alike = [rated for rated in finalists if _is_alike(sides, rated, best)]
     best = alike[0]
     rivals = [rated for rated in finalists if not any(rated is other for other in alike)]
     beaten = all(closer(best.errors, rival.errors) >= DECIDED for rival in rivals)
-    believed = (
-        best.agreement >= _LEAST_AGREEMENT and sigmas(best.agreement, len(sides.positions)) >= CONFIRMED
-    )
+    asked = _PLAIN if is_first and best.option.is_usual else _ODD
+    believed = best.agreement >= asked and sigmas(best.agreement, len(sides.positions)) >= CONFIRMED
     # Two words for one map are no choice; two maps that happen to give the same numbers are one.
     where = _places(sides, best)
     same = tuple(rated.option for rated in alike[1:] if _places(sides, rated) != where)[:3]
+    found = Found(option=best.option, ground="partly", agreement=best.agreement, others=same)
     if believed and beaten and _is_placed(sides, best, scale):
-        ground: Ground = "equal" if same else "confirmed"
-        return Found(option=best.option, ground=ground, agreement=best.agreement, others=same)
-    if len(alike) == len(finalists) and len(options) > 1 and _all_alike(sides, options, best):
-        return Found(option=best.option, ground="equal", agreement=best.agreement, others=same)
-    if believed and beaten:
-        return Found(option=best.option, ground="partly", agreement=best.agreement)
-    usual = [option for option in options if option.is_usual]
-    if takes_only_choice and len(usual) == 1:
-        return Found(option=usual[0], ground="shapes", agreement=best.agreement)
-    ranked = sorted(finalists, key=lambda rated: -rated.agreement)
-    others = tuple(rated.option for rated in ranked[:3])
-    return Found(option=None, ground="ambiguous", agreement=best.agreement, others=others)
+        found = dataclasses.replace(found, ground="equal" if same else "confirmed")
+    elif len(alike) == len(finalists) and len(options) > 1 and _all_alike(sides, options, best):
+        found = dataclasses.replace(found, ground="equal")
+    elif not (believed and beaten):
+        usual = [option for option in options if option.is_usual]
+        is_only = takes_only_choice and len(usual) == 1
+        ranked = sorted(finalists, key=lambda rated: -rated.agreement)
+        found = Found(
+            option=usual[0] if is_only else None,
+            ground="shapes" if is_only else "ambiguous",
+            agreement=best.agreement,
+            others=() if is_only else tuple(rated.option for rated in ranked[:3]),
+        )
+    return _Level(found=found, errors=best.errors)
 
 
 def _finalists(sides: Sides, options: Sequence[Option], scale: Scale, *, may_give_up: bool) -> list[_Rated]:
@@ -122,10 +161,13 @@ def _finalists(sides: Sides, options: Sequence[Option], scale: Scale, *, may_giv
     return rated
 
 
-def _is_alike(sides: Sides, one: _Rated, other: _Rated) -> bool:
-    """Whether two options compare the same numbers with the same."""
-    truths = sides.truth(one.option.expected_layout), sides.truth(other.option.expected_layout)
-    return np.array_equal(one.values, other.values) and np.array_equal(*truths)
+def _is_alike(sides: Sides, one: _Rated, best: _Rated) -> bool:
+    """Whether two options compare the same numbers with the same, or differ in what they make of the expected
+    side and are equally good: a head repeated is the same as its numbers repeated together."""
+    if one.option.expected_layout == best.option.expected_layout:
+        return np.array_equal(one.values, best.values)
+    is_as_good = abs(one.agreement - best.agreement) < _SAME
+    return is_as_good and closer(best.errors, one.errors) < DECIDED
 
 
 def _places(sides: Sides, rated: _Rated) -> bytes:
