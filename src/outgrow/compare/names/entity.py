@@ -1,6 +1,6 @@
 """One tensor of a run, on all ranks that have it."""
 
-__all__ = ["Entity", "Side", "collect", "drop_tower", "find_roles"]
+__all__ = ["Entity", "Side", "collect", "copy_spelling", "drop_tower", "find_roles", "spell"]
 
 import re
 from collections.abc import Sequence
@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 
 from outgrow.capture.recording import Record, Recording
 from outgrow.compare.names.roles import Role, RoleTable
-from outgrow.compare.names.spelling import Speller, Spelling
+from outgrow.compare.names.spelling import NOT_SPELLED, Speller, Spelling
 
 _SHARD = re.compile(r"^(?:.*/)?[^/]*-[0-9]{5}-of-[0-9]{5}(?:\.[a-z]+)?/")
-_NUMBERED = re.compile(r"(?:^|[/._-])[0-9]+/$|(?:layers?|blocks?|blk|h|l)[._/-]?[0-9]+/$", re.IGNORECASE)
+_NUMBERED = re.compile(r"(?:(?:layers?|blocks?|blk|h|l)[._-]?)?[0-9]+/", re.IGNORECASE)
 # Which rank a dump is of, where each has its own.
 _RANK = re.compile(r"(?:^|[._/-])(?:rank|tp|gpu)[._-]?([0-9]+)(?=$|[._/-])", re.IGNORECASE)
 
@@ -22,19 +22,16 @@ class Entity:
 
     name: str
     """Without the folder that all names of the run share."""
+    record: Record
+    """That of the first rank which has it."""
     records: dict[int, Record]
     """By rank: the place in the order of ranks."""
-    spelling: Spelling
+    spelling: Spelling = NOT_SPELLED
     is_doubled: bool = False
     """Whether a rank has two records for it."""
     role: Role | None = None
     step: int | None = 0
     """Which step of the expected run this is; None where it is none."""
-
-    @property
-    def record(self) -> Record:
-        """That of the first rank which has it."""
-        return next(iter(self.records.values()))
 
 
 @dataclass(slots=True)
@@ -49,8 +46,7 @@ class Side:
 
 
 def collect(recordings: Sequence[Recording]) -> Side:
-    """Put the ranks of one run together."""
-    speller = Speller()
+    """Put the ranks of one run together; names are not taken apart yet."""
     found: dict[tuple[str, str, int, int], Entity] = {}
     world_size = 0
     for recording in recordings:
@@ -61,18 +57,41 @@ def collect(recordings: Sequence[Recording]) -> Side:
             key = (name, record.kind, record.step, record.call)
             entity = found.get(key)
             if entity is None:
-                found[key] = Entity(name, {rank: record}, speller.spell(record, name), step=record.step)
+                found[key] = Entity(name, record, {rank: record}, step=record.step)
             elif rank in entity.records:
                 entity.is_doubled = True
             else:
                 entity.records[rank] = record
         world_size += max(len(ranks), 1)
     entities = _merge_lone(list(found.values()), recordings)
-    side = Side(entities, world_size, all(recording.is_ordered for recording in recordings))
-    side.towers = {entity.spelling.tower for entity in entities if entity.spelling.layer is not None}
-    for entity in entities:
-        _find_tower(entity, side.towers)
-    return side
+    return Side(entities, world_size, all(recording.is_ordered for recording in recordings))
+
+
+def spell(side: Side, speller: Speller) -> None:
+    """Take the names apart."""
+    for entity in side.entities:
+        entity.spelling = speller.spell(entity.record, entity.name)
+    layered = (entity.spelling for entity in side.entities)
+    side.towers = {spelling.tower for spelling in layered if spelling.layer is not None}
+    towers = sorted(filter(None, side.towers), key=len, reverse=True)
+    for entity in side.entities if towers else ():
+        _find_tower(entity, towers)
+
+
+def copy_spelling(side: Side, other: Side) -> bool:
+    """Take over what is known of the other names if all are the same; False where they are not."""
+    known = {_key(entity): entity for entity in other.entities}
+    if len(side.entities) != len(known) or not all(_key(entity) in known for entity in side.entities):
+        return False
+    for entity in side.entities:
+        twin = known[_key(entity)]
+        entity.spelling, entity.role = twin.spelling, twin.role
+    side.towers = other.towers
+    return True
+
+
+def _key(entity: Entity) -> tuple[object, ...]:
+    return (entity.name, entity.record.kind, entity.record.step, entity.record.call)
 
 
 def find_roles(side: Side) -> list[str]:
@@ -91,13 +110,13 @@ def drop_tower(side: Side) -> None:
     side.towers = {""} if side.towers else set()
 
 
-def _find_tower(entity: Entity, towers: set[str]) -> None:
+def _find_tower(entity: Entity, towers: Sequence[str]) -> None:
     """Tell which tower a tensor outside of the layers belongs to."""
     spelling = entity.spelling
     if spelling.layer is not None:
         return
-    for tower in sorted(towers, key=len, reverse=True):
-        if tower and spelling.rest.startswith(tower) and len(spelling.rest) > len(tower):
+    for tower in towers:
+        if spelling.rest.startswith(tower) and len(spelling.rest) > len(tower):
             entity.spelling = replace(spelling, tower=tower, rest=spelling.rest[len(tower) :])
             return
 
@@ -127,10 +146,10 @@ def _clean(records: Sequence[Record], *, is_rank: bool) -> list[str]:
     for index, (one, other) in enumerate(zip(first, last, strict=False)):
         if one != other:
             break
-        if one == "/" and not _NUMBERED.search(first[: index + 1]):
+        if one == "/":
+            if _NUMBERED.fullmatch(first, shared, index + 1):
+                break
             shared = index + 1
-        elif one == "/":
-            break
     return [name[shared:] for name in names] if shared else names
 
 

@@ -81,10 +81,9 @@ class Matcher:
             return (entity.name, entity.record.kind, entity.step, entity.record.call)
 
         def note(expected: Entity, actual: Entity) -> str | None:
-            here, there = expected.role, actual.role
-            if here is None or there is None or here.stage == there.stage:
+            if not _stages_differ(expected, actual):
                 return None
-            return f"the names are equal, but stand for {here.stage} and {there.stage}"
+            return "the names are equal, but stand for different parts in what seem to be different families"
 
         self._match(key, lambda one, other: "shifted" if self._is_shifted(one) else "identical", note)
 
@@ -95,7 +94,13 @@ class Matcher:
             where = self._where(entity, is_expected=is_expected)
             return None if where is None else (*self._address(entity, where[0]), entity.spelling.rest)
 
-        def how(expected: Entity, _actual: Entity) -> How:
+        def how(expected: Entity, actual: Entity) -> How | None:
+            if _stages_differ(expected, actual):
+                self.notes.append(
+                    f"{expected.record.name!r} and {actual.record.name!r} were not paired: they are alike, "
+                    "but stand for different parts in their families"
+                )
+                return None
             return "shifted" if self._is_shifted(expected) else "role"
 
         self._match(key, how, lambda *_: None, "are equal but for wrappers, case and separators")
@@ -173,11 +178,8 @@ class Matcher:
         here, there = expected.spelling, actual.spelling
         told = f"{expected.record.name!r} and {actual.record.name!r}"
         is_same_kind = here.what == there.what or (here.is_guessed and there.is_guessed)
-        is_same_role = (
-            expected.role is None or actual.role is None or expected.role.stage == actual.role.stage
-        )
         is_same_layer = None in (here.layer, there.layer) or here.layer == there.layer
-        if not (is_same_kind and is_same_role and is_same_layer):
+        if not (is_same_kind and not _stages_differ(expected, actual) and is_same_layer):
             self.notes.append(
                 f"{told} were not paired, though each run has nothing else: their names differ in meaning"
             )
@@ -208,10 +210,12 @@ class Matcher:
     def _match(
         self,
         key: Callable[..., Hashable | None],
-        how: Callable[[Entity, Entity], How],
+        how: Callable[[Entity, Entity], How | None],
         note: Callable[[Entity, Entity], str | None],
         ambiguity: str | None = None,
     ) -> None:
+        if not self.expected or not self.actual:
+            return
         left = _by_key(self.expected, lambda entity: key(entity, is_expected=True))
         right = _by_key(self.actual, lambda entity: key(entity, is_expected=False))
         for address, here in left.items():
@@ -221,10 +225,14 @@ class Matcher:
             if len(here) == len(there) == 1:
                 veto = _size_veto(here[0], there[0])
                 way = how(here[0], there[0])
-                if veto is not None and way == "role":
-                    self.notes.append(veto)
+                if way is None or (veto is not None and way == "role"):
+                    self.notes += [] if veto is None else [veto]
                     continue
-                self.take(Match(here[0], there[0], way, note(here[0], there[0])))
+                notes = [
+                    note(here[0], there[0]),
+                    None if way == "identical" else _size_note(here[0], there[0]),
+                ]
+                self.take(Match(here[0], there[0], way, "; ".join(filter(None, notes)) or None))
             elif ambiguity is not None:
                 names = ", ".join(repr(entity.record.name) for entity in [*here, *there][:6])
                 self.notes.append(f"not paired, since they {ambiguity}: {names}")
@@ -308,6 +316,11 @@ class Matcher:
 _NO_SHIFT = Shift(0)
 
 
+def _stages_differ(expected: Entity, actual: Entity) -> bool:
+    here, there = expected.role, actual.role
+    return here is not None and there is not None and here.stage != there.stage
+
+
 def _by_key(entities: Iterable[Entity], key: _Key) -> dict[Hashable, list[Entity]]:
     found: dict[Hashable, list[Entity]] = defaultdict(list)
     for entity in entities:
@@ -324,6 +337,13 @@ def _role_note(expected: Entity, actual: Entity) -> str | None:
         guessed = expected if here.is_guessed else actual
         notes.append(f"{guessed.name!r} was taken for {guessed.spelling.what.removesuffix('s')}")
     return "; ".join(dict.fromkeys(notes)) or None
+
+
+def _size_note(expected: Entity, actual: Entity) -> str | None:
+    one, other = expected.record.elements, actual.record.elements
+    if one == other or len(actual.records) > 1:
+        return None
+    return f"they have {one:,} and {other:,} elements"
 
 
 def _size_veto(expected: Entity, actual: Entity) -> str | None:

@@ -13,6 +13,10 @@ _WORDS = re.compile(r"[0-9]+|[a-z]+")
 _MAX_PATTERNS = 400
 _CANDIDATES = 12
 _POSTINGS = 64
+_WORDS_LOOKED_UP = 4
+# Of the patterns beyond those, only the names with the rarest word are looked at.
+_FEW = 8
+_SHOWN = 80
 _DIGITS = re.compile(r"[0-9]+")
 _CUTOFF = 0.5
 
@@ -48,6 +52,9 @@ def find_near(names: Sequence[str], others: Sequence[str], *, count: int = 3) ->
 
 
 def _pattern(name: str) -> str:
+    """Without numbers, and without the middle of a name that nobody can read."""
+    if len(name) > 2 * _SHOWN:
+        name = f"{name[:_SHOWN]}...{name[-_SHOWN:]}"
     return _DIGITS.sub("#", name.casefold())
 
 
@@ -69,8 +76,9 @@ def _like(
     else:
         votes: dict[str, float] = defaultdict(float)
         words = sorted(set(_WORDS.findall(pattern)), key=lambda word: len(postings.get(word, ())))
-        for word in words:
-            for other in postings.get(word, ())[:_POSTINGS]:
+        words = [word for word in words if word in postings]
+        for word in words[: 1 if is_costly else _WORDS_LOOKED_UP]:
+            for other in postings[word][: _FEW if is_costly else _POSTINGS]:
                 votes[other] += len(word)
         candidates = sorted(votes, key=lambda other: (-votes[other], abs(len(other) - len(pattern)), other))
         candidates = candidates[:_CANDIDATES]

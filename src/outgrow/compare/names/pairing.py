@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 
 from outgrow.capture.recording import Record, Recording
-from outgrow.compare.names.entity import Side, collect, drop_tower, find_roles
+from outgrow.compare.names.entity import Side, collect, copy_spelling, drop_tower, find_roles, spell
 from outgrow.compare.names.mapped import apply_name_map
 from outgrow.compare.names.match import Matcher
 from outgrow.compare.names.name_map import NameMap, parse_name_map
@@ -14,6 +14,7 @@ from outgrow.compare.names.near import find_near
 from outgrow.compare.names.ranks import answer
 from outgrow.compare.names.sequence import sequence_matches
 from outgrow.compare.names.shift import find_shifts
+from outgrow.compare.names.spelling import Speller
 from outgrow.compare.pair import Pair, Pairing
 from outgrow.errors import InputError
 
@@ -42,6 +43,10 @@ def pair_records(
             hint="give a run of one rank as the expected one, or two runs with equally many ranks",
         )
     notes = [*_align_steps(left, right)]
+    speller = Speller()
+    spell(left, speller)
+    if not copy_spelling(right, left):
+        spell(right, speller)
     if len(left.towers) <= 1 and len(right.towers) <= 1 and left.towers != right.towers:
         drop_tower(left)
         drop_tower(right)
@@ -69,8 +74,7 @@ def _pairing(pairs: list[Pair], left: Side, right: Side, notes: list[str]) -> Pa
     used = {id(record) for pair in pairs for record in (pair.expected, *pair.actual)}
     unpaired = [_unused(side, used) for side in (left, right)]
     here, there = ([record.name for record in records] for records in unpaired)
-    everything = [[entity.record.name for entity in side.entities] for side in (left, right)]
-    near = find_near(here, there or everything[1]) | find_near(there, here or everything[0])
+    near = find_near(here, there or _names(right)) | find_near(there, here or _names(left))
     return Pairing(
         pairs=tuple(pairs),
         unpaired_expected=tuple(unpaired[0]),
@@ -87,6 +91,10 @@ def _unused(side: Side, used: set[int]) -> list[Record]:
         free = [record for record in entity.records.values() if id(record) not in used]
         left += free[:1] if len(free) == len(entity.records) else free
     return left
+
+
+def _names(side: Side) -> list[str]:
+    return [entity.record.name for entity in side.entities]
 
 
 def _doubled(side: Side) -> list[str]:

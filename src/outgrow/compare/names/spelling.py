@@ -1,6 +1,6 @@
 """A tensor's name, taken apart: wrappers, tower, layer, expert, what is left, and what of it."""
 
-__all__ = ["Speller", "Spelling", "layer_span", "squeeze"]
+__all__ = ["NOT_SPELLED", "Speller", "Spelling", "layer_span", "squeeze"]
 
 import re
 from dataclasses import dataclass
@@ -24,14 +24,12 @@ _EXPERT = re.compile(r"experts?[^0-9A-Za-z]([0-9]{1,9})(?![0-9A-Za-z])", re.IGNO
 _INSERTED = re.compile(
     r"(?:(?<=[./])|^)(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|_fpw_module|base_layer)(?:[./]|$)"
 )
-# What stands in front of a model within a larger one, as words.
-_WRAPPERS = tuple(
-    tuple(words.split())
-    for words in (
-        "module", "model", "transformer", "base model", "gpt neox", "bert", "roberta", "distilbert",
-        "electra", "vit", "language model", "text model", "backbone", "net", "network",
-    )
-)  # fmt: skip
+# What stands in front of a model within a larger one.
+_WRAPPED = re.compile(
+    r"(?:[\W_]*(?:base[\W_]+model|gpt[\W_]+neox|language[\W_]+model|text[\W_]+model|module|model|transformer"
+    r"|bert|roberta|distilbert|electra|vit|backbone|net|network)(?![^\W_]))*[\W_]*",
+    re.IGNORECASE,
+)
 _LEAVES = re.compile(
     r"(?:(?:^|[._/])(?:weight|bias|kernel|gamma|beta|grad|exp_avg|exp_avg_sq|max_exp_avg_sq|momentum_buffer"
     r"|qweight|qzeros|scales|g_idx|weight_scale|weight_scale_inv|input_scale|lora_[ab]|inv_freq))+$",
@@ -67,6 +65,10 @@ class Spelling:
     """The name without wrappers, tower and layer, as people wrote it."""
 
 
+NOT_SPELLED = Spelling("", None, None, "", "", "", False, "")
+"""That of a name which nobody has taken apart yet."""
+
+
 def squeeze(text: str) -> str:
     """Lower case without separators, but those between two numbers, and without zeros in front of numbers."""
     text = _BETWEEN_DIGITS.sub("\0", text.casefold())
@@ -93,7 +95,8 @@ class Speller:
         pattern = (tuple(pieces[::2]), record.kind, None if at is None else at - len(name))
         slots = self._slots.get(pattern)
         if slots is None:
-            slots = self._slots[pattern] = _find_slots(record, name, at)
+            slots = _find_slots(record, name, at) if len(pieces) > 1 else (None, None)
+            self._slots[pattern] = slots
         layer, expert = slots
         numbers = pieces[1::2]
         others = tuple(number for index, number in enumerate(numbers) if index not in slots)
@@ -151,11 +154,12 @@ def _take_apart(record: Record, name: str, at: int | None) -> tuple[str, str, st
     expert = _EXPERT.search(back)
     if expert is not None:
         back = back[: expert.start(1)] + back[expert.end(1) :]
-    back = _INSERTED.sub("", back.lstrip("._/-"))
-    front = _unwrap(_INSERTED.sub("", front))
+    back = _INSERTED.sub("", back.lstrip("./-")).lstrip("._/-")
+    if front:
+        front = _WRAPPED.sub("", _INSERTED.sub("", front), count=1)
     if layer is None:
-        back = _unwrap(back) or back
-    shown = (back + leaf).lstrip("._/-")
+        back = _WRAPPED.sub("", back, count=1) or back
+    shown = (back + leaf).lstrip("._/-").replace("..", ".")
     leaf = _name_leaf(leaf)
     what, is_guessed = record.kind, False
     if what == "tensor":
@@ -163,18 +167,6 @@ def _take_apart(record: Record, name: str, at: int | None) -> tuple[str, str, st
     if not leaf and what in _ACTIVATIONS:
         leaf = what.removesuffix("s") + ".0"
     return squeeze(front), squeeze(back), leaf, what, is_guessed, shown
-
-
-def _unwrap(front: str) -> str:
-    """Without the wrappers that it begins with."""
-    words = list(_WORDS.finditer(front))
-    lower = [found[0].casefold() for found in words]
-    start = 0
-    while True:
-        wrapper = next((row for row in _WRAPPERS if tuple(lower[start : start + len(row)]) == row), None)
-        if wrapper is None:
-            return front[words[start].start() :] if start < len(words) else ""
-        start += len(wrapper)
 
 
 def _name_leaf(leaf: str) -> str:
