@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from outgrow.compare.layout.chain import chain, split_chain
 from outgrow.compare.layout.combining import one_tensor
+from outgrow.compare.layout.hint import parse_layout
 from outgrow.compare.layout.layout import Identity, Layout
 from outgrow.compare.layout.pair_search import PairFound, search_pair
 from outgrow.compare.layout.placement import declared_combination
@@ -18,6 +19,7 @@ from outgrow.compare.layout.rearrange import squeezed
 from outgrow.compare.layout.replicas import look_at_replicas
 from outgrow.compare.layout.sides import Option, Sides
 from outgrow.compare.pair import Pair
+from outgrow.errors import InputError
 
 _SAMPLED = 3
 _MOST_SAMPLED = 8
@@ -55,7 +57,9 @@ def find_stage_layouts(pairs: Sequence[Pair]) -> list[StageLayout]:
     found: dict[int, StageLayout] = {}
     groups: dict[object, list[int]] = {}
     for index, pair in enumerate(pairs):
-        if _is_plain(pair):
+        if pair.layout_hint is not None:
+            found[index] = _as_told(pair, pair.layout_hint)
+        elif _is_plain(pair):
             found[index] = StageLayout(layout=Identity())
         else:
             groups.setdefault(_key(pair), []).append(index)
@@ -66,6 +70,19 @@ def find_stage_layouts(pairs: Sequence[Pair]) -> list[StageLayout]:
         if _is_summed(layouts[members[0]]) and declared_combination(pairs[members[0]].actual) is None:
             _doubt_sums(pairs, layouts, members)
     return layouts
+
+
+def _as_told(pair: Pair, hint: str) -> StageLayout:
+    """What the user's map says, which is not doubted."""
+    if pair.fused is not None:
+        raise InputError(
+            f"{pair.expected_name} and {pair.actual_name} are given the layout {hint!r}, but one of them is "
+            f"a part of a fused tensor, for which no layout can be given",
+            hint="leave the layout out: it is found from the numbers",
+        )
+    shapes = [record.shape for record in pair.actual]
+    layout = parse_layout(hint, shapes=shapes, target=pair.expected.shape)
+    return StageLayout(layout=layout, reason="as given")
 
 
 def _is_plain(pair: Pair) -> bool:
