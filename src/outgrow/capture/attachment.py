@@ -1,10 +1,10 @@
 """The hooks that a recorder has on a model and its optimizers, for as long as it records."""
 
-__all__ = ["Attachment", "check_attachable"]
+__all__ = ["Attachment", "check_attachable", "is_compiled"]
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Any, Self
 
 import torch
@@ -27,12 +27,20 @@ def check_attachable(model: nn.Module, only: str) -> None:
     if not any(matches(name, only) for name in names):
         near = ", ".join(map(repr, nearest_names(only, names) or names[1:4]))
         raise InputError(f"no module of the model fits {only!r}", hint=f"names are {near}" if near else None)
+    compiled = is_compiled(model)
+    if compiled is not None:
+        raise InputError(
+            f"module {compiled!r} is compiled, and calls within it cannot be seen",
+            hint="record the model as it is before torch.compile",
+        )
+
+
+def is_compiled(model: nn.Module) -> str | None:
+    """The name of the first module that torch.compile was applied to; None where there is none."""
     for name, module in model.named_modules():
-        if type(module).__name__ == "OptimizedModule" or getattr(module, "_compiled_call_impl", None):
-            raise InputError(
-                f"module {name!r} is compiled, and calls within it cannot be seen",
-                hint="record the model as it is before torch.compile",
-            )
+        if type(module).__name__ == "OptimizedModule" or module._compiled_call_impl is not None:
+            return str(name)
+    return None
 
 
 class Attachment:
@@ -47,11 +55,18 @@ class Attachment:
         prefix: str = "",
         optimizers: Sequence[torch.optim.Optimizer] = (),
         begins_steps: bool = True,
+        others: Container[int] = frozenset(),
     ) -> None:
-        """`only` is a glob over the model's own names, `prefix` comes before them in the recording. Calls of
-        the model begin steps if `begins_steps`.
+        """`only` is a glob over names, before which comes `prefix`. Calls of the model begin steps if
+        `begins_steps`. Modules whose `id` is in `others` are somebody else's to record.
         """
         self._recorder, self._model, self._prefix, self._only = recorder, model, prefix, only
+        self._chosen = {
+            module
+            for name, module in model.named_modules()
+            if matches(join_name(prefix, name), only) and id(module) not in others
+        }
+        self._others = others
         self._optimizers, self._begins_steps = optimizers, begins_steps
         self._calls = threading.local()
         self._step_of_parameters = -1
@@ -79,6 +94,16 @@ class Attachment:
     def __exit__(self, *exc: object) -> None:
         self._hooks.close()
 
+    def take_state(self, optimizer: torch.optim.Optimizer) -> None:
+        """Record what an optimizer holds for those of its parameters that are this model's."""
+        known = {parameter: (name, module) for name, module, parameter in self._parameters()}
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                if parameter in known:
+                    name, module = known[parameter]
+                    state = optimizer.state.get(parameter, {})
+                    self._recorder.take(state, name, kind="optimizer", module=module)
+
     def _begin(self, _call: Call) -> None:
         recorder = self._recorder
         if self._begins_steps:
@@ -89,6 +114,8 @@ class Attachment:
                 recorder.take(tensor, name, kind="parameters", module=module)
 
     def _enter(self, call: Call) -> None:
+        if call.module not in self._chosen:
+            return
         recorder, name = self._recorder, join_name(self._prefix, call.name)
         place = (call.module, recorder.step, recorder.count_call(name))
         self._calls.__dict__.setdefault("open", []).append(place)
@@ -100,6 +127,8 @@ class Attachment:
                 )
 
     def _leave(self, call: Call, output: Any, error: BaseException | None) -> None:
+        if call.module not in self._chosen:
+            return
         recorder, name = self._recorder, join_name(self._prefix, call.name)
         # Calls that Ctrl-C ended were never left.
         entered, step, number = self._calls.open.pop()
@@ -132,26 +161,24 @@ class Attachment:
         return hook
 
     def _after_step(self, optimizer: torch.optim.Optimizer, _args: Any, _kwargs: Any) -> None:
-        known = {parameter: (name, module) for name, module, parameter in self._parameters()}
+        self.take_state(optimizer)
         everything = set(self._model.parameters())
-        for group in optimizer.param_groups:
-            for parameter in group["params"]:
-                if parameter in known:
-                    name, module = known[parameter]
-                    state = optimizer.state.get(parameter, {})
-                    self._recorder.take(state, name, kind="optimizer", module=module)
-                elif parameter not in everything:
-                    self._recorder.refuse("optimizer", "it has parameters that are not the model's")
+        if not all(
+            parameter in everything for group in optimizer.param_groups for parameter in group["params"]
+        ):
+            self._recorder.refuse("optimizer", "some of its parameters are not the model's")
 
     def _parameters(self, *, with_buffers: bool = False) -> Iterator[tuple[str, str, Tensor]]:
         """Parameters that fit `only`, or whose module does: name, name of the module, and itself; a shared
         one by the first of its names."""
         seen: set[int] = set()
         for module_name, module in self._model.named_modules():
+            if id(module) in self._others:
+                continue
             own = list(module.named_parameters(recurse=False))
             own += module.named_buffers(recurse=False) if with_buffers else []
             for attribute, tensor in own:
-                name = join_name(module_name, attribute)
-                if id(tensor) not in seen and (matches(module_name, self._only) or matches(name, self._only)):
+                name = join_name(self._prefix, join_name(module_name, attribute))
+                if id(tensor) not in seen and (module in self._chosen or matches(name, self._only)):
                     seen.add(id(tensor))
-                    yield join_name(self._prefix, name), join_name(self._prefix, module_name), tensor
+                    yield name, join_name(self._prefix, module_name), tensor

@@ -59,6 +59,9 @@ COMMANDS = {
         attribute="outgrow.cli.plan:plan",
         help="Show what a budget keeps and what it streams, before running anything.",
     ),
+    "record": CommandEntry(
+        attribute="outgrow.cli.record:record", help="Run a script and record the models that it calls."
+    ),
     "run": CommandEntry(
         attribute="outgrow.cli.run:run", help="Generate text with a model larger than the budget."
     ),
