@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bench.planted.batch_first import BatchFirst
-from bench.planted.dump import Dump, dump_batch_first, dump_sequence_first, whole
+from bench.planted.dump import Dump, dump_batch_first, dump_sequence_first, is_sharded, whole
 from bench.planted.fault import Fault, Needs, Scene
 from bench.planted.faults import FAULTS
 from bench.planted.points import Point, in_order
@@ -49,8 +49,9 @@ class Case:
     detail: str
     expected: Dump
     actual: Dump
+    clean_expected: Dump
     clean: Dump
-    """The actual run without its fault, dumped alike."""
+    """Both sides without the fault, or the permutation, dumped alike."""
     truth: Point | None
     """The first dumped point whose values the fault touches; None for a clean pair."""
     is_at_fault: bool
@@ -64,7 +65,7 @@ class Case:
     noise_max: float
     canonical: Mapping[Point, tuple[Tensor, Tensor]]
     """Expected and actual of every point that both dumps show, in equal dims: what perfect pairing and
-    layouts would give to the judge. Of a missing all-reduce it has the first rank's."""
+    layouts would give to the judge. Where ranks ought to agree it has the one that is farthest off."""
 
     @property
     def is_below_rounding(self) -> bool:
@@ -118,6 +119,8 @@ def _draw(rng: random.Random, seed: int, kind: str, dtype: str) -> Case | None:
     faulty = runs.second(ours, fault) if fault is not None else clean
     expected = dump_batch_first(first, shape, variant.expected)
     actual = dump_sequence_first(faulty, shape, variant.actual)
+    if kind == "clean_pairs":
+        clean = _Runs(shape, weights, tokens, tp, "half", 0).second(ours, None)
     if kind == "clean_ranks":
         actual = replace(actual, ranks=actual.ranks[::-1])
     clean_dump = dump_sequence_first(clean, shape, variant.actual)
@@ -134,12 +137,13 @@ def _draw(rng: random.Random, seed: int, kind: str, dtype: str) -> Case | None:
         _check(truth, fault, shown)
         effect, effect_max = _distance(after[truth], before[truth])
         noise, noise_max = _distance([whole(truth, clean[truth], shape)], [first[truth]])
-    canonical = {p: (first[p].detach(), whole(p, faulty[p], shape)) for p in shown}
+    canonical = {p: (first[p].detach(), _farthest(p, faulty[p], first[p], shape)) for p in shown}
     return Case(
         seed=seed, kind=kind, dtype=dtype, shape=shape, tp=tp, variant=variant,
         detail="" if fault is None else fault.detail,
         expected=actual if variant.is_mirrored else expected,
         actual=expected if variant.is_mirrored else actual,
+        clean_expected=clean_dump if variant.is_mirrored else expected,
         clean=expected if variant.is_mirrored else clean_dump,
         truth=truth, is_at_fault=fault is not None and truth == fault.first,
         effect=effect, noise=noise, effect_max=effect_max, noise_max=noise_max,
@@ -198,6 +202,14 @@ def _check(truth: Point, fault: Fault, shown: list[Point]) -> None:
         raise AssertionError(f"{fault.detail}: planted at {fault.first}, found at {truth}")
     if truth.layer is not None and order[truth] < order.get(fault.first, len(order)):
         raise AssertionError(f"{fault.detail}: planted at {fault.first}, found before it at {truth}")
+
+
+def _farthest(point: Point, ranks: Ranks, expected: Tensor, shape: Shape) -> Tensor:
+    """`whole`, of the rank that is farthest off where all ought to have the same."""
+    if is_sharded(point):
+        return whole(point, ranks, shape)
+    candidates = [whole(point, [rank], shape) for rank in ranks]
+    return max(candidates, key=lambda tensor: _distance([tensor], [expected])[0])
 
 
 def _equal(x: Tensor, y: Tensor) -> bool:

@@ -1,6 +1,6 @@
 """What a run leaves: its tensors under somebody's names and in somebody's layout, for each rank."""
 
-__all__ = ["Dump", "Style", "dump_batch_first", "dump_sequence_first", "whole"]
+__all__ = ["Dump", "Style", "dump_batch_first", "dump_sequence_first", "is_sharded", "whole"]
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -69,6 +69,11 @@ def dump_sequence_first(kept: Mapping[Point, Ranks], shape: Shape, style: Style)
         if point.stage == "logits" and style.gathers_logits:
             chosen[point] = [torch.cat(ranks, dim=-1)] * len(ranks)
     return _dump(chosen, shape, style, "s b c", "s b h d")
+
+
+def is_sharded(point: Point) -> bool:
+    """Whether each rank of the second implementation has another part of it."""
+    return point.stage in HEADS | _SHARDED
 
 
 def whole(point: Point, ranks: Ranks, shape: Shape) -> Tensor:
