@@ -13,18 +13,22 @@ from outgrow.compare.measures import Measures
 
 JUMP = 5.0
 """By which factor an error may grow from one tensor to a later one."""
-ALIKE = 2.0
+ALIKE = 2.5
 """By which factor it may grow more than at the same stage of earlier layers."""
-LAYERS = 2
+LAYERS = 3
 """How many earlier layers have to be known for that."""
 APART = 2.0
 """By which factor a lone element may be worse than the worst before it."""
+FIRST_DIGITS = 1 / 16
+"""A lone element is wrong by this part of its size: smaller ones come from sums that nearly cancel."""
 FEW = 1e-3
 """Lone elements are at most this part of all, and at least one."""
 MANY_ENOUGH = 64
 """In tensors of fewer elements none is lone."""
 LOST = 3
 """Elements of the sample that have to be 0 on one side alone."""
+CALM = 1 / 16
+"""Beyond this relative error before, a number may well be 0 by chance."""
 DIGITS = 2
 """Significant bits that have to be missing."""
 
@@ -75,18 +79,18 @@ def _object(measures: Measures, past: Past, floor: float, allowed: float) -> Obj
         return Objection(evidence="jump", reason=_tell_jump(error, past.error, floor))
     peak = peak_error(measures)
     lone = _lone_elements(measures)
-    if lone and peak > APART * max(past.peak, 2 * floor):
+    if lone and peak > max(APART * past.peak, APART * floor, FIRST_DIGITS):
         text = f"{lone:,} of {measures.elements:,} elements are far off, the worst by {measures.max_abs:.3g}"
         return Objection(evidence="isolated", reason=f"{text} instead of {measures.expected_at_max:.3g}")
-    return _object_to_sample(measures)
+    return _object_to_sample(measures, past)
 
 
-def _object_to_sample(measures: Measures) -> Objection | None:
+def _object_to_sample(measures: Measures, past: Past) -> Objection | None:
     """Numbers that are coarser than their dtype on one side alone, or lost there."""
     seen = measures.sample
     if seen is None or seen.elements < MANY_ENOUGH:
         return None
-    if seen.lost >= LOST:
+    if seen.lost >= LOST and past.error <= CALM:
         text = f"{seen.lost:,} of {seen.elements:,} numbers looked at are 0 on one side alone"
         return Objection(evidence="lost", reason=text)
     digits = {"expected": seen.expected_digits, "actual": seen.actual_digits}

@@ -8,7 +8,7 @@ from outgrow.compare.measures import Measures
 
 WIDE = 4.0
 """Unit roundoffs between two right results whose sums are kept in the dtype itself (float32, float64)."""
-NARROW = 1.0
+NARROW = 2.0
 """The same for dtypes of 16 bits and less: their sums are kept in float32, and only the result is rounded."""
 
 
@@ -23,7 +23,7 @@ def unit_roundoff(dtype: torch.dtype) -> float:
 
 
 def floor_of(measures: Measures) -> float:
-    """The relative error up to which a pair tells nothing, by the coarser dtype; 0.0 for integers and bools."""
+    """The relative error up to which a pair tells nothing, of the coarser dtype; 0.0 for integers."""
     return max(_floor(dtype) for dtype in (measures.expected_dtype, measures.actual_dtype))
 
 
