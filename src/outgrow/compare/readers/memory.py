@@ -40,10 +40,9 @@ def _understand(value: object) -> Understood:
     if isinstance(value, bool | int | float | complex):
         return scalar_leaf(value)
     if isinstance(value, Mapping):
-        pairs = [(key if isinstance(key, str) else str(key), child) for key, child in value.items()]
-        return Branch(pairs, is_list=False)
+        return Branch((key if isinstance(key, str) else str(key), child) for key, child in value.items())
     if isinstance(value, list | tuple):
-        return Branch([(str(index), child) for index, child in enumerate(value)], is_list=True)
+        return Branch(value, list_length=len(value))
     if isinstance(value, torch.nn.Module):
         raise InputError("is a module: give its state_dict()")
     raise InputError(f"is a {type(value).__name__}; only tensors, numbers and plain containers are compared")

@@ -5,6 +5,7 @@ __all__ = ["Branch", "Leaf", "Part", "Understood", "flatten", "scalar_leaf"]
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -24,10 +25,11 @@ _VISITS = 4
 class Branch:
     """A container."""
 
-    children: Iterable[tuple[str, object]]
-    """Keys, or indices from 0, and what stands there."""
-    is_list: bool
-    """Whether the keys are indices."""
+    children: Iterable[object]
+    """What stands in it: in a list the values, in a dict pairs of key and value. Better an iterator: there
+    may be millions, of which only the first are looked at."""
+    list_length: int | None = None
+    """How many values a list has; None for a dict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,11 +176,10 @@ class _Walk:
 
 
 def _named(branch: Branch, name: str) -> Iterator[tuple[str, object]]:
-    if not branch.is_list:
-        for key, child in branch.children:
+    if branch.list_length is None:
+        for key, child in cast("Iterable[tuple[str, object]]", branch.children):
             yield f"{name}.{key}" if name else key, child
         return
-    children = list(branch.children)
-    for key, child in children:
+    for index, child in enumerate(branch.children):
         # The place in a list of one says nothing: the output `(tensor,)` is the output.
-        yield name if len(children) == 1 else f"{name}[{key}]", child
+        yield name if branch.list_length == 1 else f"{name}[{index}]", child

@@ -18,8 +18,9 @@ from typing import Any
 from outgrow.errors import InputError
 
 # What each of these costs Python, in bytes; the sum is held below a limit while reading.
-_LIST, _TEXT, _SLOT, _MEMO, _OBJECT = 72, 56, 8, 104, 72
+_LIST, _TEXT, _SLOT, _MEMO, _OBJECT = 72, 56, 8, 80, 64
 _MAX_STEPS = 10_000_000
+_CHECKED_EVERY = 250
 _MAX_INTEGER_BYTES = 64
 _MAX_NAME_BYTES = 1024
 
@@ -67,7 +68,7 @@ class Pairs(list[tuple[Any, Any]]):
 def describe_pickle(data: memoryview, start: int = 0, *, max_bytes: int) -> tuple[Any, int, list[Persistent]]:
     """What the pickle that begins at `data[start]` would make, where it ends, and every mention of a storage.
 
-    At most about twice `max_bytes` bytes are taken for it.
+    At most about two and a half times `max_bytes` bytes of memory are taken for it.
 
     Raises:
         InputError: it is damaged, uses what torch never writes, or would take more memory or steps.
@@ -87,7 +88,7 @@ class _Machine:
         self.at = start
         self.start = start
         self.max_bytes = max_bytes
-        self.left = 2 * max_bytes
+        self.left = 5 * max_bytes // 2
         self.stack: list[Any] = []
         self.outer: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
@@ -95,24 +96,29 @@ class _Machine:
 
     def run(self) -> Any:
         data, steps = self.data, _STEPS
-        for _ in range(_MAX_STEPS):
-            code = data[self.at]
-            self.at += 1
-            if code == 0x2E:  # STOP
-                return self.stack.pop()
-            step = steps.get(code)
-            if step is None:
-                raise InputError(
-                    f"its pickle has the instruction {code:#04x} at byte {self.at - 1:,}, "
-                    "which torch.save does not write"
-                )
-            step(self)
-            if self.left < 0 or self.at - self.start > self.max_bytes:
-                raise InputError(
-                    f"its pickle would take more memory than the limit max_header_bytes allows "
-                    f"({self.max_bytes:,})"
-                )
+        for _ in range(_MAX_STEPS // _CHECKED_EVERY):
+            for _ in range(_CHECKED_EVERY):
+                code = data[self.at]
+                self.at += 1
+                if code == 0x2E:  # STOP
+                    return self.stack.pop()
+                step = steps.get(code)
+                if step is None:
+                    raise InputError(
+                        f"its pickle has the instruction {code:#04x} at byte {self.at - 1:,}, "
+                        "which torch.save does not write"
+                    )
+                step(self)
+            self.check(0)
         raise InputError(f"its pickle has more than {_MAX_STEPS:,} instructions")
+
+    def check(self, nbytes: int) -> None:
+        """See that so much more may be taken."""
+        if self.left < nbytes or self.at - self.start > self.max_bytes:
+            raise InputError(
+                f"its pickle would take more memory than the limit max_header_bytes allows "
+                f"({self.max_bytes:,})"
+            )
 
     def take(self, count: int) -> memoryview:
         end = self.at + count
@@ -125,29 +131,37 @@ class _Machine:
         return part
 
     def number(self, count: int) -> int:
-        return int.from_bytes(self.take(count), "little")
+        begin = self.at
+        self.at = begin + count
+        part = self.data[begin : self.at]
+        if len(part) != count:
+            raise IndexError
+        return int.from_bytes(part, "little")
+
+    def byte(self) -> int:
+        value = self.data[self.at]
+        self.at += 1
+        return value
 
     def push(self, value: Any, cost: int = 0) -> None:
         self.left -= cost + _SLOT
         self.stack.append(value)
 
     def pop_to_mark(self) -> list[Any]:
+        self.left += _LIST
         items = self.stack
         self.stack = self.outer.pop()
         return items
 
     def text(self, count: int) -> None:
         # Before it is made, by the widest that it can be.
-        if self.left < 4 * count:
-            self.left = -1
-            return
+        self.check(4 * count)
         self.push(str(self.take(count), "utf-8", "surrogatepass"))
         self.left -= sys.getsizeof(self.stack[-1])
 
     def raw(self, count: int) -> None:
+        self.check(count)
         self.left -= _TEXT + count
-        if self.left < 0:
-            return
         self.push(bytes(self.take(count)))
 
     def integer(self, count: int) -> None:
@@ -166,6 +180,11 @@ class _Machine:
     def remember(self, index: int) -> None:
         self.left -= _MEMO
         self.memo[index] = self.stack[-1]
+
+    def remember_briefly(self) -> None:
+        self.left -= _MEMO
+        self.memo[self.data[self.at]] = self.stack[-1]
+        self.at += 1
 
     def mark(self) -> None:
         self.left -= _LIST
@@ -275,18 +294,18 @@ _STEPS: dict[int, _Step] = {
     0x88: lambda m: m.push(True),  # NEWTRUE
     0x89: lambda m: m.push(False),  # NEWFALSE
     0x4A: lambda m: m.push(int.from_bytes(m.take(4), "little", signed=True), 32),  # BININT
-    0x4B: lambda m: m.push(m.number(1)),  # BININT1
+    0x4B: lambda m: m.push(m.byte()),  # BININT1
     0x4D: lambda m: m.push(m.number(2), 32),  # BININT2
-    0x8A: lambda m: m.integer(m.number(1)),  # LONG1
+    0x8A: lambda m: m.integer(m.byte()),  # LONG1
     0x8B: lambda m: m.integer(m.number(4)),  # LONG4
     0x47: lambda m: m.push(struct.unpack(">d", m.take(8))[0], 24),  # BINFLOAT
     0x58: lambda m: m.text(m.number(4)),  # BINUNICODE
-    0x8C: lambda m: m.text(m.number(1)),  # SHORT_BINUNICODE
+    0x8C: lambda m: m.text(m.byte()),  # SHORT_BINUNICODE
     0x8D: lambda m: m.text(m.number(8)),  # BINUNICODE8
     0x54: lambda m: m.raw(m.number(4)),  # BINSTRING
-    0x55: lambda m: m.raw(m.number(1)),  # SHORT_BINSTRING
+    0x55: lambda m: m.raw(m.byte()),  # SHORT_BINSTRING
     0x42: lambda m: m.raw(m.number(4)),  # BINBYTES
-    0x43: lambda m: m.raw(m.number(1)),  # SHORT_BINBYTES
+    0x43: lambda m: m.raw(m.byte()),  # SHORT_BINBYTES
     0x8E: lambda m: m.raw(m.number(8)),  # BINBYTES8
     0x96: lambda m: m.raw(m.number(8)),  # BYTEARRAY8
     0x5D: lambda m: m.push([], _LIST),  # EMPTY_LIST
@@ -312,9 +331,9 @@ _STEPS: dict[int, _Step] = {
     0x92: _Machine.call_with_keywords,  # NEWOBJ_EX
     0x62: _Machine.build,  # BUILD
     0x51: _Machine.persist,  # BINPERSID
-    0x71: lambda m: m.remember(m.number(1)),  # BINPUT
+    0x71: _Machine.remember_briefly,  # BINPUT
     0x72: lambda m: m.remember(m.number(4)),  # LONG_BINPUT
     0x94: lambda m: m.remember(len(m.memo)),  # MEMOIZE
-    0x68: lambda m: m.push(m.memo[m.number(1)]),  # BINGET
+    0x68: lambda m: m.push(m.memo[m.byte()]),  # BINGET
     0x6A: lambda m: m.push(m.memo[m.number(4)]),  # LONG_BINGET
 }

@@ -79,9 +79,9 @@ class TorchObjects:
         if isinstance(value, bool | int | float):
             return scalar_leaf(value)
         if isinstance(value, Pairs):
-            return Branch([(_key_text(key), child) for key, child in value], is_list=False)
+            return Branch((_key_text(key), child) for key, child in value)
         if isinstance(value, list | tuple):
-            return Branch([(str(index), child) for index, child in enumerate(value)], is_list=True)
+            return Branch(value, list_length=len(value))
         if isinstance(value, Global):
             if value.name.startswith("torch.") and value.name.count(".") == 1:
                 return Leaf()  # a dtype, a layout, a class: settings, not numbers
@@ -96,7 +96,7 @@ class TorchObjects:
             raise InputError("calls what is no function")
         if name in _DICTS:
             items = made.items if isinstance(made.items, Pairs) else _first_pairs(made.arguments)
-            return Branch([(_key_text(key), child) for key, child in items], is_list=False)
+            return Branch((_key_text(key), child) for key, child in items)
         if name in _LISTS:
             return self.understand(_first_list(made))
         if name in _IGNORED or name in ("_codecs.encode", "builtins.bytearray"):
