@@ -85,6 +85,42 @@ def test_verify_finds_every_token_and_logit_the_same(chat_model, capsys):
     assert checked["reference"] == "resident"
     assert (checked["equal_tokens"], checked["tokens"]) == (6, 6)
     assert (checked["equal_logits"], checked["logits"]) == (6 * 67, 6 * 67)
+    modules = checked["modules"]
+    assert modules["tensors"] > modules["modules"] > 20
+    assert (modules["differing"], modules["first_difference"], modules["is_cut"]) == (0, None, False)
+
+
+def test_verify_names_the_first_module_that_differs(chat_model, capsys, monkeypatch):
+    from outgrow.cli import module_check
+
+    compare, found = module_check.compare_first_passes, []
+
+    def spoil(actual, expected):
+        """Another number in what one of the modules of the streamed model gave."""
+        index = actual / "index.jsonl"
+        lines = [json.loads(line) for line in index.read_text().splitlines()]
+        (entry,) = [line for line in lines if line.get("name") == "model.layers.1.mlp.up_proj.output"]
+        with (actual / entry["file"]).open("r+b") as file:
+            file.seek(entry["offset"])
+            file.write(b"\0\0\x80\x3f")
+        found.append(sorted(path.name for path in actual.parent.iterdir()))
+        return compare(actual, expected)
+
+    monkeypatch.setattr(module_check, "compare_first_passes", spoil)
+    assert main(["run", str(chat_model), *BASE, "--verify"]) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "first 'model.layers.1.mlp.up_proj.output' by" in said
+    assert found == [["streamed", "whole"]]
+
+
+def test_verify_says_where_its_memory_ended(chat_model, capsys, monkeypatch):
+    from outgrow.cli import module_check
+
+    monkeypatch.setattr(module_check, "_MAX_BYTES", 5000)
+    code, report = run_json(capsys, chat_model, *BASE, "--verify")
+    assert code == 0
+    assert report["verification"]["modules"]["is_cut"]
+    assert 0 < report["verification"]["modules"]["tensors"] < 20
 
 
 def test_verify_goes_block_by_block_where_memory_is_short(chat_model, capsys, monkeypatch):

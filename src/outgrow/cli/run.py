@@ -2,12 +2,14 @@
 
 __all__ = ["Meter", "Streamed", "run", "verdict", "write_statistics"]
 
+import contextlib
 import json
 import shutil
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -48,7 +50,7 @@ _BACKENDS = ("auto", "gpudirect", "cuda", "mmap")
 @click.option("--backend", type=click.Choice(_BACKENDS), default="auto", show_default=True)
 @click.option("--dtype", metavar="NAME", help="What to compute in; that of the checkpoint where left out.")
 @click.option(
-    "--verify", is_flag=True, help="Generate again without streaming; compare every token and logit."
+    "--verify", is_flag=True, help="Generate again without streaming; compare every token, logit and module."
 )
 @click.option("--check", is_flag=True, help="Compare the files with their known digests first.")
 @click.option("--stats", type=click.Path(path_type=Path), metavar="FILE", help="Write statistics as JSON.")
@@ -63,13 +65,14 @@ def run(
     """Generate text with MODEL while at most SIZE bytes of its weights are in memory.
 
     MODEL is the directory of a Hugging Face model, a file in it, or a name on the Hub. With --verify the
-    exit code is 1 if a token or a logit differs.
+    exit code is 1 if a token, a logit or what a module gave differs.
     """
     if prompt == "-":
         prompt = sys.stdin.read()
     check_writable(stats)
     # torch and transformers are loaded only when the command runs
     from outgrow.cli.generation import Sampling, TokenText, encode_prompt, generate, open_tokenizer
+    from outgrow.cli.module_check import compare_first_passes, record_first_pass
     from outgrow.stream import Config, closing, load, statistics
     from outgrow.stream.model_path import find_model
 
@@ -80,7 +83,7 @@ def run(
     tokenizer = open_tokenizer(files.folder, trust_remote_code=trust_remote_code)
     inputs = encode_prompt(tokenizer, prompt, is_chat=not no_chat)
 
-    def stream() -> Streamed:
+    def stream(folder: Path | None) -> Streamed:
         streamed: Any = load(
             model, budget, device, dtype, config, trust_remote_code=trust_remote_code, check_digests=check
         )
@@ -93,7 +96,10 @@ def run(
             is_wrapped = sys.stdout.isatty() and not as_json
             text = TokenText(tokenizer, wrap.write if is_wrapped else tell, lambda: line.update(meter.line()))
             where = streamed.device
-            generated = generate(streamed, inputs, sampling, text, keeps_logits=verify, device=where)
+            with contextlib.ExitStack() as recording:
+                if folder is not None:
+                    recording.enter_context(record_first_pass(streamed, folder / "streamed"))
+                generated = generate(streamed, inputs, sampling, text, keeps_logits=verify, device=where)
             wrap.flush()
             if not as_json:
                 line.write("\n")
@@ -102,22 +108,25 @@ def run(
                 kind=type(streamed), device=where, dtype=streamed.dtype,
             )  # fmt: skip
 
-    # A function, so that nothing of the streamed model is left when the reference needs the memory.
-    done = stream()
-    _note_speed(done)
     checked = None
-    if verify:
-        from outgrow.cli.verification import compare, resident_model
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="outgrow-verify-"))) if verify else None
+        # A function, so that nothing of the streamed model is left when the reference needs the memory.
+        done = stream(folder)
+        _note_speed(done)
+        if folder is not None:
+            from outgrow.cli.verification import compare, resident_model
 
-        render.note("generating again without streaming ...")
-        mute = TokenText(tokenizer, lambda _bit: None, lambda: None)
-        with resident_model(
-            model, done.kind, done.dtype, done.figures.weights_bytes, done.device,
-            trust_remote_code=trust_remote_code,
-        ) as (whole, how):  # fmt: skip
-            expected = generate(whole, inputs, sampling, mute, keeps_logits=True, device=done.device)
-        checked = compare(done.generated, expected, reference=how)
-        render.note(verdict(checked))
+            render.note("generating again without streaming ...")
+            mute = TokenText(tokenizer, lambda _bit: None, lambda: None)
+            with resident_model(
+                model, done.kind, done.dtype, done.figures.weights_bytes, done.device,
+                trust_remote_code=trust_remote_code,
+            ) as (whole, how), record_first_pass(whole, folder / "whole"):  # fmt: skip
+                expected = generate(whole, inputs, sampling, mute, keeps_logits=True, device=done.device)
+            modules = compare_first_passes(folder / "streamed", folder / "whole")
+            checked = compare(done.generated, expected, reference=how, modules=modules)
+            render.note(verdict(checked))
     report = _report(model, done, checked)
     if stats is not None:
         write_statistics(stats, {key: value for key, value in report.items() if key != "text"})
@@ -173,12 +182,14 @@ class Meter:
 def verdict(checked: "Verification") -> str:
     """A verification in one sentence."""
     how = "loaded whole" if checked.reference == "resident" else "run block by block"
+    modules = "" if checked.modules is None else f"; {checked.modules.sentence()}"
     if checked.is_identical:
         counts = f"all {checked.tokens:,} tokens and {checked.logits:,} logits"
-        return f"identical: {counts} are those of the model {how}"
+        return f"identical: {counts} are those of the model {how}{modules}"
     return (
         f"DIFFERENT: {checked.equal_tokens:,} of {checked.tokens:,} tokens and {checked.equal_logits:,} of "
         f"{checked.logits:,} logits are those of the model {how}; largest difference {checked.max_abs:g}"
+        f"{modules}"
     )
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from outgrow.cli.generation import Generated
+from outgrow.cli.module_check import ModuleCheck
 from outgrow.devices import memory_state
 from outgrow.difference import difference
 
@@ -25,7 +26,7 @@ class Verification:
     """How a streamed run compares with one that streamed nothing."""
 
     is_identical: bool
-    """Whether every token and every logit is the same."""
+    """Whether every token and every logit is the same, and what was recorded of the modules."""
     reference: str
     """`resident`: loaded whole by transformers; `block by block`: a module's weights at a time."""
     tokens: int
@@ -40,13 +41,17 @@ class Verification:
     """Largest difference of two logits; 0.0 where all are the same."""
     seconds_per_token: float
     """Of the reference."""
+    modules: ModuleCheck | None = None
+    """How the outputs of every module compare in the pass over the prompt, where they were recorded."""
 
     def as_dict(self) -> dict[str, Any]:
         """All by name."""
         return asdict(self)
 
 
-def compare(actual: Generated, expected: Generated, *, reference: str) -> Verification:
+def compare(
+    actual: Generated, expected: Generated, *, reference: str, modules: ModuleCheck | None = None
+) -> Verification:
     """Compare a streamed run with a reference, bit by bit; the streamed one is `actual`."""
     equal_tokens = 0
     for one, other in zip(actual.tokens, expected.tokens, strict=False):
@@ -66,6 +71,7 @@ def compare(actual: Generated, expected: Generated, *, reference: str) -> Verifi
         actual.tokens == expected.tokens
         and len(actual.logits) == len(expected.logits) > 0
         and equal_logits == logits
+        and (modules is None or modules.is_identical)
     )
     return Verification(
         is_identical=is_identical,
@@ -76,6 +82,7 @@ def compare(actual: Generated, expected: Generated, *, reference: str) -> Verifi
         equal_logits=equal_logits,
         max_abs=max_abs,
         seconds_per_token=expected.seconds_per_token,
+        modules=modules,
     )
 
 
