@@ -135,7 +135,7 @@ def _pair(expected: Tensor, actual: Sequence[Tensor], held: Held) -> Pair:
     return Pair(
         expected=_record(expected),
         actual=tuple(_record(part) for part in actual),
-        stage="stage",
+        stage=held.stage,
         layer=0,
         how="single",
         fused=held.fused,

@@ -34,6 +34,7 @@ class Held:
     actual: Callable[[Tensor, int], Sequence[Tensor]]
     """From the numbers and the count of ranks."""
     fused: FusedPart | None = None
+    stage: str = "query"
     batch: int = 1
     ranks: tuple[int, ...] = (1,)
 
@@ -149,7 +150,7 @@ LAYOUTS: dict[str, Held] = {
         expected=_bhsd, actual=lambda x, ranks: [x.contiguous()] * ranks, batch=2, ranks=(2, 4)
     ),
     "partial sums": Held(expected=_bsc, actual=_sums, batch=2, ranks=(2, 4)),
-    "sections over ranks": Held(expected=_bsc, actual=_sections, ranks=(2, 4)),
+    "sections over ranks": Held(expected=_bsc, actual=_sections, stage="mlp.gate_up", ranks=(2, 4)),
     "query of concatenated": Held(
         expected=_bhsd, actual=_concatenated(0), fused=_qkv(0, "actual"), ranks=(1, 2, 4)
     ),

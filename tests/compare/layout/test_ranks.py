@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from outgrow.compare.layout import Chain, Concatenate, PartialSum, Rearrange, Replicated, Stack
+from outgrow.compare.layout import Chain, Concatenate, PartialSum, Rearrange, Replicated, Sections, Stack
 from outgrow.compare.layout.chain import chain, located
 from outgrow.compare.layout.parts import Part, Repeat
 from outgrow.errors import InputError
@@ -15,6 +15,7 @@ LAYOUTS = [
     Concatenate(dim=0, shapes=SHAPES),
     Concatenate(dim=1, shapes=SHAPES),
     Concatenate(dim=2, shapes=((2, 6, 1), (2, 6, 3), (2, 6, 2))),
+    Sections(dim=1, ranks=3, local=SHAPE, sizes=(4, 1, 1)),
     Stack(ranks=3, local=SHAPE),
     Replicated(ranks=3, local=SHAPE, uses=2),
     PartialSum(ranks=3, local=SHAPE),
@@ -82,7 +83,7 @@ def test_chain_drops_what_does_nothing():
     assert chain(stack, identity) == stack
 
 
-@pytest.mark.parametrize("layout", LAYOUTS[:6], ids=lambda layout: layout.describe())
+@pytest.mark.parametrize("layout", LAYOUTS[:7], ids=lambda layout: layout.describe())
 def test_other_tensors_than_it_was_found_for_are_refused(layout):
     with pytest.raises(InputError, match="was given"):
         layout.apply([torch.zeros(SHAPE)] * 2)
@@ -96,3 +97,8 @@ def test_shapes_that_cannot_be_concatenated_are_refused():
 def test_part_beyond_its_run_is_refused():
     with pytest.raises(InputError, match="has no 2 runs"):
         Part(source=(2, 8), dim=1, groups=2, start=3, size=2, name="key")
+
+
+def test_sections_that_do_not_add_up_are_refused():
+    with pytest.raises(InputError, match="has no sections"):
+        Sections(dim=1, ranks=2, local=(2, 6), sizes=(3, 2))

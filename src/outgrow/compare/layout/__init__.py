@@ -8,6 +8,7 @@ __all__ = [
     "PartialSum",
     "Rearrange",
     "Replicated",
+    "Sections",
     "Stack",
     "StageLayout",
     "find_stage_layouts",
@@ -15,6 +16,6 @@ __all__ = [
 
 from outgrow.compare.layout.chain import Chain
 from outgrow.compare.layout.layout import Identity, Layout
-from outgrow.compare.layout.ranks import Concatenate, PartialSum, Replicated, Stack
+from outgrow.compare.layout.ranks import Concatenate, PartialSum, Replicated, Sections, Stack
 from outgrow.compare.layout.rearrange import Rearrange
 from outgrow.compare.layout.stage import StageLayout, find_stage_layouts

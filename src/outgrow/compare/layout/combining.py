@@ -2,13 +2,14 @@
 
 __all__ = ["concatenations", "one_tensor", "straight"]
 
+import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 
 from outgrow.compare.layout.candidates import Candidate, divisors, find_candidates, raw_reshape
 from outgrow.compare.layout.chain import chain, split_chain
 from outgrow.compare.layout.layout import Identity, Layout
-from outgrow.compare.layout.ranks import Concatenate, Stack
+from outgrow.compare.layout.ranks import Concatenate, Sections, Stack
 from outgrow.compare.layout.rearrange import Rearrange, squeezed
 from outgrow.compare.layout.sides import Option
 
@@ -17,7 +18,9 @@ _LIMIT = 240
 _MAX_SECTIONS = 24
 
 
-def one_tensor(source: Shape, target: Shape, *, before: Layout | None = None) -> Iterator[list[Option]]:
+def one_tensor(
+    source: Shape, target: Shape, *, before: Layout | None = None, limit: int = _LIMIT
+) -> Iterator[list[Option]]:
     """From a tensor of one shape to another with as many elements; `before` makes that tensor."""
     first = before or Identity()
     if squeezed(source) == squeezed(target) or 0 in source:
@@ -28,18 +31,16 @@ def one_tensor(source: Shape, target: Shape, *, before: Layout | None = None) ->
         yield [Option(layout=chain(first, rearrange), digits=rearrange.digits)]
         return
     seen = False
-    for level in find_candidates(source, target, limit=_LIMIT):
+    for level in find_candidates(source, target, limit=limit):
         yield [Option.of(candidate, lambda found: chain(first, found.rearrange)) for candidate in level]
         seen = seen or any(candidate.moves == 0 for candidate in level)
     if not seen:
         yield [Option.of(raw_reshape(source, target), lambda found: chain(first, found.rearrange))]
 
 
-def straight(shapes: Sequence[Shape]) -> list[tuple[Layout, Shape]]:
-    """What the tensors make along each dim in which they may be concatenated; for one, itself."""
-    if len(shapes) == 1:
-        return [(Identity(), shapes[0])]
-    made: list[tuple[Layout, Shape]] = []
+def straight(shapes: Sequence[Shape]) -> list[tuple[Concatenate, Shape]]:
+    """What the tensors of several ranks make along each dim in which they may be concatenated."""
+    made: list[tuple[Concatenate, Shape]] = []
     for dim in range(len(shapes[0])):
         if len({(len(shape), shape[:dim], shape[dim + 1 :]) for shape in shapes}) == 1:
             combined = Concatenate(dim=dim, shapes=tuple(shapes))
@@ -47,39 +48,50 @@ def straight(shapes: Sequence[Shape]) -> list[tuple[Layout, Shape]]:
     return made
 
 
-def concatenations(shapes: Sequence[Shape], target: Shape) -> Iterator[list[Option]]:
-    """From the tensors of several ranks, side by side, each number used once."""
+def concatenations(
+    shapes: Sequence[Shape], target: Shape, *, is_fused: bool = False, limit: int = _LIMIT
+) -> Iterator[list[Option]]:
+    """From the tensors of several ranks, side by side, each number used once. `is_fused`: both runs hold
+    several parts in one tensor, so that ranks with a piece of every part are as usual as any."""
     if len(set(shapes)) > 1:
         for combined, shape in straight(shapes):
             yield from one_tensor(shape, target, before=combined)
         return
-    fitting = [
+    stack = Stack(ranks=len(shapes), local=shapes[0])
+    fitting = _reshaped(
+        [combined for combined, shape in straight(shapes) if squeezed(shape) == squeezed(target)], target
+    )
+    if not fitting:
+        for level in find_candidates(stack.shape, target, has_ranks=True, limit=limit):
+            yield [Option.of(candidate, lambda found: _joined(stack, found)) for candidate in level]
+        return
+    # No permutation here either, but for the place of the ranks within their axis.
+    dims = {
+        first.dim for option in fitting if isinstance(first := split_chain(option.layout)[0], Concatenate)
+    }
+    sections = _reshaped([part for dim in sorted(dims) for part in _sections(stack, dim)], target)
+    if is_fused:
+        yield [*fitting, *sections]
+        return
+    yield fitting
+    yield _odd(sections)
+    # Where sizes coincide, another dim may be meant.
+    for level in find_candidates(stack.shape, target, has_ranks=True, max_level=0, limit=limit):
+        options = [Option.of(candidate, lambda found: _joined(stack, found)) for candidate in level]
+        yield _odd([option for option in options if not _is_along(option, dims)])
+
+
+def _reshaped(combined: Sequence[Concatenate | Sections], target: Shape) -> list[Option]:
+    return [
         option
-        for combined, shape in straight(shapes)
-        if squeezed(shape) == squeezed(target)
-        for options in one_tensor(shape, target, before=combined)
+        for before in combined
+        for options in one_tensor(before.shape, target, before=before)
         for option in options
     ]
-    stack = Stack(ranks=len(shapes), local=shapes[0])
-    if fitting:
-        # No permutation here either, but for the place of the ranks within their axis.
-        yield fitting
-        yield [
-            Option.of(candidate, lambda found: _joined(stack, found))
-            for candidate in _sections(stack, target)
-        ]
-        # Where sizes coincide, another dim may be meant.
-        dims = {
-            layout.dim
-            for option in fitting
-            if isinstance(layout := split_chain(option.layout)[0], Concatenate)
-        }
-        for level in find_candidates(stack.shape, target, has_ranks=True, max_level=0, limit=_LIMIT):
-            options = [Option.of(candidate, lambda found: _joined(stack, found)) for candidate in level]
-            yield [option for option in options if not _is_along(option, dims)]
-        return
-    for level in find_candidates(stack.shape, target, has_ranks=True, limit=_LIMIT):
-        yield [Option.of(candidate, lambda found: _joined(stack, found)) for candidate in level]
+
+
+def _odd(options: Sequence[Option]) -> list[Option]:
+    return [dataclasses.replace(option, is_usual=False) for option in options]
 
 
 def _is_along(option: Option, dims: set[int]) -> bool:
@@ -88,21 +100,17 @@ def _is_along(option: Option, dims: set[int]) -> bool:
     return isinstance(first, Concatenate) and first.dim in dims
 
 
-def _sections(stack: Stack, target: Shape) -> Iterator[Candidate]:
-    """Ranks that hold a piece of every section of an axis, as tensor parallelism does with fused weights."""
-    for dim, size in enumerate(stack.local):
-        whole = (*stack.local[:dim], size * stack.ranks, *stack.local[dim + 1 :])
-        if squeezed(whole) != squeezed(target):
-            continue
-        for count in [count for count in divisors(size) if count > 1][:_MAX_SECTIONS]:
-            parts = (stack.ranks, *stack.local[:dim], count, size // count, *stack.local[dim + 1 :])
-            order = (*range(1, dim + 2), 0, *range(dim + 2, len(parts)))
-            yield Candidate(
-                rearrange=Rearrange(source=stack.shape, atoms=parts, order=order, shape=target),
-                level=1,
-                moves=dim + 1,
-                is_usual=False,
-            )
+def _sections(stack: Stack, dim: int) -> Iterator[Sections]:
+    """Ranks that hold a piece of every section of a dim, as tensor parallelism does with fused weights: equal
+    sections (gate and up), or a query of several times the key and the value."""
+    size = stack.local[dim]
+    for count in [count for count in divisors(size) if count > 1][:_MAX_SECTIONS]:
+        sizes = (size // count,) * count
+        yield Sections(dim=dim, ranks=stack.ranks, local=stack.local, sizes=sizes)
+    for times in (times for times in range(2, _MAX_SECTIONS) if size % (times + 2) == 0):
+        single = size // (times + 2)
+        sizes = (times * single, single, single)
+        yield Sections(dim=dim, ranks=stack.ranks, local=stack.local, sizes=sizes)
 
 
 def _joined(stack: Stack, candidate: Candidate) -> Layout:

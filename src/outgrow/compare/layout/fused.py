@@ -4,79 +4,103 @@ __all__ = ["fused_in_actual", "fused_in_expected", "repeated"]
 
 import dataclasses
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from outgrow.compare.layout.candidates import divisors
 from outgrow.compare.layout.chain import Chain, chain
 from outgrow.compare.layout.combining import concatenations, one_tensor, straight
-from outgrow.compare.layout.layout import Layout
+from outgrow.compare.layout.layout import Identity, Layout
 from outgrow.compare.layout.parts import Part, Repeat
 from outgrow.compare.layout.ranks import Concatenate, Replicated
 from outgrow.compare.layout.sides import Option
 from outgrow.compare.pair import FusedPart
 
 Shape = tuple[int, ...]
-_MAX_LEVELS = 3
+_MAX_LEVELS = 2
+_LIMIT = 24
 
 
 def fused_in_actual(
     shapes: Sequence[Shape], target: Shape, fused: FusedPart, *, are_equal: bool
-) -> list[list[Option]]:
+) -> Iterator[list[Option]]:
     """The fused tensor is the actual one; `target` is the part's shape. `are_equal`: every rank holds the
     same numbers."""
-    options = []
+    ways = []
     for combined, source in _whole(shapes, are_equal=are_equal):
         for part, times in _parts(source, math.prod(target), fused):
-            taken = chain(combined, part)
-            for before, shape in _repeats(taken, part.shape, times):
-                options.extend(_first(one_tensor(shape, target, before=before)))
-    return _by_level(options)
+            for before, shape in _repeats(chain(combined, part), part.shape, times):
+                ways.append(_of_actual(before, shape, target))
+    return _by_level(ways)
 
 
 def fused_in_expected(
     shapes: Sequence[Shape], source: Shape, fused: FusedPart, *, are_equal: bool
-) -> list[list[Option]]:
+) -> Iterator[list[Option]]:
     """The fused tensor is the expected one, of shape `source`; the actual ones are the part. `are_equal`:
     every rank holds the same numbers."""
     is_replicated = are_equal and len(shapes) > 1
     elements = math.prod(shapes[0]) if is_replicated else sum(math.prod(shape) for shape in shapes)
-    options: list[Option] = []
+    ways = []
     for part, times in _parts(source, elements, fused):
         for taken, target in _repeats(part, part.shape, times):
-            if is_replicated:
-                ((combined, local),) = _whole(shapes, are_equal=True)
-                found = _first(one_tensor(local, target, before=combined))
-            else:
-                found = _assembled(shapes, target)
-            options.extend(_for_expected(taken, found))
-    return _by_level(options)
+            ways.append(_of_expected(taken, shapes, target, is_replicated=is_replicated))
+    return _by_level(ways)
 
 
-def repeated(shapes: Sequence[Shape], target: Shape) -> list[list[Option]]:
+def repeated(shapes: Sequence[Shape], target: Shape) -> Iterator[list[Option]]:
     """One side holds every number several times: key-value heads for each of their query heads, shards on
     several ranks. The smaller side is repeated, so that no copy is left unseen."""
     given, wanted = sum(math.prod(shape) for shape in shapes), math.prod(target)
-    options: list[Option] = []
+    ways = []
     if given % wanted == 0:
         for taken, shape in _repeats(None, target, given // wanted):
-            options.extend(_for_expected(taken, _assembled(shapes, shape)))
+            ways.append(_of_expected(taken, shapes, shape))
     elif wanted % given == 0:
-        for combined, source in straight(shapes):
+        for combined, source in _whole(shapes, are_equal=False):
             for before, shape in _repeats(combined, source, wanted // given):
-                options.extend(_first(one_tensor(shape, target, before=before)))
-    return _by_level(options)
+                ways.append(_of_actual(before, shape, target))
+    return _by_level(ways)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Way:
+    """Options that are not made before they are wanted."""
+
+    cuts: int
+    """Axes that are cut into runs or blocks, where that is not the ranks' doing."""
+    options: Callable[[], list[Option]]
+
+
+def _of_actual(before: Layout, shape: Shape, target: Shape) -> _Way:
+    def options() -> list[Option]:
+        return _first(one_tensor(shape, target, before=before, limit=_LIMIT))
+
+    return _Way(cuts=_cuts(before), options=options)
+
+
+def _of_expected(
+    taken: Layout, shapes: Sequence[Shape], target: Shape, *, is_replicated: bool = False
+) -> _Way:
+    def options() -> list[Option]:
+        if is_replicated:
+            ((combined, local),) = _whole(shapes, are_equal=True)
+            found = _first(one_tensor(local, target, before=combined, limit=_LIMIT))
+        elif len(shapes) == 1:
+            found = _first(one_tensor(shapes[0], target, limit=_LIMIT))
+        else:
+            found = _first(concatenations(shapes, target, limit=_LIMIT))
+        return [dataclasses.replace(option, expected_layout=taken) for option in found]
+
+    return _Way(cuts=_cuts(taken), options=options)
 
 
 def _whole(shapes: Sequence[Shape], *, are_equal: bool) -> list[tuple[Layout, Shape]]:
     if are_equal and len(shapes) > 1:
         return [(Replicated(ranks=len(shapes), local=shapes[0]), shapes[0])]
-    return straight(shapes)
-
-
-def _assembled(shapes: Sequence[Shape], target: Shape) -> list[Option]:
     if len(shapes) == 1:
-        return _first(one_tensor(shapes[0], target))
-    return _first(concatenations(shapes, target))
+        return [(Identity(), shapes[0])]
+    return [*straight(shapes)]
 
 
 def _parts(source: Shape, elements: int, fused: FusedPart) -> list[tuple[Part, int]]:
@@ -133,32 +157,31 @@ def _repeats(before: Layout | None, source: Shape, times: int) -> list[tuple[Lay
     return found
 
 
-def _for_expected(layout: Layout, options: Iterable[Option]) -> list[Option]:
-    return [dataclasses.replace(option, expected_layout=layout) for option in options]
-
-
 def _first(levels: Iterable[list[Option]]) -> list[Option]:
     return next(iter(levels), [])
 
 
-def _by_level(options: Sequence[Option]) -> list[list[Option]]:
-    """First those that cut no axis without need: neither into atoms nor into runs or blocks."""
-    levels: dict[int, list[Option]] = {}
-    for option in options:
-        levels.setdefault(option.atoms + _cuts(option), []).append(option)
-    return [levels[key] for key in sorted(levels)][:_MAX_LEVELS]
+def _by_level(ways: Sequence[_Way]) -> Iterator[list[Option]]:
+    """First those that cut no axis into runs or blocks; among them first those with the fewest atoms."""
+    for cuts in sorted({way.cuts for way in ways}):
+        levels: dict[int, list[Option]] = {}
+        for way in ways:
+            if way.cuts == cuts:
+                for option in way.options():
+                    marked = dataclasses.replace(option, is_usual=option.is_usual and cuts == 0)
+                    levels.setdefault(option.atoms, []).append(marked)
+        yield from (levels[key] for key in sorted(levels)[:_MAX_LEVELS])
 
 
-def _cuts(option: Option) -> int:
-    """Axes that a part or a repetition cuts, where that is not the ranks' doing."""
+def _cuts(layout: Layout) -> int:
+    """In how many axes runs or blocks have to be assumed that nobody made: neither the ranks nor a dim."""
+    parts = layout.layouts if isinstance(layout, Chain) else (layout,)
+    first = parts[0]
+    by_ranks = (first.dim, len(first.shapes)) if isinstance(first, Concatenate) else None
     cuts = 0
-    for layout in (option.layout, option.expected_layout):
-        parts = layout.layouts if isinstance(layout, Chain) else (layout,)
-        first = parts[0]
-        ranks = len(first.shapes) if isinstance(first, Concatenate) else 1
-        for part in parts:
-            if isinstance(part, Part):
-                cuts += part.groups not in (1, ranks)
-            elif isinstance(part, Repeat):
-                cuts += part.block not in (1, part.source[part.dim])
+    for part in parts:
+        if isinstance(part, Part):
+            cuts += part.groups != 1 and by_ranks != (part.dim, part.groups)
+        elif isinstance(part, Repeat):
+            cuts += part.block not in (1, part.source[part.dim])
     return cuts

@@ -25,7 +25,7 @@ from outgrow.compare.pair import FusedPart
 
 Shape = tuple[int, ...]
 _COMPARED = 1024
-_MOST_ORDERS = 8
+_MOST_ORDERS = 32
 _CLEARLY = 0.2
 _ALIKE = 0.5
 """Agreement of ranks with each other from which they can be replicas that drifted apart."""
@@ -52,9 +52,10 @@ def search_pair(
     *,
     fused: FusedPart | None = None,
     declared: Combination | None = None,
+    is_fused: bool = False,
 ) -> PairFound:
     """Look for the layout of the ranks' tensors `actual` that gives `expected`, or that gives a part of it
-    where `expected` is fused. `declared` is tried first."""
+    where `expected` is fused. `declared` is tried first. `is_fused`: both sides hold several parts."""
     target, shapes = tuple(expected.shape), [tuple(tensor.shape) for tensor in actual]
     counts = [math.prod(shape) for shape in shapes]
     if not math.prod(target) or not sum(counts):
@@ -65,7 +66,7 @@ def search_pair(
         fitting = find(shapes, target, fused, are_equal=are_equal)
         return _among(expected, actual, fitting, f"{fused.parts[fused.index]} as a part")
     if sum(counts) == math.prod(target):
-        return _side_by_side(Sides(expected, actual), shapes, target, declared)
+        return _side_by_side(Sides(expected, actual), shapes, target, declared, is_fused=is_fused)
     if set(counts) == {math.prod(target)} and len(set(shapes)) == 1:
         sides = Sides(expected, actual)
         found = _search_whole(sides, shapes[0], target, declared, are_equal=are_equal)
@@ -75,10 +76,11 @@ def search_pair(
 
 def _empty(shapes: Sequence[Shape], target: Shape) -> PairFound:
     """Nothing to look at: the shapes decide."""
-    for combined, shape in straight(shapes):
-        if math.prod(shape) == math.prod(target) and (
-            len(shapes) == 1 or squeezed(shape) == squeezed(target)
-        ):
+    if len(shapes) == 1 and math.prod(shapes[0]) == math.prod(target):
+        ((option,),) = one_tensor(shapes[0], target)
+        return PairFound(found=Found(option=option, ground="confirmed"))
+    for combined, shape in straight(shapes) if len(shapes) > 1 else ():
+        if squeezed(shape) == squeezed(target):
             ((option,),) = one_tensor(shape, target, before=combined)
             return PairFound(found=Found(option=option, ground="confirmed"))
     if len(set(shapes)) == 1 and squeezed(shapes[0]) == squeezed(target):
@@ -89,16 +91,16 @@ def _empty(shapes: Sequence[Shape], target: Shape) -> PairFound:
 
 
 def _side_by_side(
-    sides: Sides, shapes: Sequence[Shape], target: Shape, declared: Combination | None
+    sides: Sides, shapes: Sequence[Shape], target: Shape, declared: Combination | None, *, is_fused: bool
 ) -> PairFound:
     levels: Iterable[list[Option]]
     if len(shapes) == 1:
         return PairFound(found=search(sides, one_tensor(shapes[0], target)))
-    levels = concatenations(shapes, target)
+    levels = concatenations(shapes, target, is_fused=is_fused)
     if declared is not None and math.prod(declared.shape) == math.prod(target):
         levels = itertools.chain(one_tensor(declared.shape, target, before=declared), levels)
     known = list(itertools.islice(levels, 1))
-    found = search(sides, itertools.chain(known, levels))
+    found = search(sides, itertools.chain(known, levels), takes_only_choice=not is_fused)
     if found.agreement < _UNDOUBTED:
         ordered = _in_order(sides, known[0] if known else [], found)
         if ordered is not None:
@@ -107,24 +109,25 @@ def _side_by_side(
 
 
 def _among(
-    expected: Tensor, actual: Sequence[Tensor], levels: Sequence[Sequence[Option]], what: str
+    expected: Tensor, actual: Sequence[Tensor], levels: Iterable[Sequence[Option]], what: str
 ) -> PairFound:
     """Where the shapes alone never suffice."""
     target, shapes = tuple(expected.shape), [tuple(tensor.shape) for tensor in actual]
-    if not levels:
+    rest = iter(levels)
+    known = next(rest, None)
+    if known is None:
         return PairFound(found=Found(option=None, ground="none"), note=_sizes(target, shapes, what))
-    first = levels[0][0]
+    first = known[0]
     elements = math.prod(size for size, _ in first.digits)
     sides = Sides(expected, actual, elements=elements, expected_layout=first.expected_layout)
-    found = search(sides, levels, takes_only_choice=False)
+    found = search(sides, itertools.chain([known], rest), takes_only_choice=False)
     if found.option is None or found.agreement < _UNDOUBTED:
-        ordered = _in_order(sides, levels[0], found)
+        ordered = _in_order(sides, known, found)
         if ordered is not None:
             return ordered
     note = None
     if found.option is None:
-        count = sum(map(len, levels))
-        note = f"{_sizes(target, shapes, what)}; of {count} ways to fit them the numbers confirm none"
+        note = f"{_sizes(target, shapes, what)}; the numbers confirm no way to fit them"
     return PairFound(found=found, note=note)
 
 

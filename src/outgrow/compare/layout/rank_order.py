@@ -11,7 +11,7 @@ from outgrow.compare.layout.evidence import CONFIRMED, Scale, agreement, sigmas
 from outgrow.compare.layout.samples import Numbers
 from outgrow.compare.layout.sides import Option, Sides
 
-_CLEAR = 0.5
+_CLEAR = 0.65
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """The tensors of several ranks as one: side by side, all the same, or added up."""
 
-__all__ = ["Combination", "Concatenate", "PartialSum", "Replicated", "Stack"]
+__all__ = ["Combination", "Concatenate", "PartialSum", "Replicated", "Sections", "Stack"]
 
 import math
 from collections.abc import Sequence
@@ -76,6 +76,57 @@ class Concatenate:
     def describe(self) -> str:
         """As `Layout.describe`."""
         return f"concatenate {len(self.shapes)} ranks along dim {self.dim}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sections:
+    """As `Concatenate`, but for each section of the dim by itself: ranks that hold `[q; k; v]` of their own
+    heads make `[q; k; v]` of all."""
+
+    dim: int
+    ranks: int
+    local: tuple[int, ...]
+    """Shape of each rank's tensor."""
+    sizes: tuple[int, ...]
+    """Of the sections in it."""
+
+    is_identity = False
+
+    def __post_init__(self) -> None:
+        if sum(self.sizes) != self.local[self.dim] or min(self.sizes) < 1:
+            raise InputError(
+                f"dim {self.dim} of {list(self.local)} has no sections of {list(self.sizes)}",
+                hint="the sections must add up to the dim",
+            )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As `Combination.shape`."""
+        size = self.local[self.dim] * self.ranks
+        return (*self.local[: self.dim], size, *self.local[self.dim + 1 :])
+
+    def apply(self, tensors: Sequence[Tensor]) -> Tensor:
+        """As `Layout.apply`: a copy."""
+        _check(tensors, (self.local,) * self.ranks)
+        cut = [tensor.split(list(self.sizes), dim=self.dim) for tensor in tensors]  # type: ignore[no-untyped-call]
+        return torch.cat([section for same in zip(*cut, strict=True) for section in same], dim=self.dim)
+
+    def locate_ranks(self, positions: Positions) -> list[tuple[Positions, Positions]]:
+        """As `Combination.locate_ranks`."""
+        inner = math.prod(self.local[self.dim + 1 :])
+        size = self.local[self.dim]
+        sizes = np.array(self.sizes, dtype=np.int64)
+        starts = np.cumsum(sizes) - sizes
+        row, column = np.divmod(positions, inner)
+        outer, place = np.divmod(row, size * self.ranks)
+        section = np.searchsorted(starts * self.ranks, place, side="right") - 1
+        ranks, within = np.divmod(place - starts[section] * self.ranks, sizes[section])
+        return [(ranks, (outer * size + starts[section] + within) * inner + column)]
+
+    def describe(self) -> str:
+        """As `Layout.describe`."""
+        sizes = ", ".join(map(str, self.sizes))
+        return f"concatenate {self.ranks} ranks along dim {self.dim}, each of the sections {sizes} by itself"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

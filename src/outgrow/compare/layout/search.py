@@ -15,8 +15,8 @@ from outgrow.compare.layout.sides import Option, Sides
 
 _FINALISTS = 8
 _PLAIN = 0.3
-"""Agreement that is asked of the plain layouts, those of the first level. Half of all tokens may be wrong."""
-_ODD = 0.75
+"""Agreement that is asked of the plain layouts. Half of all tokens may be wrong."""
+_ODD = 0.6
 """And of all others: under a fault an odd map can be right for half of the numbers, and the plain one for
 none."""
 _UNDOUBTED = 0.9
@@ -108,7 +108,7 @@ def _decide(sides: Sides, options: Sequence[Option], *, is_first: bool, takes_on
     best = alike[0]
     rivals = [rated for rated in finalists if not any(rated is other for other in alike)]
     beaten = all(closer(best.errors, rival.errors) >= DECIDED for rival in rivals)
-    asked = _PLAIN if is_first and best.option.is_usual else _ODD
+    asked = _PLAIN if best.option.is_usual else _ODD
     believed = best.agreement >= asked and sigmas(best.agreement, len(sides.positions)) >= CONFIRMED
     # Two words for one map are no choice; two maps that happen to give the same numbers are one.
     where = _places(sides, best)

@@ -30,7 +30,7 @@ class Option:
     moves: int = 0
     """Pairs of factors that change their order."""
     is_usual: bool = True
-    """Whether it may be taken on the evidence of the shapes alone."""
+    """Whether it is one of the plain layouts, which may be taken where the numbers say little."""
 
     @property
     def atoms(self) -> int:
@@ -44,7 +44,7 @@ class Option:
             layout=wrap(candidate),
             digits=candidate.rearrange.digits,
             moves=candidate.moves,
-            is_usual=candidate.is_usual,
+            is_usual=candidate.is_usual and candidate.level == 0,
         )
 
 

@@ -21,6 +21,8 @@ from outgrow.compare.layout.sides import Option, Sides
 from outgrow.compare.pair import Pair
 from outgrow.errors import InputError
 
+_FUSED_STAGES = ("qkv", "gate_up")
+"""Ends of the names of stages that hold several parts in one tensor."""
 _SAMPLED = 3
 _MOST_SAMPLED = 8
 _SURE = 8
@@ -127,6 +129,7 @@ def _search(pair: Pair) -> PairFound:
         [record.read() for record in pair.actual],
         fused=pair.fused,
         declared=declared_combination(pair.actual),
+        is_fused=pair.stage.endswith(_FUSED_STAGES),
     )
 
 
