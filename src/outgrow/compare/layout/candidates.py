@@ -88,7 +88,14 @@ def _tables(rows: Sequence[int], columns: Sequence[int], atoms: int) -> Iterator
         if left < len(rows) - row - (rest == 1):
             return
         shared = math.gcd(rest, free[column])
-        for size in divisors(shared):
+        # The last row has to use every column up, and the last column its row.
+        if row == len(rows) - 1:
+            sizes = [free[column]] if shared == free[column] else []
+        elif column == len(columns) - 1:
+            sizes = [rest] if shared == rest else []
+        else:
+            sizes = divisors(shared)
+        for size in sizes:
             if size == 1:
                 yield from cut(row, column + 1, rest, free, left)
             elif left > 0:

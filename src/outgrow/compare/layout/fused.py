@@ -4,7 +4,7 @@ __all__ = ["fused_in_actual", "fused_in_expected", "repeated"]
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from outgrow.compare.layout.candidates import divisors
@@ -17,6 +17,7 @@ from outgrow.compare.layout.sides import Option
 from outgrow.compare.pair import FusedPart
 
 Shape = tuple[int, ...]
+_Known = dict[tuple[Shape, ...], list[Option]]
 _MAX_LEVELS = 2
 _LIMIT = 24
 
@@ -26,11 +27,12 @@ def fused_in_actual(
 ) -> Iterator[list[Option]]:
     """The fused tensor is the actual one; `target` is the part's shape. `are_equal`: every rank holds the
     same numbers."""
-    ways = []
+    ways: list[_Way] = []
+    known: _Known = {}
     for combined, source in _whole(shapes, are_equal=are_equal):
         for part, times in _parts(source, math.prod(target), fused):
             for before, shape in _repeats(chain(combined, part), part.shape, times):
-                ways.append(_of_actual(before, shape, target))
+                ways.append(_of_actual(before, shape, target, known))
     return _by_level(ways)
 
 
@@ -41,10 +43,11 @@ def fused_in_expected(
     every rank holds the same numbers."""
     is_replicated = are_equal and len(shapes) > 1
     elements = math.prod(shapes[0]) if is_replicated else sum(math.prod(shape) for shape in shapes)
-    ways = []
+    ways: list[_Way] = []
+    known: _Known = {}
     for part, times in _parts(source, elements, fused):
         for taken, target in _repeats(part, part.shape, times):
-            ways.append(_of_expected(taken, shapes, target, is_replicated=is_replicated))
+            ways.append(_of_expected(taken, shapes, target, known, is_replicated=is_replicated))
     return _by_level(ways)
 
 
@@ -52,14 +55,15 @@ def repeated(shapes: Sequence[Shape], target: Shape) -> Iterator[list[Option]]:
     """One side holds every number several times: key-value heads for each of their query heads, shards on
     several ranks. The smaller side is repeated, so that no copy is left unseen."""
     given, wanted = sum(math.prod(shape) for shape in shapes), math.prod(target)
-    ways = []
+    ways: list[_Way] = []
+    known: _Known = {}
     if given % wanted == 0:
         for taken, shape in _repeats(None, target, given // wanted):
-            ways.append(_of_expected(taken, shapes, shape))
+            ways.append(_of_expected(taken, shapes, shape, known))
     elif wanted % given == 0:
         for combined, source in _whole(shapes, are_equal=False):
             for before, shape in _repeats(combined, source, wanted // given):
-                ways.append(_of_actual(before, shape, target))
+                ways.append(_of_actual(before, shape, target, known))
     return _by_level(ways)
 
 
@@ -72,27 +76,41 @@ class _Way:
     options: Callable[[], list[Option]]
 
 
-def _of_actual(before: Layout, shape: Shape, target: Shape) -> _Way:
+def _of_actual(before: Layout, shape: Shape, target: Shape, known: _Known) -> _Way:
     def options() -> list[Option]:
-        return _first(one_tensor(shape, target, before=before, limit=_LIMIT))
+        return [
+            dataclasses.replace(option, layout=chain(before, option.layout))
+            for option in _assembled([shape], target, known)
+        ]
 
     return _Way(cuts=_cuts(before), options=options)
 
 
 def _of_expected(
-    taken: Layout, shapes: Sequence[Shape], target: Shape, *, is_replicated: bool = False
+    taken: Layout, shapes: Sequence[Shape], target: Shape, known: _Known, *, is_replicated: bool = False
 ) -> _Way:
     def options() -> list[Option]:
         if is_replicated:
             ((combined, local),) = _whole(shapes, are_equal=True)
-            found = _first(one_tensor(local, target, before=combined, limit=_LIMIT))
-        elif len(shapes) == 1:
-            found = _first(one_tensor(shapes[0], target, limit=_LIMIT))
+            found = _of_actual(combined, local, target, known).options()
         else:
-            found = _first(concatenations(shapes, target, limit=_LIMIT))
+            found = _assembled(shapes, target, known)
         return [dataclasses.replace(option, expected_layout=taken) for option in found]
 
     return _Way(cuts=_cuts(taken), options=options)
+
+
+def _assembled(shapes: Sequence[Shape], target: Shape, known: _Known) -> list[Option]:
+    """The first level; looked up where it was asked for before: all parts of a dim have one shape."""
+    key = (*shapes, target)
+    if key not in known:
+        levels = (
+            one_tensor(shapes[0], target, limit=_LIMIT)
+            if len(shapes) == 1
+            else concatenations(shapes, target, limit=_LIMIT)
+        )
+        known[key] = next(iter(levels), [])
+    return known[key]
 
 
 def _whole(shapes: Sequence[Shape], *, are_equal: bool) -> list[tuple[Layout, Shape]]:
@@ -155,10 +173,6 @@ def _repeats(before: Layout | None, source: Shape, times: int) -> list[tuple[Lay
             repeat = Repeat(source=source, dim=dim, block=block, times=times)
             found.append((repeat if before is None else chain(before, repeat), repeat.shape))
     return found
-
-
-def _first(levels: Iterable[list[Option]]) -> list[Option]:
-    return next(iter(levels), [])
 
 
 def _by_level(ways: Sequence[_Way]) -> Iterator[list[Option]]:
