@@ -15,7 +15,7 @@ from outgrow.compare.kernel.compiled import CompiledKernel
 from outgrow.compare.kernel.rounding import coarser
 from outgrow.compare.kernel.tally import SideTally, Tally, unscaled
 from outgrow.compare.kernel.torch_path import torch_tally
-from outgrow.compare.sample import SampleFigures, sample
+from outgrow.compare.sample import SampleFigures, sample, size_around
 from outgrow.difference.chunks import chunks, unravel
 from outgrow.difference.numbers import E2M1_PAIR, check_plain
 from outgrow.errors import InputError
@@ -26,7 +26,8 @@ _CHUNK_ELEMENTS = 2**18
 _SPAN_ELEMENTS = 2**28
 # Below, torch is about as fast, and small recordings need no compiler.
 _LEAST_FOR_KERNEL = 2**14
-_ELEMENTS_A_THREAD = 2**17
+# A thread does so many in a few milliseconds. Whole recordings are measured several pairs at a time.
+_ELEMENTS_A_THREAD = 2**23
 _PARTS = {torch.complex32: torch.float16, torch.complex64: torch.float32, torch.complex128: torch.float64}
 
 
@@ -82,6 +83,9 @@ class Measures:
     actual: SideFigures
     expected_at_max: float | None = None
     """What is expected where the distance is largest; the modulus of a complex number."""
+    size_at_max: float | None = None
+    """How large numbers are there: `expected_at_max` without its sign, plus the largest root mean square of
+    its row, its channel and so on."""
     sample: SampleFigures | None = None
 
     @property
@@ -153,6 +157,7 @@ def _measures(tally: Tally, actual: Tensor, expected: Tensor) -> Measures:
     relative = _relative(tally)
     cosine, scale = _direction(tally)
     parts = 2 if actual.is_complex() or expected.is_complex() else 1
+    place = None if actual.dtype == E2M1_PAIR else unravel(tally.max_abs_at, shape)
     return Measures(
         shape=shape,
         expected_dtype=expected.dtype,
@@ -171,14 +176,13 @@ def _measures(tally: Tally, actual: Tensor, expected: Tensor) -> Measures:
         distance_exponents=MappingProxyType(dict(sorted(tally.exponents.items()))),
         expected=_side_figures(tally.expected, shape),
         actual=_side_figures(tally.actual, shape),
-        expected_at_max=_number_at(expected, unravel(tally.max_abs_at, shape)),
+        expected_at_max=None if place is None else _number_at(expected, place),
+        size_at_max=None if place is None else size_around(expected, place),
         sample=sample(actual, expected) if tally.mismatched and actual.dtype != E2M1_PAIR else None,
     )
 
 
-def _number_at(tensor: Tensor, index: tuple[int, ...] | None) -> float | None:
-    if index is None or tensor.dtype == E2M1_PAIR:
-        return None
+def _number_at(tensor: Tensor, index: tuple[int, ...]) -> float:
     number = tensor[index]
     return float(number.abs() if tensor.is_complex() else number)
 

@@ -1,6 +1,6 @@
 """What few elements of a pair tell that sums do not: how fine the numbers are, and which are lost."""
 
-__all__ = ["SampleFigures", "sample"]
+__all__ = ["SampleFigures", "sample", "size_around"]
 
 import math
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from torch import Tensor
 Numbers = np.ndarray[Any, Any]
 
 _ELEMENTS = 1024
+_ELEMENTS_OF_A_SLICE = 256
 _GOLDEN = (math.sqrt(5) - 1) / 2
 """Places at multiples of it are spread evenly and fall into step with no dim."""
 _NOT_SMALL = 1 / 8
@@ -51,14 +52,30 @@ def sample(actual: Tensor, expected: Tensor) -> SampleFigures:
     )
 
 
+def size_around(tensor: Tensor, index: tuple[int, ...]) -> float:
+    """How large numbers are where one stands: its own size plus the largest root mean square of its row, its
+    channel, its head: of the slices that hold one entry of a dim. Slices are sampled. NaN where the number is
+    not finite."""
+    sizes = []
+    for dim in range(tensor.ndim):
+        part = tensor.detach().select(dim, index[dim])
+        values = _values(part, _places(part.numel(), _ELEMENTS_OF_A_SLICE))
+        values = values[np.isfinite(values)]
+        with np.errstate(over="ignore"):
+            sizes.append(math.sqrt(float(values @ values) / max(1, len(values))))
+    number = tensor[index]
+    own = abs(complex(number) if tensor.is_complex() else float(number))
+    return own + max(sizes, default=0.0) if math.isfinite(own) else math.nan
+
+
 def _is_float(tensor: Tensor) -> bool:
     return tensor.is_floating_point() or tensor.is_complex()
 
 
-def _places(elements: int) -> Numbers:
-    if elements <= _ELEMENTS:
+def _places(elements: int, count: int = _ELEMENTS) -> Numbers:
+    if elements <= count:
         return np.arange(elements)
-    return (np.arange(_ELEMENTS) * _GOLDEN % 1.0 * elements).astype(np.int64)
+    return (np.arange(count) * _GOLDEN % 1.0 * elements).astype(np.int64)
 
 
 def _values(tensor: Tensor, places: Numbers) -> Numbers:

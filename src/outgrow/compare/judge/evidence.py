@@ -127,13 +127,11 @@ def object_to_outside(measures: Measures, rtol: float, atol: float) -> Objection
 
 
 def peak_error(measures: Measures) -> float:
-    """The largest distance, relative to the number in its place and to the root mean square of all: numbers
-    that are large themselves are rounded by more."""
-    wanted, side = measures.expected_at_max, measures.expected
-    if wanted is None or side.mean is None or side.std is None or math.isinf(measures.max_abs):
+    """The largest distance, relative to how large numbers are there: large ones are rounded by more."""
+    size = measures.size_at_max
+    if size is None or not size > 0 or math.isinf(measures.max_abs):
         return 0.0
-    size = abs(wanted) + math.hypot(side.mean, side.std)
-    return measures.max_abs / size if math.isfinite(size) and size > 0 else 0.0
+    return measures.max_abs / size
 
 
 def _lone_elements(measures: Measures) -> int:
