@@ -54,9 +54,12 @@ typedef struct {
     Sums *of_block;
 } Job;
 
+/* Eight counts, to be added up in the end. */
+typedef uint64_t Lanes __attribute__((vector_size(64)));
+
 typedef struct {
+    _Alignas(64) Lanes exponents[FIELDS];
     Job *job;
-    int64_t exponents[FIELDS];
 } Worker;
 
 typedef struct {
@@ -334,30 +337,47 @@ INLINE int64_t count_outside(const void *actual, const void *expected, int is64,
     return count;
 }
 
+/* What the next tile needs, fetched while this one is still counted: a step is a share of `1 / steps`. */
+typedef struct {
+    const char *from[2];
+    int64_t bytes[2];
+} Ahead;
+
+INLINE void fetch_ahead(const Ahead *ahead, int step, int steps) {
+    for (int s = 0; s < 2; s++)
+        for (int64_t at = ahead->bytes[s] * step / steps & ~63; at < ahead->bytes[s] * (step + 1) / steps; at += 64)
+            __builtin_prefetch(ahead->from[s] + at, 0, 2);
+}
+
 /* How many distances have which exponent. Most lie within few steps of the largest: those are counted by
  * comparing all with one exponent after the other, which vectors do 64 at a time. */
-static void count_fields(Scratch *scratch, int n, int top, int64_t nonzero, int64_t *exponents) {
-    enum { NEAR = 24 };
+static void count_fields(Scratch *scratch, int n, int top, int64_t nonzero, Lanes *exponents, const Ahead *ahead) {
+    enum { NEAR = 24, FETCHES = 14 };
+    const Lanes even = {0xff00ff00ff00ff, 0xff00ff00ff00ff, 0xff00ff00ff00ff, 0xff00ff00ff00ff,
+                        0xff00ff00ff00ff, 0xff00ff00ff00ff, 0xff00ff00ff00ff, 0xff00ff00ff00ff};
+    typedef uint8_t Bytes __attribute__((vector_size(64)));
     int padded = (n + 63) & ~63;
     for (int i = n; i < padded; i++) scratch->fields[i] = 0;
     for (int i = 0; i < padded; i++) {
         uint16_t below = (uint16_t)(top - scratch->fields[i]);
         scratch->places[i] = below < 255 ? (uint8_t)below : 255;
     }
-    typedef uint8_t Bytes __attribute__((vector_size(64)));
-    for (int place = 0; place < NEAR && place < top && nonzero; place++) {
+    int place = 0;
+    for (; place < NEAR && place < top && nonzero; place++) {
         Bytes counts = {0};
-        uint8_t lanes[64];
+        if (place < FETCHES) fetch_ahead(ahead, place, FETCHES);
         for (int i = 0; i < padded; i += 64) counts -= (Bytes)(*(const Bytes *)(scratch->places + i) == (uint8_t)place);
-        memcpy(lanes, &counts, 64);
-        int64_t count = 0;
-        for (int i = 0; i < 64; i++) count += lanes[i];
-        exponents[top - place] += count;
-        nonzero -= count;
+        Lanes sums = (Lanes)counts;
+        sums = (sums & even) + ((sums >> 8) & even);
+        sums = (sums + (sums >> 16)) & 0xffff0000ffff;
+        sums = (sums + (sums >> 32)) & 0xffff;
+        exponents[top - place] += sums;
+        for (int i = 0; i < 8; i++) nonzero -= (int64_t)sums[i];
     }
+    for (; place < FETCHES; place++) fetch_ahead(ahead, place, FETCHES);
     if (nonzero > 0)
         for (int i = 0; i < n; i++)
-            if (scratch->fields[i] && top - scratch->fields[i] >= NEAR) exponents[scratch->fields[i]]++;
+            if (scratch->fields[i] && top - scratch->fields[i] >= NEAR) exponents[scratch->fields[i]][0]++;
 }
 
 /* A tile -------------------------------------------------------------------------------------------------- */
@@ -387,7 +407,7 @@ static int is_finite(const Look *look, int s, int kind) {
 
 /* Everything is finite. The data are float64 where that is their kind, else float32. */
 static void finite_tile(const void *actual, const void *expected, int n, const Job *job, Look *look,
-                        Scratch *scratch, Sums *sums, int64_t *exponents) {
+                        Scratch *scratch, Sums *sums, Lanes *exponents, const Ahead *ahead) {
     int is64 = job->kind[0] == F64;
     for (int s = 0; s < 2; s++)
         if (!isfinite(look->centre[s])) look->centre[s] = 0;
@@ -397,7 +417,7 @@ static void finite_tile(const void *actual, const void *expected, int n, const J
     sums->mismatched = sums->outside = look->mismatched;
     sums->max_ulp = look->max_ulp;
     if (look->mismatched) {
-        count_fields(scratch, n, (int)(double_bits(sums->max_abs) >> 52), look->mismatched, exponents);
+        count_fields(scratch, n, (int)(double_bits(sums->max_abs) >> 52), look->mismatched, exponents, ahead);
         if (job->rtol != 0 || job->atol != 0)
             sums->outside = is64 ? count_outside(actual, expected, 1, n, job->rtol, job->atol, scratch->allowed)
                                  : count_outside(actual, expected, 0, n, job->rtol, job->atol, scratch->allowed);
@@ -415,7 +435,7 @@ static int64_t ordered_value(int kind, double x) {
 
 /* Some are not: sort out those, treat the others as usual. */
 static void broken_tile(const char *const *data, int64_t start, int n, const Job *job, Scratch *scratch, Sums *sums,
-                        int64_t *exponents) {
+                        Lanes *exponents) {
     int is64 = job->kind[0] == F64, kind = coarser(job->kind[0], job->kind[1]), picked = 0;
     for (int i = 0; i < n; i++) {
         double x[2] = {value(data[0], job->kind[0], i), value(data[1], job->kind[1], i)};
@@ -450,9 +470,10 @@ static void broken_tile(const char *const *data, int64_t start, int n, const Job
     if (picked) {
         Look look;
         Sums part;
+        Ahead nothing = {0};
         clear(&part);
         look_at(scratch->picked[0], scratch->picked[1], picked, job->kind, &look);
-        finite_tile(scratch->picked[0], scratch->picked[1], picked, job, &look, scratch, &part, exponents);
+        finite_tile(scratch->picked[0], scratch->picked[1], picked, job, &look, scratch, &part, exponents, &nothing);
         add_sums(sums, &part);
     }
 }
@@ -469,7 +490,7 @@ static const void *widened(const char *data, int kind, int n, float *into) {
     return into;
 }
 
-static void tile(const Job *job, int64_t start, int n, Scratch *scratch, Sums *sums, int64_t *exponents) {
+static void tile(const Job *job, int64_t start, int n, Scratch *scratch, Sums *sums, Lanes *exponents) {
     const char *data[2];
     const void *wide_data[2];
     Look look;
@@ -489,7 +510,13 @@ static void tile(const Job *job, int64_t start, int n, Scratch *scratch, Sums *s
         for (int s = 0; s < 2; s++) wide_data[s] = widened(data[s], job->kind[s], n, scratch->wide[s]);
         look_at(wide_data[0], wide_data[1], n, job->kind, &look);
         if (is_finite(&look, 0, job->kind[0]) && is_finite(&look, 1, job->kind[1])) {
-            finite_tile(wide_data[0], wide_data[1], n, job, &look, scratch, sums, exponents);
+            int64_t after = job->elements - start - n < TILE ? job->elements - start - n : TILE;
+            Ahead ahead;
+            for (int s = 0; s < 2; s++) {
+                ahead.from[s] = data[s] + (int64_t)n * SIZE[job->kind[s]];
+                ahead.bytes[s] = after * SIZE[job->kind[s]];
+            }
+            finite_tile(wide_data[0], wide_data[1], n, job, &look, scratch, sums, exponents, &ahead);
             return;
         }
     }
@@ -501,23 +528,30 @@ static void tile(const Job *job, int64_t start, int n, Scratch *scratch, Sums *s
 /* Whether squares of these sizes, and sums of them, may leave float64 or vanish in it. */
 static int is_extreme(double size) { return size != 0 && (size > 0x1p400 || size < 0x1p-400); }
 
-static int block(const Job *job, int64_t number, Scratch *scratch, Sums *sums, int64_t *exponents) {
+static int64_t total(const Lanes *exponents) {
+    Lanes sums = {0};
+    int64_t found = 0;
+    for (int i = 1; i < FIELDS; i++) sums += exponents[i];
+    for (int i = 0; i < 8; i++) found += (int64_t)sums[i];
+    return found;
+}
+
+static int block(const Job *job, int64_t number, Scratch *scratch, Sums *sums, Lanes *exponents) {
     int64_t start = number * BLOCK, stop = start + BLOCK < job->elements ? start + BLOCK : job->elements;
-    int64_t fields[FIELDS] = {0};
     int is64 = job->kind[0] == F64;
+    int64_t counted = is64 ? -total(exponents) : 0;
     clear(sums);
     for (; start < stop; start += TILE) {
         Sums part;
         clear(&part);
-        tile(job, start, stop - start < TILE ? (int)(stop - start) : TILE, scratch, &part, is64 ? fields : exponents);
+        tile(job, start, stop - start < TILE ? (int)(stop - start) : TILE, scratch, &part, exponents);
         add_sums(sums, &part);
     }
     if (is64) {
         for (int s = 0; s < 2; s++)
             if (sums->side[s].finite && (is_extreme(fabs(sums->side[s].minimum)) || is_extreme(fabs(sums->side[s].maximum))))
                 return 0;
-        int64_t counted = 0;
-        for (int i = 1; i < FIELDS; i++) counted += fields[i], exponents[i] += fields[i];
+        counted += total(exponents);
         /* Distances that are subnormal have an exponent of their own. */
         if (isfinite(sums->max_abs) && (is_extreme(sums->max_abs) || counted != sums->mismatched)) return 0;
         if (!isfinite(sums->max_abs) && counted + sums->elements - sums->finite < sums->mismatched) return 0;
@@ -577,13 +611,14 @@ int outgrow_measure(const void *actual, int actual_kind, const void *expected, i
     if (threads > blocks) threads = (int)blocks;
     if (threads < 1) threads = 1;
     Job job = {{actual, expected}, {actual_kind, expected_kind}, elements, rtol, atol, blocks, 0, DONE, NULL};
-    Worker *workers = calloc((size_t)threads, sizeof *workers);
+    Worker *workers = aligned_alloc(64, (size_t)threads * sizeof *workers);
     job.of_block = malloc((size_t)(blocks ? blocks : 1) * sizeof *job.of_block);
     if (!workers || !job.of_block) {
         free(workers);
         free(job.of_block);
         return NO_MEMORY;
     }
+    memset(workers, 0, (size_t)threads * sizeof *workers);
     pthread_t others[MAX_THREADS];
     int started = 0;
     for (int i = 0; i < threads; i++) workers[i].job = &job;
@@ -593,8 +628,11 @@ int outgrow_measure(const void *actual, int actual_kind, const void *expected, i
     for (int i = 0; i < started; i++) pthread_join(others[i], NULL);
     if (job.left == DONE) {
         for (int64_t number = 0; number < blocks; number++) add_sums(&outcome->sums, &job.of_block[number]);
-        for (int i = 0; i < threads; i++)
-            for (int field = 0; field < FIELDS; field++) outcome->exponents[field] += workers[i].exponents[field];
+        for (int field = 1; field < FIELDS; field++) {
+            Lanes sums = {0};
+            for (int i = 0; i < threads; i++) sums += workers[i].exponents[field];
+            for (int lane = 0; lane < 8; lane++) outcome->exponents[field] += (int64_t)sums[lane];
+        }
         if (outcome->sums.max_abs > 0) outcome->sums.max_abs_at = find_largest(&job, outcome->sums.max_abs);
     }
     free(workers);
