@@ -47,9 +47,7 @@ def pair_records(
     spell(left, speller)
     if not copy_spelling(right, left):
         spell(right, speller)
-    if len(left.towers) <= 1 and len(right.towers) <= 1 and left.towers != right.towers:
-        drop_tower(left)
-        drop_tower(right)
+    notes += _drop_lone_tower(left, right)
     told = [*find_roles(left), *find_roles(right)]
     matcher = Matcher(left.entities, right.entities)
     if name_map is not None:
@@ -91,6 +89,16 @@ def _unused(side: Side, used: set[int]) -> list[Record]:
         free = [record for record in entity.records.values() if id(record) not in used]
         left += free[:1] if len(free) == len(entity.records) else free
     return left
+
+
+def _drop_lone_tower(left: Side, right: Side) -> list[str]:
+    """Take `decoder.` for a wrapper if the layers of the other run have nothing like it."""
+    towers = [next(iter(side.towers), "") for side in (left, right)]
+    if any(len(side.towers) > 1 for side in (left, right)) or all(towers) or not any(towers):
+        return []
+    drop_tower(left)
+    drop_tower(right)
+    return [f"{max(towers)!r} in front of the layers of one run was taken for a wrapper"]
 
 
 def _names(side: Side) -> list[str]:

@@ -75,8 +75,8 @@ def _order_key(
     section, at = known or _guess_place(entity, places.get(spelling.tower, []))
     is_backward = spelling.what in ("gradients", "optimizer")
     tower = 0 if _ENCODER.search(spelling.tower) else 1
-    if not spelling.tower and spelling.layer is None and section == 0:
-        tower = -1  # what all towers share
+    if not spelling.tower and spelling.layer is None and section != 1:
+        tower = -1 if section == 0 else 2  # what all towers share
     return (
         entity.record.step,
         is_backward,

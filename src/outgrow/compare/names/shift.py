@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from outgrow.compare.names.entity import Entity
 from outgrow.compare.names.spelling import layer_span
 
-# Parts that one run may hold in one tensor and the other in several, or name otherwise: of no use to tell
-# layers apart.
+# Parts that one run may hold in one tensor and the other in several.
 _EITHER_WAY = ("qkv", "qk", "kv", "query", "key", "value", "mlp.in", "mlp.gate_up", "mlp.gate", "mlp.up")
 
 _Layers = dict[int, dict[tuple[str, str], Entity]]
@@ -44,8 +43,7 @@ def _layers(entities: Sequence[Entity]) -> dict[str, _Layers]:
 
 
 def _mark(entity: Entity) -> str:
-    stage = entity.role.stage if entity.role is not None else f"={entity.spelling.rest}"
-    return "" if stage in _EITHER_WAY else stage
+    return entity.role.stage if entity.role is not None else f"={entity.spelling.rest}"
 
 
 def _find_shift(tower: str, left: _Layers, right: _Layers) -> Shift:
@@ -86,17 +84,27 @@ def _agree(left: _Layers, right: _Layers, offset: int) -> bool:
     kept_left = {mark for layer in left.values() for mark in layer}
     kept = kept_left & {mark for layer in right.values() for mark in layer}
     if not kept:
-        # Nothing is spelled alike or has a known role, so that nothing could be paired either.
-        return False
+        return _agree_on_fused(left, right, offset)
     for number, layer in left.items():
         other = right.get(number - offset)
         if other is None:
             continue
         if (layer.keys() & kept) != (other.keys() & kept):
             return False
-        if any(mark[0] and not _same_size(layer[mark], other[mark]) for mark in layer.keys() & kept):
+        if any(not _same_size(layer[mark], other[mark]) for mark in layer.keys() & kept):
             return False
     return True
+
+
+def _agree_on_fused(left: _Layers, right: _Layers, offset: int) -> bool:
+    """Whether each layer has of those parts that one run may hold in one tensor."""
+
+    def has_any(layer: dict[tuple[str, str], Entity]) -> bool:
+        return any(stage in _EITHER_WAY for stage, _ in layer)
+
+    return all(
+        has_any(layer) and has_any(right.get(number - offset, layer)) for number, layer in left.items()
+    )
 
 
 def _same_size(left: Entity, right: Entity) -> bool:

@@ -13,7 +13,7 @@ _WORDS = re.compile(r"[^\W_]+")
 _SEPARATORS = re.compile(r"[^\w\0]+|_+")
 _BETWEEN_DIGITS = re.compile(r"(?<=[0-9])(?:[^\w\0]|_)+(?=[0-9])")
 _LAYER = re.compile(
-    r"(?:^|(?<=[^0-9A-Za-z]))(?:layers?|h|blocks?|blk|l|resblocks|decoder_layers?|encoder_layers?)[^0-9A-Za-z]?"
+    r"(?:^|(?<=[^0-9A-Za-z]))(?:layers?|h|blocks?|blk|l|resblocks)[^0-9A-Za-z]?"
     r"([0-9]{1,9})(?![0-9A-Za-z])",
     re.IGNORECASE,
 )
@@ -22,16 +22,17 @@ _EXPERT = re.compile(r"experts?[^0-9A-Za-z]([0-9]{1,9})(?![0-9A-Za-z])", re.IGNO
 
 # What torch.compile, DDP, FSDP, activation checkpointing and PEFT put into names, wherever it stands.
 _INSERTED = re.compile(
-    r"(?:(?<=[./])|^)(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|_fpw_module|base_layer)(?:[./]|$)"
+    r"(?:(?<=[./])|^)(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|_fpw_module|base_layer)(?:[./]|$)",
+    re.IGNORECASE,
 )
 # What stands in front of a model within a larger one.
 _WRAPPED = re.compile(
-    r"(?:[\W_]*(?:base[\W_]+model|gpt[\W_]+neox|language[\W_]+model|text[\W_]+model|module|model|transformer"
+    r"(?:[\W_]*(?:base[\W_]+model|gpt[\W_]+neox|language[\W_]+model|text[\W_]+model|orig[\W_]+mod|module|model|transformer"
     r"|bert|roberta|distilbert|electra|vit|backbone|net|network)(?![^\W_]))*[\W_]*",
     re.IGNORECASE,
 )
 _LEAVES = re.compile(
-    r"(?:(?:^|[._/])(?:weight|bias|kernel|gamma|beta|grad|exp_avg|exp_avg_sq|max_exp_avg_sq|momentum_buffer"
+    r"(?:(?:^|[._/-])(?:weight|bias|kernel|gamma|beta|grad|exp_avg|exp_avg_sq|max_exp_avg_sq|momentum_buffer"
     r"|qweight|qzeros|scales|g_idx|weight_scale|weight_scale_inv|input_scale|lora_[ab]|inv_freq))+$",
     re.IGNORECASE,
 )
