@@ -35,9 +35,10 @@ class Scale:
         with np.errstate(over="ignore", invalid="ignore"):
             centre = float(np.median(finite))
             away = np.abs(finite - centre)
-            spread = float(np.median(away))
+            # Where most numbers are one value, as behind a ReLU, the others tell maps apart, and noise on
+            # that one value must not drown them.
+            spread = max(float(np.median(away)), float(np.quantile(away, 0.95)) / 4)
             if spread == 0.0:
-                # Mostly one value, as in masks and one-hot rows: the others are what tells maps apart.
                 spread = float(away.mean())
         if not math.isfinite(spread) or spread == 0.0:
             spread = 1.0

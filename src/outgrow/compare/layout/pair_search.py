@@ -100,7 +100,7 @@ def _side_by_side(
     if declared is not None and math.prod(declared.shape) == math.prod(target):
         levels = itertools.chain(one_tensor(declared.shape, target, before=declared), levels)
     known = list(itertools.islice(levels, 1))
-    found = search(sides, itertools.chain(known, levels), takes_only_choice=not is_fused)
+    found = search(sides, itertools.chain(known, levels), shapes_suffice=not is_fused)
     if found.agreement < _UNDOUBTED:
         ordered = _in_order(sides, known[0] if known else [], found)
         if ordered is not None:
@@ -120,7 +120,7 @@ def _among(
     first = known[0]
     elements = math.prod(size for size, _ in first.digits)
     sides = Sides(expected, actual, elements=elements, expected_layout=first.expected_layout)
-    found = search(sides, itertools.chain([known], rest), takes_only_choice=False)
+    found = search(sides, itertools.chain([known], rest), shapes_suffice=False)
     if found.option is None or found.agreement < _UNDOUBTED:
         ordered = _in_order(sides, known, found)
         if ordered is not None:

@@ -16,6 +16,8 @@ from outgrow.compare.layout.sides import Option, Sides
 _FINALISTS = 8
 _PLAIN = 0.3
 """Agreement that is asked of the plain layouts. Half of all tokens may be wrong."""
+_PLAIN_PART = 0.45
+"""The same where one side holds more numbers than are compared: another part is often right for a third."""
 _ODD = 0.6
 """And of all others: under a fault an odd map can be right for half of the numbers, and the plain one for
 none."""
@@ -47,23 +49,24 @@ class Found:
 @dataclass(slots=True, kw_only=True)
 class _Rated:
     option: Option
+    scale: Scale
     values: Values
     errors: Values
     agreement: float
 
 
-def search(sides: Sides, levels: Iterable[Sequence[Option]], *, takes_only_choice: bool = True) -> Found:
+def search(sides: Sides, levels: Iterable[Sequence[Option]], *, shapes_suffice: bool = True) -> Found:
     """Try level after level until the numbers confirm one.
 
     Where they confirm none: the best of the first level, if it is better than all others there or the only
-    one (`takes_only_choice`); otherwise none.
+    one, and none where `shapes_suffice` is False: where it is not even known which numbers are compared.
     """
     first: _Level | None = None
     best: _Level | None = None
     for options in levels:
         if not options:
             continue
-        level = _decide(sides, options, is_first=first is None, takes_only_choice=takes_only_choice)
+        level = _decide(sides, options, is_first=first is None, shapes_suffice=shapes_suffice)
         first = first or level
         if best is None:
             best = level if level.is_sure else None
@@ -97,30 +100,30 @@ class _Level:
         return self.errors
 
 
-def _decide(sides: Sides, options: Sequence[Option], *, is_first: bool, takes_only_choice: bool) -> _Level:
-    scale = sides.scale_of(options[0].layout)
-    finalists = _finalists(sides, options, scale, may_give_up=not is_first)
+def _decide(sides: Sides, options: Sequence[Option], *, is_first: bool, shapes_suffice: bool) -> _Level:
+    finalists = _finalists(sides, options, may_give_up=not is_first)
     if not finalists:
         return _Level(found=Found(option=None, ground="none"), errors=None)
     best = max(finalists, key=lambda rated: rated.agreement)
+    plain = _PLAIN if shapes_suffice else _PLAIN_PART
+    asked = plain if best.option.is_usual and is_first else _ODD
+    believed = best.agreement >= asked and sigmas(best.agreement, len(sides.positions)) >= CONFIRMED
     # Of those that are as good the first is the simplest.
-    alike = [rated for rated in finalists if _is_alike(sides, rated, best)]
+    alike = [rated for rated in finalists if _is_alike(sides, rated, best, is_lenient=believed)]
     best = alike[0]
     rivals = [rated for rated in finalists if not any(rated is other for other in alike)]
     beaten = all(closer(best.errors, rival.errors) >= DECIDED for rival in rivals)
-    asked = _PLAIN if best.option.is_usual else _ODD
-    believed = best.agreement >= asked and sigmas(best.agreement, len(sides.positions)) >= CONFIRMED
     # Two words for one map are no choice; two maps that happen to give the same numbers are one.
     where = _places(sides, best)
     same = tuple(rated.option for rated in alike[1:] if _places(sides, rated) != where)[:3]
     found = Found(option=best.option, ground="partly", agreement=best.agreement, others=same)
-    if believed and beaten and _is_placed(sides, best, scale):
+    if believed and beaten and _is_placed(sides, best):
         found = dataclasses.replace(found, ground="equal" if same else "confirmed")
-    elif len(alike) == len(finalists) and len(options) > 1 and _all_alike(sides, options, best):
+    elif not rivals and len(options) > 1 and _all_alike(sides, options, best):
         found = dataclasses.replace(found, ground="equal")
-    elif not (believed and beaten):
+    elif not (believed and beaten and shapes_suffice):
         usual = [option for option in options if option.is_usual]
-        is_only = takes_only_choice and len(usual) == 1
+        is_only = shapes_suffice and len(usual) == 1
         ranked = sorted(finalists, key=lambda rated: -rated.agreement)
         found = Found(
             option=usual[0] if is_only else None,
@@ -131,16 +134,14 @@ def _decide(sides: Sides, options: Sequence[Option], *, is_first: bool, takes_on
     return _Level(found=found, errors=best.errors)
 
 
-def _finalists(sides: Sides, options: Sequence[Option], scale: Scale, *, may_give_up: bool) -> list[_Rated]:
+def _finalists(sides: Sides, options: Sequence[Option], *, may_give_up: bool) -> list[_Rated]:
     """The best few, in the order of the options."""
     if len(options) > _FINALISTS or may_give_up:
-        rates = [
-            agreement(
-                sides.few_truth(option.expected_layout),
-                scale.apply(sides.actual.at(sides.few, option.layout)),
-            )
-            for option in options
-        ]
+        rates = []
+        for option in options:
+            numbers = sides.actual.at(sides.few, option.layout)
+            truth = sides.few_truth(option.expected_layout)
+            rates.append(agreement(truth, Scale.of(numbers).apply(numbers)))
         if may_give_up and max(rates) < _HOPELESS:
             return []
         least = sorted(rates, reverse=True)[min(len(rates), _FINALISTS) - 1]
@@ -149,23 +150,23 @@ def _finalists(sides: Sides, options: Sequence[Option], scale: Scale, *, may_giv
     rated = []
     for option in options:
         truth = sides.truth(option.expected_layout)
-        values = scale.apply(sides.actual.at(sides.positions, option.layout))
-        rated.append(
-            _Rated(
-                option=option,
-                values=values,
-                errors=np.abs(truth - values),
-                agreement=agreement(truth, values),
-            )
-        )
+        numbers = sides.actual.at(sides.positions, option.layout)
+        scale = Scale.of(numbers[: len(sides.uniform)])
+        values = scale.apply(numbers)
+        errors, agreed = np.abs(truth - values), agreement(truth, values)
+        rated.append(_Rated(option=option, scale=scale, values=values, errors=errors, agreement=agreed))
     return rated
 
 
-def _is_alike(sides: Sides, one: _Rated, best: _Rated) -> bool:
-    """Whether two options compare the same numbers with the same, or differ in what they make of the expected
-    side and are equally good: a head repeated is the same as its numbers repeated together."""
+def _is_alike(sides: Sides, one: _Rated, best: _Rated, *, is_lenient: bool) -> bool:
+    """Whether two options compare the same numbers with the same, or (`is_lenient`) differ in what they make
+    of the expected side and are equally good: a head repeated is the same as its numbers repeated
+    together."""
     if one.option.expected_layout == best.option.expected_layout:
         return np.array_equal(one.values, best.values)
+    if not is_lenient:
+        truths = sides.truth(one.option.expected_layout), sides.truth(best.option.expected_layout)
+        return np.array_equal(one.values, best.values) and np.array_equal(*truths)
     is_as_good = abs(one.agreement - best.agreement) < _SAME
     return is_as_good and closer(best.errors, one.errors) < DECIDED
 
@@ -185,7 +186,7 @@ def _all_alike(sides: Sides, options: Sequence[Option], best: _Rated) -> bool:
     return bool(np.ptp(best.values) == 0) and all(np.array_equal(truths[0], truth) for truth in truths[1:])
 
 
-def _is_placed(sides: Sides, rated: _Rated, scale: Scale) -> bool:
+def _is_placed(sides: Sides, rated: _Rated) -> bool:
     """Whether every factor by itself is where the numbers want it: moving along it must make things worse."""
     generator = np.random.default_rng(7)
     truth = sides.truth(rated.option.expected_layout)
@@ -193,7 +194,7 @@ def _is_placed(sides: Sides, rated: _Rated, scale: Scale) -> bool:
         digit = sides.positions // stride % size
         elsewhere = (digit + generator.integers(1, size, size=len(digit))) % size
         moved = sides.positions + (elsewhere - digit) * stride
-        values = scale.apply(sides.actual.at(moved, rated.option.layout))
+        values = rated.scale.apply(sides.actual.at(moved, rated.option.layout))
         if closer(rated.errors, np.abs(truth - values)) < DECIDED:
             return False
     return True

@@ -71,7 +71,6 @@ class Sides:
         first = expected_layout or Identity()
         self.uniform = draw_positions((self.elements,), count, seed=0, block=block)
         raw = self.expected.at(self.uniform, first)
-        self._expected_scale = Scale.of(raw)
         rare = self._rare(raw, first)
         self.positions = np.concatenate([self.uniform, rare]) if rare.size else self.uniform
         self._every = max(1, len(self.positions) // _FEW)
@@ -88,7 +87,8 @@ class Sides:
     def truth(self, layout: Layout) -> Values:
         """The same, scaled."""
         if layout not in self._truth:
-            self._truth[layout] = self._expected_scale.apply(self.raw_truth(layout))
+            raw = self.raw_truth(layout)
+            self._truth[layout] = Scale.of(raw[: len(self.uniform)]).apply(raw)
         return self._truth[layout]
 
     def few_truth(self, layout: Layout) -> Values:
