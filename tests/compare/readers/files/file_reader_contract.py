@@ -34,7 +34,8 @@ def read_all(content: FileContent) -> dict[str, Tensor]:
 
 
 def bits(tensor: Tensor) -> bytes:
-    flat = tensor.contiguous().reshape(-1)
+    flat = torch.empty(tensor.numel(), dtype=tensor.dtype)
+    flat.copy_(tensor.reshape(-1))
     return bytes(flat.view(torch.uint8).tolist())
 
 

@@ -1,6 +1,6 @@
 """numpy's dtypes, arrays and scalars, from their descriptions in files; numpy itself unpickles nothing."""
 
-__all__ = ["array_part", "bytes_of", "numpy_leaf", "torch_dtype"]
+__all__ = ["array_part", "numpy_leaf", "torch_dtype"]
 
 import math
 import re
@@ -13,7 +13,7 @@ from torch import Tensor
 from outgrow.compare.readers.dtypes import known_dtype
 from outgrow.compare.readers.files.pickle_machine import Global, Made
 from outgrow.compare.readers.tree import Leaf, Part
-from outgrow.errors import InputError
+from outgrow.errors import InputError, StoreError
 
 _CODE = re.compile(r"([<>|=]?)([biufc?])([0-9]{0,2})")
 _OTHER = {
@@ -56,16 +56,18 @@ def array_part(data: Any, code: Any, shape: Any, *, is_fortran: bool) -> Part:
         InputError: bytes, dtype and shape do not fit.
     """
     dtype, is_swapped = torch_dtype(code)
-    if not isinstance(shape, tuple | list) or not all(
-        type(size) is int and 0 <= size < 2**62 for size in shape
-    ):
+    if not isinstance(shape, tuple | list) or len(shape) > _MAX_DIMS:
+        raise InputError("has a shape that is no tuple of counts, or too many dims")
+    if not all(type(size) is int and 0 <= size < 2**62 for size in shape):
         raise InputError("has a shape that is no tuple of counts")
     dims = tuple(shape)
-    if len(dims) > _MAX_DIMS or math.prod(dims) * dtype.itemsize != len(data):
-        raise InputError(f"has {len(data):,} bytes, which are no {list(dims)} of {dtype}")
-    held = bytearray(data)
+    raw = _raw(data)
+    if math.prod(dims) * dtype.itemsize != len(raw):
+        raise InputError(f"has {len(raw):,} bytes, which are no {list(dims)} of {dtype}")
 
     def read() -> Tensor:
+        # Only now: the same bytes may stand in a thousand places of a pickle.
+        held = bytearray(raw if isinstance(raw, bytes) else _encoded(raw))
         if not held:
             return torch.empty(dims, dtype=dtype)
         flat = torch.frombuffer(held, dtype=dtype)
@@ -88,8 +90,9 @@ def laid_out(flat: Tensor, shape: tuple[int, ...], *, is_fortran: bool) -> Tenso
     return flat.reshape(shape)
 
 
-def bytes_of(value: Any) -> bytes:
-    """Bytes in a pickle, also as protocol 2 has to write them: `_codecs.encode(text, "latin1")`.
+def _raw(value: Any) -> bytes | str:
+    """Bytes in a pickle, or the text of as many characters that protocol 2 has to write for them, by a call
+    of `_codecs.encode(text, "latin1")`.
 
     Raises:
         InputError: it is something else.
@@ -100,13 +103,17 @@ def bytes_of(value: Any) -> bytes:
         if value.by.name in ("_codecs.encode", "codecs.encode") and len(value.arguments) == 2:
             text, codec = value.arguments
             if isinstance(text, str) and codec in ("latin1", "latin-1"):
-                try:
-                    return text.encode("latin-1")
-                except UnicodeEncodeError:
-                    raise InputError("has bytes that are none") from None
+                return text
         if value.by.name in ("builtins.bytes", "builtins.bytearray") and not value.arguments:
             return b""
     raise InputError("has no plain bytes where its numbers should be")
+
+
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError as err:
+        raise StoreError("a numpy array has bytes that are none: it is damaged") from err
 
 
 def numpy_leaf(name: str, made: Made) -> Leaf | None:
@@ -119,9 +126,7 @@ def numpy_leaf(name: str, made: Made) -> Leaf | None:
     if package.partition(".")[0] != "numpy" or not isinstance(made.arguments, tuple):
         return None
     if function == "scalar" and len(made.arguments) == 2:
-        return Leaf(
-            (array_part(bytes_of(made.arguments[1]), _code(made.arguments[0]), (), is_fortran=False),)
-        )
+        return Leaf((array_part(made.arguments[1], _code(made.arguments[0]), (), is_fortran=False),))
     if function == "_reconstruct":
         state = made.state
         if not isinstance(state, tuple) or len(state) != 5:
@@ -129,10 +134,10 @@ def numpy_leaf(name: str, made: Made) -> Leaf | None:
         _, shape, dtype, is_fortran, data = state
         code = _code(dtype)
         torch_dtype(code)  # says of objects what they are, before their bytes are missed
-        return Leaf((array_part(bytes_of(data), code, shape, is_fortran=is_fortran is True),))
+        return Leaf((array_part(data, code, shape, is_fortran=is_fortran is True),))
     if function == "_frombuffer" and len(made.arguments) == 4:
         data, dtype, shape, order = made.arguments
-        return Leaf((array_part(bytes_of(data), _code(dtype), shape, is_fortran=order == "F"),))
+        return Leaf((array_part(data, _code(dtype), shape, is_fortran=order == "F"),))
     return None
 
 

@@ -22,6 +22,7 @@ _LIST, _TEXT, _SLOT, _MEMO, _OBJECT = 72, 56, 8, 80, 64
 _MAX_STEPS = 10_000_000
 _CHECKED_EVERY = 250
 _MAX_INTEGER_BYTES = 64
+_TOO_LARGE = 1 << 8 * _MAX_INTEGER_BYTES
 _MAX_NAME_BYTES = 1024
 
 
@@ -167,8 +168,9 @@ class _Machine:
     def integer(self, count: int) -> None:
         part = self.take(count)
         if count > _MAX_INTEGER_BYTES:
-            # Too large for any tensor; only that it is there has to be known.
-            part = part[:_MAX_INTEGER_BYTES]
+            # Too large for any tensor; only that has to be known, and Python would not even print it.
+            self.push(_TOO_LARGE)
+            return
         self.push(int.from_bytes(part, "little", signed=True), 48)
 
     def line(self) -> str:

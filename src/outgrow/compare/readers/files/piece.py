@@ -13,6 +13,7 @@ from torch import Tensor
 from outgrow.capture.recording import Refusal
 from outgrow.compare.readers.limits import Limits
 from outgrow.compare.readers.plain_file import PlainFile
+from outgrow.compare.readers.unpacked_stream import FLOOR_BYTES
 from outgrow.compare.readers.zip_directory import ZipEntry, read_zip_directory
 from outgrow.errors import InputError
 from outgrow.store import StoreCorrupt
@@ -129,13 +130,20 @@ def pieces_of_zip(file: PlainFile, entry: str, limits: Limits) -> tuple[dict[str
     total = sum(piece.nbytes for piece in pieces.values())
     if total > limits.max_bytes:
         raise InputError(f"unpacks to {total:,} bytes; the limit max_bytes is {limits.max_bytes:,}")
+    unpacked = sum(piece.nbytes for piece in pieces.values() if piece.crc is not None)
+    if unpacked > FLOOR_BYTES and unpacked > limits.max_ratio * file.length:
+        raise InputError(
+            f"unpacks to {unpacked:,} bytes, more than {limits.max_ratio:g} times its {file.length:,}, the "
+            "limit max_ratio"
+        )
     prefix = f"{entry}/"
     return pieces, [Refusal(entry=prefix + refusal.entry, reason=refusal.reason) for refusal in refused]
 
 
 def _too_large(found: ZipEntry, limits: Limits) -> str | None:
     said = f"its {found.packed:,} bytes would unpack to {found.unpacked:,}"
-    if found.unpacked > limits.max_ratio * max(found.packed, 1):
+    # A mask of zeros shrinks a thousandfold, and harms nobody.
+    if found.unpacked > max(FLOOR_BYTES, limits.max_ratio * found.packed):
         return f"{said}, over the limit max_ratio of {limits.max_ratio:g}"
     if found.unpacked > limits.max_expanded_bytes + _USUAL_RATIO * found.packed:
         return f"{said}, over the limit max_expanded_bytes of {limits.max_expanded_bytes:,}"

@@ -2,7 +2,7 @@
 
 __all__ = ["quantized_leaf"]
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -11,6 +11,8 @@ from torch import Tensor
 from outgrow.compare.readers.files.pickle_machine import Global
 from outgrow.compare.readers.tree import Leaf, Part
 from outgrow.errors import InputError
+
+_STEP = 2**20
 
 
 def quantized_leaf(codes: Part, parameters: Any, leaf_of: Callable[[Any], Leaf]) -> Leaf:
@@ -28,21 +30,37 @@ def quantized_leaf(codes: Part, parameters: Any, leaf_of: Callable[[Any], Leaf])
             raise InputError("is quantized with a scale or zero point that is no number")
 
         def read() -> Tensor:
-            return (codes.read().to(torch.float64) - zero).to(torch.float32) * scale
+            flat = codes.read().reshape(-1)
+            numbers = torch.empty(flat.shape, dtype=torch.float32)
+            for part in _pieces(len(flat), 1):
+                numbers[part] = (flat[part].to(torch.float64) - zero).to(torch.float32) * scale
+            return numbers.reshape(codes.shape)
     elif scheme.startswith("torch.per_channel_affine") and len(parameters) == 4:
         _, scales, zeros, axis = parameters
         if type(axis) is not int or not 0 <= axis < len(codes.shape):
             raise InputError("is quantized along a dim that it has not")
         by_channel = [_channels(part, leaf_of, codes.shape[axis]) for part in (scales, zeros)]
-        shape = [-1 if dim == axis else 1 for dim in range(len(codes.shape))]
 
         def read() -> Tensor:
-            scale, zero = (part().to(torch.float64).reshape(shape) for part in by_channel)
-            return ((codes.read().to(torch.float64) - zero) * scale).to(torch.float32)
+            scale, zero = (
+                part().to(torch.float64).reshape(-1, *[1] * (len(codes.shape) - 1)) for part in by_channel
+            )
+            numbers = torch.empty(codes.shape, dtype=torch.float32)
+            rows, found = codes.read().movedim(axis, 0), numbers.movedim(axis, 0)
+            for part in _pieces(len(rows), rows[:1].numel()):
+                found[part] = ((rows[part].to(torch.float64) - zero[part]) * scale[part]).to(torch.float32)
+            return numbers
     else:
         raise InputError(f"is quantized by a scheme that is not read: {scheme or 'unknown'}")
     numbers = Part(torch.float32, codes.shape, read, expanded_bytes=codes.expanded_bytes)
     return Leaf((numbers, Part(codes.dtype, codes.shape, codes.read, ".codes", codes.expanded_bytes)))
+
+
+def _pieces(count: int, width: int) -> Iterator[slice]:
+    """Slices of `count` rows of `width` numbers, small enough that float64 numbers of them do no harm."""
+    step = max(1, _STEP // max(width, 1))
+    for begin in range(0, count, step):
+        yield slice(begin, begin + step)
 
 
 def _channels(value: Any, leaf_of: Callable[[Any], Leaf], count: int) -> Callable[[], Tensor]:

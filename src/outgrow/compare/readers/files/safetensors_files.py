@@ -16,6 +16,7 @@ from outgrow.store.header import TensorMeta, parse_header
 # What a name, a dtype, a shape of a few dims and two offsets may bring of each. Counting them bounds what
 # Python makes of the JSON before any of it is made.
 _PER_TENSOR = {b"[": 2, b"{": 1, b",": 16, b'"': 10}
+_MAX_NAME = 1024
 _SLACK = 10_000
 
 
@@ -40,6 +41,10 @@ class SafetensorsFiles:
         records = []
         for meta in metas.values():
             if meta.name in bad:
+                continue
+            if len(meta.name) > _MAX_NAME:
+                reason = f"has a name of {len(meta.name):,} characters; the most is {_MAX_NAME:,}"
+                refused.append(Refusal(entry=f"{entry}/{meta.name[:100]}...", reason=reason))
                 continue
             if "float4" in str(meta.dtype):
                 reason = f"{meta.dtype} (two numbers in a byte) has no arithmetic in torch"

@@ -13,6 +13,7 @@ from outgrow.compare.readers.files.piece import Piece
 from outgrow.errors import InputError
 
 _MAX_DIMS = 64
+_MAX_FLAGS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +37,21 @@ class TensorPlace:
         Raises:
             InputError: it is not a tensor within its storage.
         """
-        if not _are_counts(shape) or not _are_counts(stride) or len(shape) != len(stride):
+        # First how many they are: one tuple of millions may stand in a thousand places.
+        if not isinstance(shape, tuple | list) or not isinstance(stride, tuple | list):
             raise InputError("has a shape or strides that are no tuples of counts")
-        if not _are_counts((offset,)) or len(shape) > _MAX_DIMS:
-            raise InputError("has an offset that is no count, or too many dims")
-        flags = dict(metadata) if isinstance(metadata, list) else {}
+        if len(shape) > _MAX_DIMS:
+            raise InputError(f"has {len(shape):,} dims")
+        if len(shape) != len(stride) or not _are_counts(shape) or not _are_counts(stride):
+            raise InputError("has a shape or strides that are no tuples of counts")
+        if not _are_counts((offset,)):
+            raise InputError("has an offset that is no count")
+        if isinstance(metadata, list) and len(metadata) > _MAX_FLAGS:
+            raise InputError("has more flags than torch knows")
+        # Only text is hashed: integers of an enemy can be made to collide, all of them.
+        flags = (
+            {key: on for key, on in metadata if isinstance(key, str)} if isinstance(metadata, list) else {}
+        )
         place = cls(
             piece=piece,
             dtype=dtype,
@@ -79,6 +90,9 @@ class TensorPlace:
 
     def read(self) -> Tensor:
         """The tensor, mapped where it is stored plainly."""
+        if not self.elements:
+            # It may point anywhere, also behind its storage.
+            return torch.empty(self.shape, dtype=self.dtype)
         flat = self.piece.tensor(self.offset * self.dtype.itemsize, self.dtype, (self.extent,))
         tensor = flat.as_strided(self.shape, self.stride)
         if self.is_conj:

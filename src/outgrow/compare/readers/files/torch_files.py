@@ -115,8 +115,8 @@ def _legacy_pieces(file: PlainFile, at: int, keys: Any, mentioned: list[Persiste
         raise InputError("has no list of storages: cut short?")
     widths: dict[str, int] = {}
     for storage in mentioned:
-        if isinstance(storage.key, tuple) and len(storage.key) >= 5:
-            widths.setdefault(str(storage.key[2])[:1000], element_bytes(storage))
+        if isinstance(storage.key, tuple) and len(storage.key) >= 5 and isinstance(storage.key[2], str):
+            widths.setdefault(storage.key[2], element_bytes(storage))
     pieces = {}
     for key in keys:
         if key not in widths:

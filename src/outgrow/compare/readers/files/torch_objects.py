@@ -42,9 +42,14 @@ _LISTS = {
     "builtins.frozenset",
     "torch.Size",
 }
-_IGNORED = {"torch.device", "torch.Generator", "pathlib.PosixPath", "pathlib.Path", "pathlib.PurePosixPath"}
+_IGNORED = {
+    "torch.device", "torch.Generator", "torch.serialization._get_layout",
+    "pathlib.PosixPath", "pathlib.Path", "pathlib.PurePosixPath", "pathlib.WindowsPath",
+    "pathlib._local.PosixPath", "pathlib._local.WindowsPath",
+}  # fmt: skip
 _PARAMETERS = {"torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state"}
 _MAX_WRAPPED = 8
+_MAX_KEY = 1024
 
 
 class TorchObjects:
@@ -213,7 +218,8 @@ def _storage_name(storage: Any) -> str:
     """`FloatStorage` of the persistent id `("storage", torch.FloatStorage, key, location, numel)`."""
     if isinstance(storage, Persistent) and isinstance(storage.key, tuple) and len(storage.key) >= 5:
         kind = storage.key[1]
-        if storage.key[0] in ("storage", b"storage") and isinstance(kind, Global):
+        is_named = isinstance(storage.key[2], str) and len(storage.key[2]) <= _MAX_KEY
+        if storage.key[0] in ("storage", b"storage") and isinstance(kind, Global) and is_named:
             return kind.name.rpartition(".")[2]
     raise InputError("has no storage")
 
@@ -273,6 +279,8 @@ def _key_text(key: Any) -> str:
         isinstance(key, tuple)
         and len(key) <= 8
         and all(part is None or isinstance(part, str | bool | int | float) for part in key)
+        # `repr` copies, once for each place where the key stands.
+        and not any(isinstance(part, str) and len(part) > _MAX_KEY for part in key)
     ):
         return repr(key)
     if isinstance(key, Global):
