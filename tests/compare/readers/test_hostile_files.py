@@ -22,6 +22,7 @@ import torch
 from tests.compare.readers.pickle_maker import (
     call,
     counts,
+    dict_of,
     name,
     number,
     storage,
@@ -107,6 +108,29 @@ def bomb(nbytes: int) -> bytes:
     )
 
 
+def rebuilt(kept: bytes, shape: bytes = counts(4), stride: bytes = counts(1), *more: bytes) -> bytes:
+    hooks = call("collections.OrderedDict")
+    return call("torch._utils._rebuild_tensor_v2", kept, number(0), shape, stride, b"\x89", hooks, *more)
+
+
+def kept(key: bytes) -> bytes:
+    """A mention of a storage by a key that is no text in the pickle yet."""
+    return b"(" + text("storage") + name("torch.FloatStorage") + key + text("cpu") + number(4) + b"tQ"
+
+
+def flagged(flags: bytes) -> bytes:
+    return rebuilt(storage(), counts(4), counts(1), flags)
+
+
+def array(nbytes: int, data: bytes) -> bytes:
+    """A numpy array of bytes as it is pickled."""
+    code = call("numpy.dtype", text("u1"), b"\x89", b"\x88")
+    begun = name("numpy._core.multiarray._reconstruct") + b"(" + name("numpy.ndarray") + counts(0) + b"C\1btR"
+    return begun + b"(" + number(1) + counts(nbytes) + code + b"\x89" + data + b"tb"
+
+
+MERSENNE = 2**61 - 1  # integers are hashed by their rest when divided by it
+LONG = "x" * 20_000_000
 BIG = 2**40
 HUGE = call("collections.OrderedDict")
 # What is in each file, and what has to be said of it.
@@ -196,6 +220,73 @@ CASES: dict[str, tuple[str, Callable[[], bytes], str]] = {
         ".pth",
         lambda: torch_zip(b"}(" + b"".join(number(k * (2**61 - 1)) + b"N" for k in range(30_000)) + b"u"),
         "no tensors",
+    ),
+    "flags that collide": (
+        ".pth",
+        lambda: torch_zip(
+            flagged(b"}(" + b"".join(number(k * MERSENNE) + b"N" for k in range(40_000)) + b"u")
+        ),
+        "flags",
+    ),
+    "a key of megabytes, often": (
+        ".pth",
+        lambda: torch_zip(dict_of(a=b"}(" + text(LONG) + b"q\1N" + b"h\1N" * 300_000 + b"u")),
+        "characters",
+    ),
+    "a tuple of keys of megabytes, often": (
+        ".pth",
+        lambda: torch_zip(
+            b"}((" + text(LONG) + b"q\1" + b"h\1" * 7 + b"tq\2" + call("os.x") + b"h\2N" * 1000 + b"u"
+        ),
+        "os.x",
+    ),
+    "a storage's name of megabytes, often": (
+        ".pth",
+        lambda: torch_zip(
+            b"](" + text(LONG) + b"q\1" + b"".join(rebuilt(kept(b"h\1")) for _ in range(3000)) + b"e"
+        ),
+        "no storage",
+    ),
+    "a shape of millions of dims, often": (
+        ".pth",
+        lambda: torch_zip(
+            b"]("
+            + (number(1) * 2_000_000).join([b"(", b"tq\1"])
+            + rebuilt(storage(), b"h\1", b"h\1") * 300
+            + b"e"
+        ),
+        "max_",
+    ),
+    "one array a thousand times": (
+        ".pth",
+        lambda: torch_zip(
+            b"]("
+            + array(1_000_000, b"B" + struct.pack("<I", 1_000_000) + bytes(1_000_000) + b"q\1")
+            + array(1_000_000, b"h\1") * 600
+            + b"e"
+        ),
+        "max_ratio",
+    ),
+    "text of megabytes as the bytes of numbers, often": (
+        ".pth",
+        lambda: torch_zip(
+            b"]("
+            + text("\xff" * 10_000_000)
+            + b"q\1"
+            + array(8, call("_codecs.encode", b"h\1", text("latin1"))) * 3000
+            + b"e"
+        ),
+        "10,000,000 bytes",
+    ),
+    "many deflated zeros": (
+        ".npz",
+        lambda: zipped({f"{index}.npy": saved(np.zeros(5_000_000, np.float32)) for index in range(10)}),
+        "max_ratio",
+    ),
+    "a name of megabytes": (
+        ".safetensors",
+        lambda: safetensors(json.dumps({"n" * 30_000_000: entry()}).encode(), bytes(8)),
+        "characters",
     ),
     "120,000 tensors": (
         ".pth",
@@ -370,6 +461,13 @@ def test_a_small_expanded_tensor_is_read(probe, tmp_path):
     answer = probe(tmp_path / "x.pth")
     assert answer["names"] == ["mask"]
     assert answer["problems"] == []
+
+
+def test_an_array_of_zeros_is_no_bomb(probe, tmp_path):
+    np.savez_compressed(tmp_path / "x.npz", mask=np.zeros((1500, 1500)), x=np.arange(9))
+    answer = probe(tmp_path / "x.npz")
+    assert answer["names"] == ["mask", "x"]
+    assert (answer["refused"], answer["problems"]) == ({}, [])
 
 
 def test_devices_are_not_opened(probe, tmp_path):

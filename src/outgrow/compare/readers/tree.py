@@ -178,7 +178,8 @@ class _Walk:
 def _named(branch: Branch, name: str) -> Iterator[tuple[str, object]]:
     if branch.list_length is None:
         for key, child in cast("Iterable[tuple[str, object]]", branch.children):
-            yield f"{name}.{key}" if name else key, child
+            # One key of megabytes may stand in a million places: it is refused as it is, and not copied.
+            yield f"{name}.{key}" if name and len(key) <= _MAX_NAME else key, child
         return
     for index, child in enumerate(branch.children):
         # The place in a list of one says nothing: the output `(tensor,)` is the output.
