@@ -29,7 +29,14 @@ def draw(path: Path) -> Path:
     from matplotlib import pyplot
 
     record = json.loads(path.read_text())
-    drawings = {"floor": _curve, "curve": _curve, "run7b": _curve, "peers": _peers, "planted": draw_planted}
+    drawings = {
+        "floor": _curve,
+        "curve": _curve,
+        "run7b": _curve,
+        "peers": _peers,
+        "planted": draw_planted,
+        "axis_matching": _axis_matching,
+    }
     if record["case"] not in drawings:
         raise ValueError(f"no picture for case {record['case']!r}; there is one for {', '.join(drawings)}")
     figure, axes = pyplot.subplots(figsize=(7, 4.2))
@@ -119,6 +126,29 @@ def _peers(axes: Any, record: dict[str, Any]) -> None:
     axes.set_yticks(places, names)
     axes.set(xlabel="seconds per token (median, range); figures: times that outgrow took, in pairs")
     axes.set_title(f"Decoding {_model(record)} under one memory limit", loc="left")
+
+
+def _axis_matching(axes: Any, record: dict[str, Any]) -> None:
+    rows = {row["group"]: row for row in record["summary"]}
+    groups = {
+        "without fault": (_MINE, [s for s in record["samples"] if not s["fault"]]),
+        "with fault": (_PEER, [s for s in record["samples"] if s["fault"]]),
+    }
+    if not any(samples for _, samples in groups.values()):
+        raise ValueError("nothing was searched")
+    for name, (colour, samples) in groups.items():
+        if not samples:
+            continue
+        times = sorted(1e3 * sample["seconds"] for sample in samples)
+        row = rows[name]
+        counts = ", ".join(f"{row[outcome]} {outcome}" for outcome in ("right", "refused", "wrong"))
+        shares = [100 * (place + 1) / len(times) for place in range(len(times))]
+        axes.plot(times, shares, color=colour, label=f"{name}: {counts}")
+        axes.plot(1e3 * row["seconds"]["p95"], 95, "o", color=colour)
+    axes.axvline(50, color=_FLOOR, ls="--")
+    axes.set(xlabel="milliseconds for one search", ylabel="% of searches", xscale="log", ylim=(0, 101))
+    axes.set_title("Finding layouts, up to a million numbers; dots: 95th percentile", loc="left")
+    axes.legend(frameon=False, loc="lower right")
 
 
 def _model(record: dict[str, Any]) -> str:

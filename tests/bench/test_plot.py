@@ -49,6 +49,17 @@ def test_peers_draw_a_bar_for_each_system_and_budget(tmp_path):
     assert draw(path).exists()
 
 
+def test_axis_matching_draws_how_long_searches_take(tmp_path):
+    samples = [
+        {"seconds": seconds, "fault": fault} for seconds in (0.001, 0.02) for fault in (None, "scaled")
+    ]
+    figures = {"right": 2, "refused": 0, "wrong": 0, "seconds": {"p50": 0.01, "p95": 0.02, "max": 0.02}}
+    rows = [{"group": group, **figures} for group in ("without fault", "with fault")]
+    path = tmp_path / "axis.json"
+    path.write_text(json.dumps({**RECORD, "case": "axis_matching", "summary": rows, "samples": samples}))
+    assert draw(path).exists()
+
+
 def test_same_file_gives_the_same_picture(tmp_path):
     path = tmp_path / "floor.json"
     path.write_text(json.dumps({**RECORD, "case": "floor", "summary": [budget(0.1, 2.0)]}))
