@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from outgrow.compare.names.entity import Entity
+from outgrow.compare.names.likeness import likelier
 from outgrow.compare.names.spelling import layer_span
 
 # Parts that one run may hold in one tensor and the other in several.
@@ -27,7 +28,7 @@ class Shift:
 
 def find_shifts(expected: Sequence[Entity], actual: Sequence[Entity]) -> dict[str, Shift]:
     """By tower. A shift is taken only where all layers of the one run answer all of the other and nothing
-    speaks for equal numbers; where both could be, neither is.
+    speaks for equal numbers; where both could be, the contents of a few tensors decide, or else neither is.
     """
     left, right = _layers(expected), _layers(actual)
     return {tower: _find_shift(tower, left[tower], right[tower]) for tower in left if tower in right}
@@ -70,6 +71,15 @@ def _find_shift(tower: str, left: _Layers, right: _Layers) -> Shift:
     # 3..6 against 0..3: one run counts from its own beginning, and hardly any number is on both sides.
     if 2 * overlap < len(here) and min(here[0], there[0]) <= 1:
         return applied
+    found = likelier(_pairs(left, right, 0), _pairs(left, right, offset))
+    if found is not None:
+        which, near, far = found
+        how = f"{abs(offset)} apart" if which else "by equal numbers"
+        return Shift(
+            which * offset,
+            f"{told} were paired {how}, since that fits their contents: sorted numbers are {near:.1e} apart, "
+            f"against {far:.1e}",
+        )
     here_name, there_name = _pattern(left), _pattern(right)
     shifted_name = there_name.replace("{layer}", f"{{layer{-offset:+d}}}")
     return Shift(
@@ -105,6 +115,17 @@ def _agree_on_fused(left: _Layers, right: _Layers, offset: int) -> bool:
     return all(
         has_any(layer) and has_any(right.get(number - offset, layer)) for number, layer in left.items()
     )
+
+
+def _pairs(left: _Layers, right: _Layers, offset: int) -> list[tuple[Entity, Entity]]:
+    """What would be paired, from the first layer on."""
+    return [
+        (layer[mark], right[number - offset][mark])
+        for number, layer in sorted(left.items())
+        if number - offset in right
+        for mark in layer
+        if mark in right[number - offset]
+    ]
 
 
 def _same_size(left: Entity, right: Entity) -> bool:
