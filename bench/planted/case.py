@@ -10,7 +10,14 @@ import torch
 from torch import Tensor
 
 from bench.planted.batch_first import BatchFirst
-from bench.planted.dump import Dump, dump_batch_first, dump_sequence_first, is_sharded, whole
+from bench.planted.dump import (
+    Dump,
+    dump_batch_first,
+    dump_sequence_first,
+    is_sharded,
+    named_parameters,
+    whole,
+)
 from bench.planted.fault import Fault, Needs, Scene
 from bench.planted.faults import FAULTS
 from bench.planted.points import Point, in_order
@@ -54,6 +61,8 @@ class Case:
     """Both sides without the fault, or the permutation, dumped alike."""
     truth: Point | None
     """The first dumped point whose values the fault touches; None for a clean pair."""
+    wrong_parameters: frozenset[str]
+    """Parameters that are dumped and were loaded wrongly; they come before what is computed from them."""
     is_at_fault: bool
     """Whether `truth` is the very tensor that the fault changes first, and not one computed from it."""
     effect: float
@@ -114,11 +123,16 @@ def _draw(rng: random.Random, seed: int, kind: str, dtype: str) -> Case | None:
     pairing = "interleaved" if kind == "clean_pairs" else "half"
     runs = _Runs(shape, weights, tokens, tp, pairing, rng.getrandbits(60))
 
-    first = BatchFirst(shape, {n: w.to(theirs) for n, w in weights.items()}, theirs)(tokens)
+    loaded = {name: weight.to(theirs) for name, weight in weights.items()}
+    first = BatchFirst(shape, loaded, theirs)(tokens)
     clean = runs.second(ours, None)
     faulty = runs.second(ours, fault) if fault is not None else clean
     expected = dump_batch_first(first, shape, variant.expected)
     actual = dump_sequence_first(faulty, shape, variant.actual)
+    expected = replace(expected, parameters=named_parameters(loaded, variant.expected))
+    actual = replace(actual, parameters=named_parameters(runs.loaded(ours, fault), variant.actual))
+    right = named_parameters(runs.loaded(ours, None), variant.actual)
+    wrong = {name for name, weight in actual.parameters.items() if not torch.equal(weight, right[name])}
     if kind == "clean_pairs":
         clean = _Runs(shape, weights, tokens, tp, "half", 0).second(ours, None)
     if kind == "clean_ranks":
@@ -145,7 +159,8 @@ def _draw(rng: random.Random, seed: int, kind: str, dtype: str) -> Case | None:
         actual=expected if variant.is_mirrored else actual,
         clean_expected=clean_dump if variant.is_mirrored else expected,
         clean=expected if variant.is_mirrored else clean_dump,
-        truth=truth, is_at_fault=fault is not None and truth == fault.first,
+        truth=truth, wrong_parameters=frozenset(wrong),
+        is_at_fault=fault is not None and truth == fault.first,
         effect=effect, noise=noise, effect_max=effect_max, noise_max=noise_max,
         canonical=canonical,
     )  # fmt: skip
@@ -160,12 +175,16 @@ class _Runs:
         self.shape, self.tokens, self.tp, self.pairing, self.seed = shape, tokens, tp, pairing, seed
         self.weights = weights if pairing == "half" else _interleaved(weights, shape)
 
-    def second(self, dtype: torch.dtype, fault: Fault | None, *, twin: bool = False) -> dict[Point, Ranks]:
-        """Run it; a twin has the same weights, rounded alike, and computes in float64."""
+    def loaded(self, dtype: torch.dtype, fault: Fault | None) -> Weights:
+        """The whole weights as they come from the checkpoint."""
         weights = {name: weight.to(dtype) for name, weight in self.weights.items()}
         if fault is not None and fault.weights is not None:
             fault.weights(weights)
-        ranks = shard_weights(weights, self.shape, self.tp)
+        return weights
+
+    def second(self, dtype: torch.dtype, fault: Fault | None, *, twin: bool = False) -> dict[Point, Ranks]:
+        """Run it; a twin has the same weights, rounded alike, and computes in float64."""
+        ranks = shard_weights(self.loaded(dtype, fault), self.shape, self.tp)
         if fault is not None and fault.shards is not None:
             fault.shards(ranks)
         model = SequenceFirst(

@@ -1,9 +1,17 @@
 """What a run leaves: its tensors under somebody's names and in somebody's layout, for each rank."""
 
-__all__ = ["Dump", "Style", "dump_batch_first", "dump_sequence_first", "is_sharded", "whole"]
+__all__ = [
+    "Dump",
+    "Style",
+    "dump_batch_first",
+    "dump_sequence_first",
+    "is_sharded",
+    "named_parameters",
+    "whole",
+]
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -38,6 +46,8 @@ class Style:
     gathers_logits: bool = False
     is_partial: bool = False
     """Whether row-parallel lines are shown before the all-reduce."""
+    has_parameters: bool = False
+    """Whether weights are shown, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +57,8 @@ class Dump:
     ranks: tuple[Mapping[str, Tensor], ...]
     holds: Mapping[str, tuple[Point, ...]]
     are_modules: bool
+    parameters: Mapping[str, Tensor] = field(default_factory=dict)
+    """By qualified name; only recordings show them."""
 
     @property
     def points(self) -> set[Point]:
@@ -69,6 +81,18 @@ def dump_sequence_first(kept: Mapping[Point, Ranks], shape: Shape, style: Style)
         if point.stage == "logits" and style.gathers_logits:
             chosen[point] = [torch.cat(ranks, dim=-1)] * len(ranks)
     return _dump(chosen, shape, style, "s b c", "s b h d")
+
+
+def named_parameters(weights: Mapping[str, Tensor], style: Style) -> dict[str, Tensor]:
+    """Weights by the names of a style's vocabulary, biases included; none where it does not show them."""
+    if not style.has_parameters:
+        return {}
+    modules, kinds = VOCABULARIES[style.vocabulary].weights, {"w": "weight", "b": "bias"}
+    named = {}
+    for name, weight in weights.items():
+        *layer, role, kind = name.split(".")
+        named[f"{modules[role].format(n=''.join(layer))}.{kinds[kind]}"] = weight.clone()
+    return named
 
 
 def is_sharded(point: Point) -> bool:

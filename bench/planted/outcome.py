@@ -9,7 +9,7 @@ from bench.planted.case import PERMUTED, Case
 from bench.planted.dump import Dump
 from bench.planted.points import Point
 from bench.planted.transport import Sources
-from outgrow.compare.comparison import compare
+from outgrow.compare.comparison import Comparison, compare
 from outgrow.compare.judge import Judgement, Measured, judge
 from outgrow.compare.measures import measure
 
@@ -62,8 +62,9 @@ def examine(case: Case) -> Outcome:
         with (
             Sources(case.expected, case.variant.transport) as expected,
             Sources(case.actual, case.variant.transport) as actual,
+            compare(expected=expected.ranks[0], actual=actual.ranks) as comparison,
         ):
-            return _examine(case, expected, actual)
+            return _examine(case, comparison)
     except Exception as err:  # a crash is a result
         where = traceback.extract_tb(err.__traceback__)[-1]
         return Outcome(
@@ -72,15 +73,17 @@ def examine(case: Case) -> Outcome:
         )
 
 
-def _examine(case: Case, expected: Sources, actual: Sources) -> Outcome:
-    comparison = compare(expected=expected.ranks[0], actual=actual.ranks)
+def _examine(case: Case, comparison: Comparison) -> Outcome:
     judgement = comparison.judgement
     findings = comparison.findings
     first = judgement.first_divergence
     points = [_points(case, finding.pair) for finding in findings]
     word, said = _word(case, judgement, None if first is None else points[first])
     at = None if first is None else findings[first].pair.expected_name
-    diagnoses = tuple(d.kind for d in comparison.diagnoses if d.at == at)
+    if case.wrong_parameters and first is not None and judgement.verdict == "differ":
+        word = "exact" if at in case.wrong_parameters else word if word != "exact" else "late"
+    parameters = {f.pair.expected_name for f in findings if f.pair.expected.kind == "parameters"}
+    diagnoses = tuple(d.kind for d in comparison.diagnoses if d.at == at or d.at in parameters)
     if case.kind in PERMUTED:
         if word == "false_alarm" and {"permutation", "wrong_rank_order"} & {*diagnoses}:
             word = "explained"
@@ -92,7 +95,11 @@ def _examine(case: Case, expected: Sources, actual: Sources) -> Outcome:
         layout = finding.layout.layout
         if layout is None:
             unmeasured.append(f"{finding.pair.expected_name}: {finding.layout.reason}")
-        elif not layout.is_identity and (problem := _misplaced(case, finding)):
+        elif (
+            not layout.is_identity
+            and finding.pair.expected.kind != "parameters"
+            and (problem := _misplaced(case, finding))
+        ):
             wrong.append(problem)
     paired = {point for found in points if len(found) == 1 for point in found}
     shown = case.expected.points & case.actual.points
@@ -123,7 +130,7 @@ def _points(case: Case, pair: object) -> tuple[Point, ...]:
         ("expected", pair.expected, case.expected),  # type: ignore[attr-defined]
         ("actual", pair.actual[0], case.actual),  # type: ignore[attr-defined]
     ):
-        points = dump.holds[_bare(record.name)]
+        points = dump.holds.get(_bare(record.name), ())
         fused = pair.fused  # type: ignore[attr-defined]
         if fused is not None and fused.side == side:
             points = (points[fused.index],)

@@ -23,6 +23,7 @@ DIAGNOSES: dict[str, tuple[str, ...]] = {
     "inf_born": ("nan_born",),
     "bad_element": ("bad_element",),
     "dtype_downgrade": ("dtype_downgrade",),
+    "weight_transposed": ("transposed",),
 }
 """For kinds of faults that have one: the diagnoses that are right at the tensor in which it was planted."""
 _UNDIAGNOSABLE = {("rank_order", "post_attn_pre_resid"), ("rank_order", "post_mlp")}
@@ -37,6 +38,8 @@ def measure_case(task: tuple[int, str, str, bool]) -> dict[str, Any]:
     right = DIAGNOSES.get(kind) if case.is_at_fault else None
     if case.truth is not None and (kind, case.truth.stage) in _UNDIAGNOSABLE:
         right = None
+    if kind == "weight_transposed" and "parameters" not in case.variant.families:
+        right = None
     return {
         "seed": seed,
         "kind": kind,
@@ -47,7 +50,7 @@ def measure_case(task: tuple[int, str, str, bool]) -> dict[str, Any]:
         "tp": case.tp,
         "layers": case.shape.layers,
         "detail": case.detail,
-        "truth": None if case.truth is None else str(case.truth),
+        "truth": None if case.truth is None else "/".join(sorted(case.wrong_parameters)) or str(case.truth),
         "effect": _finite(case.effect),
         "noise": _finite(case.noise),
         "effect_over_noise": _finite(case.ratio),

@@ -29,7 +29,7 @@ class Sources:
         )
         root = Path(self._folder.name)
         self.ranks: list[Any] = [
-            _source(tensors, transport, root / f"rank{rank}", dump.are_modules, rank)
+            _source(dump, tensors, transport, root / f"rank{rank}", rank)
             for rank, tensors in enumerate(dump.ranks)
         ]
 
@@ -42,11 +42,11 @@ class Sources:
         self._folder.cleanup()
 
 
-def _source(tensors: Mapping[str, Tensor], transport: str, path: Path, are_modules: bool, rank: int) -> Any:
+def _source(dump: Dump, tensors: Mapping[str, Tensor], transport: str, path: Path, rank: int) -> Any:
     if transport == "mapping":
         return dict(tensors)
     if transport == "recording":
-        return _recording(tensors, are_modules, rank)
+        return _recording(dump, tensors, rank)
     if transport == "safetensors":
         target = path.with_suffix(".safetensors")
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, target)
@@ -70,19 +70,29 @@ def _source(tensors: Mapping[str, Tensor], transport: str, path: Path, are_modul
     return target
 
 
-def _recording(tensors: Mapping[str, Tensor], are_modules: bool, rank: int) -> Recording:
+def _recording(dump: Dump, tensors: Mapping[str, Tensor], rank: int) -> Recording:
+    """As `capture` leaves it: parameters first, then the outputs of modules."""
     records = []
-    for index, (name, tensor) in enumerate(tensors.items()):
+
+    def add(name: str, tensor: Tensor, module: str | None, kind: str) -> None:
         records.append(
             Record(
-                name=f"{name}.output" if are_modules else name,
-                sequence=index,
+                name=name,
+                sequence=len(records),
                 dtype=tensor.dtype,
                 shape=tuple(tensor.shape),
-                read=lambda tensor=tensor: tensor,
-                module=name if are_modules else None,
-                kind="outputs" if are_modules else "tensor",
+                read=lambda: tensor,
+                module=module,
+                kind=kind,
                 rank=rank,
             )
         )
+
+    for name, tensor in dump.parameters.items():
+        add(name, tensor, name.rpartition(".")[0], "parameters")
+    for name, tensor in tensors.items():
+        if dump.are_modules:
+            add(f"{name}.output", tensor, name, "outputs")
+        else:
+            add(name, tensor, None, "tensor")
     return Recording(label="(in memory)", records=records, is_ordered=True)

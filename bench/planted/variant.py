@@ -22,14 +22,14 @@ class Variant:
     is_mirrored: bool
     """Whether the run that may be broken is given as the expected one."""
     families: tuple[str, ...]
-    """What makes this pair hard: `names`, `shifted`, `layout`, `fused`, `repeated`, `tp2`, `tp4`; `plain`
-    where nothing does."""
+    """What makes this pair hard: `names`, `shifted`, `layout`, `fused`, `repeated`, `parameters`,
+    `tp2`, `tp4`; `plain` where nothing does."""
 
 
 def draw_variant(rng: random.Random, shape: Shape, tp: int) -> Variant:
     """Of all combinations; one pair in five differs in nothing but who computed it."""
     families = []
-    naming = rng.choices(["same", "shifted", "modules"], [0.5, 0.15, 0.35])[0]
+    naming = rng.choices(["same", "recorded", "shifted", "modules"], [0.38, 0.12, 0.15, 0.35])[0]
     lays_out = rng.random() < 0.65
     expected_name = actual_name = "stages"
     fused: tuple[str, ...] = ()
@@ -48,6 +48,8 @@ def draw_variant(rng: random.Random, shape: Shape, tp: int) -> Variant:
             "neox": ("qkv",),
         }
         fused = always.get(actual_name, ())
+    if naming == "recorded":
+        expected_name = actual_name = "hugging_face"
     if not fused and rng.random() < 0.12 and actual_name not in ("llama",):
         fused = ("qkv",)
     if fused:
@@ -60,14 +62,15 @@ def draw_variant(rng: random.Random, shape: Shape, tp: int) -> Variant:
     )
     if repeats:
         families.append("repeated")
-    expected_heads = "b s (h d)" if naming == "modules" else "b h s d"
+    are_modules = expected_name != "stages" and actual_name != "stages"
+    expected_heads = "b s (h d)" if naming in ("modules", "recorded") else "b h s d"
     hidden, heads = "b s c", expected_heads
     if lays_out:
         hidden = rng.choice(["s b c", "s b c", "b s c", "(b s) c", "s c" if one else "(s b) c"])
         heads = rng.choice(
             ["s b h d", "b s h d", "s b (h d)", "(b s) h d", "(b s) (h d)", *(_ONE if one else _MANY)]
         )
-        if naming == "modules":
+        if are_modules:
             heads = hidden.replace("c", "(h d)") if rng.random() < 0.7 else heads
         if (hidden, heads) != ("b s c", expected_heads):
             families.append("layout")
@@ -75,11 +78,19 @@ def draw_variant(rng: random.Random, shape: Shape, tp: int) -> Variant:
         families.append(f"tp{tp}")
     order = {"neox": "groups", "megatron": "groups", "vllm": "parts", "gpt2": "parts"}
     scalars = rng.random() < 0.6
-    are_modules = expected_name != "stages" and actual_name != "stages"
     transport = rng.choices(TRANSPORTS, [5, 3 if are_modules else 0, 1, 0.5, 0.5, 1])[0]
+    if naming == "recorded":
+        transport = "recording"
+    shows_parameters = naming == "recorded" and tp == 1 and rng.random() < 0.6
+    if shows_parameters:
+        families.append("parameters")
     return Variant(
         expected=Style(
-            vocabulary=expected_name, heads=expected_heads, has_scalars=scalars, repeats_kv=repeats
+            vocabulary=expected_name,
+            heads=expected_heads,
+            has_scalars=scalars,
+            repeats_kv=repeats,
+            has_parameters=shows_parameters,
         ),
         actual=Style(
             vocabulary=actual_name,
@@ -89,6 +100,7 @@ def draw_variant(rng: random.Random, shape: Shape, tp: int) -> Variant:
             fused=fused,
             fused_order=order.get(actual_name) or rng.choice(["parts", "groups"]),
             has_scalars=scalars,
+            has_parameters=shows_parameters,
             gathers_logits=rng.random() < 0.5,
         ),
         transport=transport,

@@ -3,7 +3,7 @@
 __all__ = ["VOCABULARIES", "Vocabulary"]
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bench.planted.points import FIRST, LAST, PARTS, STAGES, Point
 
@@ -18,6 +18,8 @@ class Vocabulary:
     is_gated: bool | None = None
     """Which kind of MLP it has; None for both."""
     are_modules: bool = True
+    weights: Mapping[str, str] = field(default_factory=dict)
+    """Modules by the role of their weights (`norm1`, `q`, …), where parameters can be dumped, too."""
 
     def name(self, point: Point, first_layer: int = 0) -> str | None:
         """What a point is called; None where this project does not show it."""
@@ -45,6 +47,15 @@ VOCABULARIES: dict[str, Vocabulary] = {
         "post_ln_pre_attn=input_layernorm query=self_attn.q_proj key=self_attn.k_proj value=self_attn.v_proj "
         "qkv=self_attn.qkv_proj post_attn_pre_resid=self_attn.o_proj pre_mlp=post_attention_layernorm "
         "gate=mlp.gate_proj up=mlp.up_proj gate_up=mlp.gate_up_proj post_mlp=mlp.down_proj",
+        weights={
+            "embed": "model.embed_tokens",
+            "norm1": "model.layers.{n}.input_layernorm",
+            **{role: f"model.layers.{{n}}.self_attn.{role}_proj" for role in "qkvo"},
+            "norm2": "model.layers.{n}.post_attention_layernorm",
+            **{role: f"model.layers.{{n}}.mlp.{role}_proj" for role in ("gate", "up", "down")},
+            "norm": "model.norm",
+            "head": "lm_head",
+        },
     ),
     "vllm": _modules(
         "model.layers",

@@ -112,6 +112,17 @@ def test_clean_pairs_differ_by_rounding_alone(kind, dtype):
         assert float((expected.double() - actual.double()).norm()) <= most * float(expected.double().norm())
 
 
+def test_wrong_weights_are_the_truth_where_parameters_are_dumped():
+    cases = (draw_case(seed, "weight_transposed", "fp32") for seed in range(60))
+    case = next(case for case in cases if "parameters" in case.variant.families)
+    (name,) = case.wrong_parameters
+    given, loaded = case.expected.parameters[name], case.actual.parameters[name]
+    assert torch.equal(given.T, loaded)
+    assert {*case.expected.parameters} == {*case.actual.parameters}
+    same = [key for key in case.expected.parameters if key != name]
+    assert all(torch.equal(case.expected.parameters[key], case.actual.parameters[key]) for key in same)
+
+
 def test_equal_arguments_draw_equal_cases():
     one, other = (draw_case(4, "rank_order", "bf16") for _ in range(2))
     assert (one.detail, one.truth, one.variant) == (other.detail, other.truth, other.variant)
@@ -173,6 +184,12 @@ class Said:
 
     diagnoses = ()
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
     def __init__(self, verdict, name=None, case=None):
         self.findings = []
         judged = ()
@@ -192,7 +209,7 @@ class Said:
 def pair(case, point):
     (expected,) = [name for name, points in case.expected.holds.items() if points == (point,)]
     (actual,) = [name for name, points in case.actual.holds.items() if points == (point,)]
-    record = {"rank": 0}
+    record = {"rank": 0, "kind": "tensor"}
     sides = {
         "expected": type("Record", (), {"name": expected, **record}),
         "actual": (type("Record", (), {"name": actual, **record}),),
