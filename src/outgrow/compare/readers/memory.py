@@ -69,9 +69,11 @@ def _tensor(tensor: Tensor) -> Leaf:
 
 
 def _plain(tensor: Tensor) -> Tensor:
-    plain = tensor.detach().as_subclass(Tensor)
+    plain = tensor.detach()
     if plain.layout is not torch.strided:
         plain = plain.to_dense()
+    if type(plain) is not Tensor:
+        plain = plain.as_subclass(Tensor)
     return plain.cpu().resolve_conj().resolve_neg()
 
 

@@ -29,7 +29,8 @@ def records_of(
     files = sorted(files, key=lambda pair: natural_key(pair[0]))
     stems = _stems([entry for entry, _ in files])
     holders = {stems[entry] for entry, content in files if content.records}
-    is_alone = len(holders) == 1
+    has_bare = any(found.inner == "" for _, content in files for found in content.records)
+    is_alone = len(holders) == 1 and not has_bare
     records: list[Record] = []
     refused = [refusal for _, content in files for refusal in content.refused]
     seen: dict[str, str] = {}
@@ -73,7 +74,7 @@ def _name(stem: str, inner: str, *, is_alone: bool) -> str:
         return _printable(stem)
     if is_alone:
         return _printable(inner)
-    return _printable(stem + inner if inner.startswith("[") else f"{stem}/{inner}")
+    return _printable(stem + inner if inner.startswith(("[", ".")) else f"{stem}/{inner}")
 
 
 def _printable(text: str) -> str:
