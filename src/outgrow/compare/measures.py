@@ -24,8 +24,8 @@ from outgrow.errors import InputError
 _CHUNK_ELEMENTS = 2**18
 # Tensors in one piece go to the kernel at once, up to here, so that Ctrl-C is heard now and then.
 _SPAN_ELEMENTS = 2**28
-# Below, torch is about as fast, and small recordings need no compiler.
-_LEAST_FOR_KERNEL = 2**14
+# A call costs torch half a millisecond. Fewer elements need no compiler, as in first tries and in tests.
+_LEAST_FOR_KERNEL = 2**10
 # A thread does so many in a few milliseconds. Whole recordings are measured several pairs at a time.
 _ELEMENTS_A_THREAD = 2**23
 _PARTS = {torch.complex32: torch.float16, torch.complex64: torch.float32, torch.complex128: torch.float64}

@@ -39,16 +39,18 @@ class Apart:
             distances = _to_integers(whole, other.values)
         else:
             distances = (actual.values - expected.values).abs()
-        distances.masked_fill_((actual.values == expected.values) & actual.inf, 0.0)
-        distances.masked_fill_(actual.nan & expected.nan, 0.0)
-        distances.masked_fill_(actual.nan != expected.nan, math.inf)
+        if any(bool(mask.any()) for mask in (actual.nan, actual.inf, expected.nan, expected.inf)):
+            distances.masked_fill_((actual.values == expected.values) & actual.inf, 0.0)
+            distances.masked_fill_(actual.nan & expected.nan, 0.0)
+            distances.masked_fill_(actual.nan != expected.nan, math.inf)
         moduli = distances[:, 0] if distances.shape[1] == 1 else distances[:, 0].hypot(distances[:, 1])
-        at = int(moduli.argmax())
+        largest = moduli.max()
+        at = int((moduli == largest).byte().argmax())
         return cls(
             distances=distances,
             moduli=moduli,
             at=at,
-            largest=float(moduli[at]),
+            largest=float(largest),
             max_ulp=_max_ulp(plain_actual, plain_expected, actual, expected),
         )
 

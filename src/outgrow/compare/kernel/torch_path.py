@@ -13,7 +13,9 @@ from outgrow.difference.numbers import E8M0, Numbers, bits, plain
 
 # Squares of numbers between 2 ** -400 and 2 ** 400 and sums of them stay within float64.
 _SAFE_EXPONENT = 400
-_LEAST_EXPONENT = -1074
+_FIELDS, _BIAS, _LEAST_EXPONENT = 2048, 1023, -1074
+# Sums of so many come first, each by one thread: torch splits a sum of all by the threads that it has.
+_RUN = 4096
 
 
 def torch_tally(actual: Tensor, expected: Tensor, *, start: int, rtol: float, atol: float) -> Tally:
@@ -71,13 +73,19 @@ def _finite_side(values: Tensor) -> SideTally:
     least, most = (float(found) for found in torch.aminmax(values))
     power = _power(max(-least, most))
     scaled = _scale(values, power)
-    mean = float(scaled.sum()) / count
+    mean = _sum(scaled) / count
     deviations = scaled - mean
     # The mean is rounded: what is left of the deviations' own mean is taken out again.
-    squares = float(deviations.square().sum()) - float(deviations.sum()) ** 2 / count
+    squares = _sum(deviations.square()) - _sum(deviations) ** 2 / count
     return SideTally(
         finite=count, mean=mean, squares=max(0.0, squares), power=power, minimum=least, maximum=most
     )
+
+
+def _sum(values: Tensor) -> float:
+    flat = values.reshape(-1)
+    whole = flat.numel() // _RUN * _RUN
+    return float(flat[:whole].view(-1, _RUN).sum(dim=1).sum() + flat[whole:].sum())
 
 
 def _power(largest: float) -> int:
@@ -109,12 +117,12 @@ def _add_products(tally: Tally, actual: Numbers, expected: Numbers) -> None:
         _power(float(other.abs().max())),
     )
     one, other = _scale(one, tally.actual_power), _scale(other, tally.expected_power)
-    tally.actual_squares = float(one.square().sum())
+    tally.actual_squares = _sum(one.square())
     if actual is expected:
         tally.products = tally.expected_squares = tally.actual_squares
     else:
-        tally.expected_squares = float(other.square().sum())
-        tally.products = float((one * other).sum())
+        tally.expected_squares = _sum(other.square())
+        tally.products = _sum(one * other)
 
 
 def _add_distances(
@@ -133,28 +141,37 @@ def _add_distances(
         allowed = size.mul_(rtol).add_(atol) if rtol else torch.full_like(size, atol)
         # An infinite distance is never allowed, not even by the tolerance of an infinite number.
         tally.outside = int((unequal & (~(apart.moduli <= allowed) | apart.moduli.isinf())).sum())
-    finite = apart.distances[apart.distances.isfinite() & (apart.distances != 0)]
-    if finite.numel():
-        exponents = torch.frexp(finite).exponent.long() - 1
-        least = int(exponents.min())
-        counts = torch.bincount(exponents - least).tolist()
-        tally.exponents = {least + place: count for place, count in enumerate(counts) if count}
+    tally.exponents = _exponents(apart.distances)
     _add_squares(tally, apart, actual, expected)
 
 
+def _exponents(distances: Tensor) -> dict[int, int]:
+    fields = (distances.view(torch.int64) >> 52).reshape(-1)
+    counts = torch.bincount(fields, minlength=_FIELDS).tolist()
+    found = {field - _BIAS: count for field, count in enumerate(counts[1 : _FIELDS - 1], 1) if count}
+    if counts[0]:
+        # 0, which does not count, and subnormal numbers, each with an exponent of its own.
+        small = distances.reshape(-1)[fields == 0]
+        places = torch.bincount(1 - _LEAST_EXPONENT + torch.frexp(small[small != 0]).exponent.long()).tolist()
+        found |= {place + _LEAST_EXPONENT - 2: count for place, count in enumerate(places) if count}
+    return dict(sorted(found.items()))
+
+
 def _add_squares(tally: Tally, apart: Apart, actual: Numbers, expected: Numbers) -> None:
-    both = actual.values.isfinite() & expected.values.isfinite()
-    distances = apart.distances[both]
+    one, other, distances = actual.values, expected.values, apart.distances
+    if tally.finite < one.numel():
+        both = one.isfinite() & other.isfinite()
+        one, other, distances = one[both], other[both], distances[both]
     if not distances.numel():
         return
     largest = float(distances.max())
     if math.isinf(largest):
         # Two finite numbers so far apart that float64 cannot say how far: the distance of their 1/4 can.
-        quarters = _scale(actual.values[both], 2) - _scale(expected.values[both], 2)
+        quarters = _scale(one, 2) - _scale(other, 2)
         tally.power = _power(float(quarters.abs().max()))
         scaled = _scale(quarters, tally.power)
         tally.power += 2
     else:
         tally.power = _power(largest)
         scaled = _scale(distances, tally.power)
-    tally.squares = float(scaled.square().sum())
+    tally.squares = _sum(scaled.square())
