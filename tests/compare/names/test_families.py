@@ -7,6 +7,8 @@ import pytest
 
 from outgrow.compare.names import FAMILIES
 from outgrow.compare.names.families import expand
+from outgrow.compare.names.fused import FUSED_STAGES
+from outgrow.compare.names.match import ALIASES
 from outgrow.compare.order import stage_place
 from tests.compare.names import grid, real_names
 from tests.compare.names.truth import families, modules_of, parameters_of
@@ -122,6 +124,16 @@ def test_every_family_is_documented_as_it_is(name):
 
 def test_nothing_else_is_documented():
     assert set(rows()) == set(FAMILIES)
+
+
+@pytest.mark.parametrize("stage", FUSED_STAGES)
+def test_a_fused_stage_and_its_parts_have_places(stage):
+    assert all(stage_place(part, "outputs") for part in (stage, *FUSED_STAGES[stage]))
+
+
+@pytest.mark.parametrize("stage", ALIASES)
+def test_an_alias_stands_for_stages_that_have_places(stage):
+    assert all(stage_place(meant, what) for meant, what in [(stage, "outputs"), *ALIASES[stage]])
 
 
 def test_expand_gives_all_choices():

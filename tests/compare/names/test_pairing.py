@@ -4,9 +4,12 @@ import random
 import time
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import outgrow.capture
+from outgrow.capture.recorded import open_own
 from outgrow.compare.names import pair_records
 from outgrow.errors import InputError
 from tests.compare.names.made import layers, record, recording, shown
@@ -405,3 +408,43 @@ def test_time_grows_with_the_names_and_not_with_their_square():
     found = pair_records(expected, [actual])
     assert time.process_time() - started < 8  # 0.7 s where this was written, on an idle machine
     assert len(found.pairs) == 15_000
+
+
+@pytest.mark.parametrize(
+    ("others", "sizes", "count"),
+    [
+        ({"gate": 12, "up": 12}, 24, 2),
+        ({"up": 24}, 24, 1),
+        ({"gate_up": 24}, 24, 1),
+        ({"up": 12}, 24, 0),
+        ({"gate": 24}, 24, 0),
+    ],
+)
+def test_the_first_layer_of_megatron_is_what_the_other_run_has(others, sizes, count):
+    first = "decoder.layers.0.mlp.linear_fc1.weight"
+    there = {f"layers.0.mlp.{part}_proj.weight": (size,) for part, size in others.items()}
+    expected, actual = recording(first, "a", shapes={first: (sizes,)}), recording(*there, "b", shapes=there)
+    for found in (pair_records(expected, [actual]), pair_records(actual, [expected])):
+        assert len(found.pairs) == count
+        assert all(pair.fused or pair.note for pair in found.pairs)
+
+
+def test_a_run_that_was_recorded_finds_all_of_itself(tmp_path):
+    model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.GELU(), torch.nn.Linear(4, 4))
+    kinds = ("outputs", "inputs", "parameters")
+    for path in (tmp_path / "one", tmp_path / "two"):
+        with outgrow.capture.record(model, path, kinds=kinds):
+            for _ in range(2):
+                model(torch.zeros(2, 4))
+    with open_own(tmp_path / "one") as expected, open_own(tmp_path / "two") as actual:
+        found = pair_records(expected, [actual])
+    assert len(found.pairs) == len(expected.records) > 10
+    assert [pair.expected.sequence for pair in found.pairs] == list(range(len(found.pairs)))
+    for pair in found.pairs:
+        (there,) = pair.actual
+        here = pair.expected
+        assert (here.name, here.step, here.call) == (there.name, there.step, there.call)
+            there.name,
+            there.step,
+            there.call,
+        )

@@ -250,14 +250,9 @@ class Matcher:
                 if gate is not None and up is not None and whole is None:
                     self._take_parts(entity, ("mlp.gate", "mlp.up"), [gate, up], is_expected=is_expected)
                     continue
-                other = (
-                    whole
-                    if whole is not None and up is None
-                    else up
-                    if whole is None and gate is None
-                    else None
-                )
-                if other is not None and _size_veto(entity, other) is None:
+                candidates = [one for one in (whole, up, gate) if one is not None]
+                other = candidates[0] if len(candidates) == 1 and candidates[0] is not gate else None
+                if other is not None and _may_be_one_size(entity, other):
                     note = "its first linear layer was taken for what the other run has there"
                     pair = (entity, other) if is_expected else (other, entity)
                     self.take(Match(*pair, "role", note))
@@ -337,6 +332,14 @@ def _role_note(expected: Entity, actual: Entity) -> str | None:
         guessed = expected if here.is_guessed else actual
         notes.append(f"{guessed.name!r} was taken for {guessed.spelling.what.removesuffix('s')}")
     return "; ".join(dict.fromkeys(notes)) or None
+
+
+def _may_be_one_size(one: Entity, other: Entity) -> bool:
+    """Whether their sizes are equal, by themselves or over all ranks."""
+    sizes = [
+        {entity.record.elements, sum(r.elements for r in entity.records.values())} for entity in (one, other)
+    ]
+    return bool(sizes[0] & sizes[1])
 
 
 def _size_note(expected: Entity, actual: Entity) -> str | None:
