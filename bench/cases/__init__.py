@@ -4,7 +4,19 @@ __all__ = ["CASES"]
 
 from types import ModuleType
 
-from bench.cases import axis_matching, curve, five_times, floor, open_model, peers, plan_large, planted, run7b
+from bench.cases import (
+    axis_matching,
+    compare_speed,
+    curve,
+    five_times,
+    floor,
+    open_model,
+    peers,
+    plan_large,
+    planted,
+    record_overhead,
+    run7b,
+)
 
 CASES: dict[str, ModuleType] = {
     "floor": floor,
@@ -14,6 +26,8 @@ CASES: dict[str, ModuleType] = {
     "plan_large": plan_large,
     "run7b": run7b,
     "five_times": five_times,
+    "compare_speed": compare_speed,
     "planted": planted,
     "axis_matching": axis_matching,
+    "record_overhead": record_overhead,
 }
