@@ -470,6 +470,15 @@ def test_an_array_of_zeros_is_no_bomb(probe, tmp_path):
     assert (answer["refused"], answer["problems"]) == ({}, [])
 
 
+def test_an_index_of_millions_of_parts_is_refused(probe, tmp_path):
+    (tmp_path / "x.safetensors").write_bytes(safetensors(json.dumps({"a": entry()}).encode(), bytes(8)))
+    parts = b'{"weight_map": {"a": "x.safetensors"}, "more": [' + b"1," * 30_000_000 + b"1]}"
+    (tmp_path / "x.safetensors.index.json").write_bytes(parts)
+    answer = probe(tmp_path)
+    assert answer["names"] == ["a"]
+    assert "30,000,001 parts" in answer["refused"]["x.safetensors.index.json"]
+
+
 def test_devices_are_not_opened(probe, tmp_path):
     (tmp_path / "zero.pth").symlink_to("/dev/zero")
     os.mkfifo(tmp_path / "pipe.npy")

@@ -11,11 +11,13 @@ from outgrow.capture.recording import Refusal
 from outgrow.compare.readers.entry import is_readable, read_entry
 from outgrow.compare.readers.file_reader import FileContent
 from outgrow.compare.readers.limits import Limits
+from outgrow.compare.readers.plain_file import PlainFile
 from outgrow.errors import InputError, OutgrowError, StoreError
 from outgrow.names import natural_key
 from outgrow.store.checkpoint import read_index
 
 _INDEX = ".index.json"
+_PARTS = 10_000
 _KINDS = {
     stat.S_IFLNK: "is a link, which is not followed: give what it leads to",
     stat.S_IFIFO: "is a pipe (FIFO)",
@@ -50,7 +52,7 @@ def read_folder(root: Path, limits: Limits) -> tuple[list[tuple[str, FileContent
             else:
                 refused.extend(content.refused)
     for index in indexes:
-        contents, missing = _by_index(root, index, contents)
+        contents, missing = _by_index(root, index, contents, limits)
         refused += missing
     return contents, refused
 
@@ -96,12 +98,26 @@ def _walk(root: Path, limits: Limits) -> Iterator[tuple[str, str | None]]:
         folders.extend(reversed(below))
 
 
+def _check_index(path: Path, limits: Limits) -> None:
+    """See that an index has no more parts than its tensors need, before Python makes a list of each."""
+    file = PlainFile.of(path)
+    if file.length > limits.max_header_bytes:
+        raise InputError(
+            f"has {file.length:,} bytes; the limit max_header_bytes is {limits.max_header_bytes:,}"
+        )
+    parts = file.read(0, file.length).count(b",")
+    if parts > _PARTS + 2 * limits.max_entries:
+        raise InputError(
+            f"has {parts:,} parts, more than {limits.max_entries:,} tensors need (the limit max_entries)"
+        )
+
+
 def _by_index(
-    root: Path, index: str, contents: list[tuple[str, FileContent]]
+    root: Path, index: str, contents: list[tuple[str, FileContent]], limits: Limits
 ) -> tuple[list[tuple[str, FileContent]], list[Refusal]]:
     """The contents less the tensors that the index puts elsewhere, and what it names that is not there."""
     try:
-        # The walk has seen that it is a regular file; its size is limited there.
+        _check_index(root / index, limits)
         places, _ = read_index(root / index)
     except OutgrowError as err:
         return contents, [Refusal(entry=index, reason=err.message)]
