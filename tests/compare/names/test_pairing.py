@@ -444,7 +444,3 @@ def test_a_run_that_was_recorded_finds_all_of_itself(tmp_path):
         (there,) = pair.actual
         here = pair.expected
         assert (here.name, here.step, here.call) == (there.name, there.step, there.call)
-            there.name,
-            there.step,
-            there.call,
-        )
