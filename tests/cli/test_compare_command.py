@@ -2,6 +2,7 @@
 
 import json
 import os
+import tarfile
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -52,6 +53,19 @@ def test_a_difference_exits_with_1_and_is_marked(expected, wrong, capsys):
     (marked,) = (line for line in out.splitlines() if line.startswith(">"))
     assert "1_post_mlp" in marked
     assert "^" in out
+
+
+@pytest.mark.parametrize("option", [[], ["--json", "-"]])
+def test_compressed_archives_are_shown_after_they_are_closed(expected, wrong, tmp_path, capsys, option):
+    archives = []
+    for path in (expected, wrong):
+        archives.append(tmp_path / f"{len(archives)}.tar.gz")
+        with tarfile.open(archives[-1], "w:gz") as archive:
+            archive.add(path, "run/dump.safetensors")
+    assert main(["compare", *map(str, archives), *option]) == 1
+    out, err = capsys.readouterr()
+    assert "1_post_mlp" in out
+    assert "Error" not in err
 
 
 def test_nothing_to_pair_exits_with_3(expected, dump, capsys):

@@ -92,6 +92,7 @@ def compare(
             if file is not None:
                 write_text(file, report.FORMATS[name](comparison))
         verdict = comparison.verdict
+        _ = comparison.diagnoses  # which read tensors, and are shown when the files are closed
     if prints_json:
         click.echo(report.as_json(comparison), nl=False)
     else:

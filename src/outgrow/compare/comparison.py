@@ -200,7 +200,7 @@ def compare(
         raise InputError("there is no actual run to compare", hint="give at least one")
     with contextlib.ExitStack() as opened:
         sides = [
-            opened.enter_context(open_recording(source, limits=limits, only=only))
+            opened.enter_context(open_recording(source, limits=limits, only=only, listener=listener))
             for source in (expected, *sources)
         ]
         pairing = pair_records(sides[0], sides[1:], name_map=name_map)

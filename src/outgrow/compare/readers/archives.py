@@ -5,15 +5,17 @@ __all__ = ["OpenArchive", "is_archive", "open_archive"]
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Literal
+
+from torch import Tensor
 
 from outgrow.capture.recording import Refusal
 from outgrow.compare.readers.archive_entry import ArchiveEntry
 from outgrow.compare.readers.entry import is_readable, read_entry
 from outgrow.compare.readers.entry_names import is_archive_name
-from outgrow.compare.readers.file_reader import FileContent
+from outgrow.compare.readers.file_reader import FileContent, FoundTensor
 from outgrow.compare.readers.files import READERS
 from outgrow.compare.readers.limits import Limits
 from outgrow.compare.readers.spool import Spool
@@ -107,9 +109,27 @@ def _read(
             source = PackedTar(stream, spool)
         entries, refused = read_tar(source, path, limits, screen=_screen)
     # Only now: readers remember what a file was like, and the spool does not change any more.
-    return [
-        (entry.name, read_entry(entry.path, entry.name, limits, entry.region)) for entry in entries
-    ], refused
+    contents = []
+    for entry in entries:
+        content = read_entry(entry.path, entry.name, limits, entry.region)
+        if entry.path != path:
+            guarded = tuple(_guarded(found, path, spool) for found in content.records)
+            content = FileContent(records=guarded, refused=content.refused)
+        contents.append((entry.name, content))
+    return contents, refused
+
+
+def _guarded(found: FoundTensor, path: Path, spool: Spool) -> FoundTensor:
+    """The same, saying what happened where it is read after the end of the temporary file."""
+
+    def read() -> Tensor:
+        if spool.is_closed:
+            raise StoreError(
+                f"{str(path)!r} was closed, and what was unpacked of it is gone", hint="read before closing"
+            )
+        return found.read()
+
+    return replace(found, read=read)
 
 
 def _screen(name: str) -> str | None:
