@@ -4,7 +4,7 @@ __all__ = ["Comparison", "compare"]
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from os import PathLike
 from types import TracebackType
 from typing import Literal, Self
@@ -14,12 +14,12 @@ from torch import Tensor
 from outgrow.capture.recording import Recording, Refusal
 from outgrow.compare.diagnosis import Diagnosis, diagnose
 from outgrow.compare.finding import Finding
+from outgrow.compare.in_order import in_order
 from outgrow.compare.judge import Judgement, Measured, Rules, judge
 from outgrow.compare.layout import StageLayout, find_stage_layouts
 from outgrow.compare.measures import Measures, measure
 from outgrow.compare.names import pair_records
 from outgrow.compare.pair import Pair, Pairing
-from outgrow.compare.read_ahead import in_order
 from outgrow.compare.readers import open_recording
 from outgrow.compare.readers.limits import Limits
 from outgrow.compare.readers.opening import Source
@@ -138,13 +138,12 @@ class Comparison:
 
     @cached_property
     def _measured(self) -> tuple[Measured, ...]:
-        pairs, layouts = self.pairing.pairs, self.layouts
+        pairs = self.pairing.pairs
         total, done = sum(pair.expected.nbytes for pair in pairs), 0
         measured = []
         # Reading, the arithmetic and what is made of it go on at the same time.
-        reads = [partial(_read, pair, layout) for pair, layout in zip(pairs, layouts, strict=True)]
         sizes = [2 * pair.expected.nbytes for pair in pairs]
-        with contextlib.closing(in_order(reads, self._measures, sizes)) as found:
+        with contextlib.closing(in_order(self._measures, sizes)) as found:
             for pair in pairs:
                 self._listener(Progress(task="comparing", done=done, total=total, item=pair.expected_name))
                 measured.append(
@@ -160,12 +159,12 @@ class Comparison:
         self._listener(Progress(task="comparing", done=done, total=total))
         return tuple(measured)
 
-    def _measures(self, index: int, tensors: tuple[Tensor, Tensor] | None) -> Measures | None:
-        if tensors is None:
+    def _measures(self, index: int) -> Measures | None:
+        pair, layout = self.pairing.pairs[index], self.layouts[index]
+        if layout.layout is None:
             return None
-        rules, name = self.rules, self.pairing.pairs[index].expected_name
-        rtol, atol = (0.0, 0.0) if rules is None else rules.tolerance(name)
-        return measure(*tensors, rtol=rtol, atol=atol)
+        rtol, atol = (0.0, 0.0) if self.rules is None else self.rules.tolerance(pair.expected_name)
+        return measure(*_tensors(pair, layout), rtol=rtol, atol=atol)
 
 
 def compare(
@@ -211,11 +210,6 @@ def compare(
 def _names(recording: Recording) -> set[str]:
     """Of the tensors that could be paired; those of several ranks are one."""
     return {record.name for record in recording.records}
-
-
-def _read(pair: Pair, layout: StageLayout) -> tuple[Tensor, Tensor] | None:
-    """As `_tensors`; None where no layout was found."""
-    return None if layout.layout is None else _tensors(pair, layout)
 
 
 def _tensors(pair: Pair, layout: StageLayout) -> tuple[Tensor, Tensor]:
