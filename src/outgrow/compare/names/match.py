@@ -135,7 +135,11 @@ class Matcher:
         def note(expected: Entity, actual: Entity) -> str:
             return f"{expected.name!r} was taken for what {actual.name!r} holds"
 
-        self._match(key, lambda *_: "role", note)
+        def how(expected: Entity, actual: Entity) -> How | None:
+            roles = (expected.role, actual.role)
+            return "role" if any(role is not None and role.stage in ALIASES for role in roles) else None
+
+        self._match(key, how, note)
 
     def match_lone(self) -> None:
         """The one input or output of modules that answer each other, whatever it is called."""
