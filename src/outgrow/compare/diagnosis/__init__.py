@@ -2,6 +2,7 @@
 
 __all__ = ["DIAGNOSERS", "Diagnosis", "diagnose"]
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor
@@ -37,8 +38,8 @@ DIAGNOSERS: Mapping[str, Callable[[Context], Diagnosis | None]] = {
     "constant_factor": constant_factor.diagnose,
     "wrong_rank_order": wrong_rank_order.diagnose,
     "missing_all_reduce": missing_all_reduce.diagnose,
-    "permutation": permutation.diagnose,
     "shift": shift.diagnose,
+    "permutation": permutation.diagnose,
     "transposed": transposed.diagnose,
     "rotation": rotation.diagnose,
     "unchanged": unchanged.diagnose,
@@ -52,6 +53,19 @@ DIAGNOSERS: Mapping[str, Callable[[Context], Diagnosis | None]] = {
     "place": place.diagnose,
 }
 """By kind, the most telling first."""
+COVERS: Mapping[str, frozenset[str]] = {
+    "bad_element": frozenset({"place", "channel_factor", "row_factor"}),
+    "constant_factor": frozenset({"rotation", "channel_factor", "row_factor", "missing_term"}),
+    "wrong_rank_order": frozenset({"permutation"}),
+    "shift": frozenset({"permutation"}),
+    "unchanged": frozenset({"missing_term"}),
+}
+"""Kinds that say nothing more once another one has been found: they hold, because that one does."""
+FOR_FEW = frozenset({"constant_factor"})
+"""Kinds that can be told from fewer than `MIN_ELEMENTS` numbers."""
+FOR_UNLIKE = frozenset({"nan_born", "place"})
+"""Kinds that can be told where NaN or infinities stand against numbers."""
+MIN_ELEMENTS = 16
 
 
 def diagnose(
@@ -72,8 +86,21 @@ def diagnose(
         context = prepare(findings, index, read)
         if context is None:
             continue
-        for find in DIAGNOSERS.values():
+        covered: set[str] = set()
+        for kind, find in DIAGNOSERS.items():
+            if kind in covered or not _can_tell(kind, context):
+                continue
             found = find(context)
             if found is not None:
                 diagnoses.append(found)
+                covered |= COVERS.get(kind, frozenset())
     return tuple(diagnoses)
+
+
+def _can_tell(kind: str, context: Context) -> bool:
+    measures = context.finding.measures
+    if measures is None or context.expected.is_complex() or context.actual.is_complex():
+        return kind in FOR_UNLIKE
+    if math.isinf(measures.max_abs):
+        return kind in FOR_UNLIKE
+    return measures.elements >= MIN_ELEMENTS or kind in FOR_FEW

@@ -6,7 +6,7 @@ import torch
 
 from outgrow.compare.diagnosis.context import Context, as_double, explains
 from outgrow.compare.diagnosis.diagnosis import Diagnosis
-from outgrow.compare.diagnosis.fit import fit_factors
+from outgrow.compare.diagnosis.fit import are_all_different, fit_factors
 
 
 def diagnose(context: Context) -> Diagnosis | None:
@@ -14,9 +14,9 @@ def diagnose(context: Context) -> Diagnosis | None:
     fit = fit_factors(context, 1)
     if fit is None or not explains(fit.left, context.error, context.allowed):
         return None
-    low, high = float(fit.values.min()), float(fit.values.max())
-    if high - low <= 6 * fit.left:
+    if not are_all_different(fit):
         return None
+    low, high = float(fit.values.min()), float(fit.values.max())
     detail = (
         f"each of the {len(fit.values)} channels has a factor of its own, from {low:.4g} to {high:.4g}, in"
         f" all rows; that leaves a relative error of {fit.left:.2g}"

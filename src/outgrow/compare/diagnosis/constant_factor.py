@@ -9,7 +9,11 @@ from torch import Tensor
 
 from outgrow.compare.diagnosis.context import Context, explains
 from outgrow.compare.diagnosis.diagnosis import Diagnosis
+from outgrow.compare.diagnosis.fit import fit_factors
 
+FEW = 16
+"""Between fewer numbers any factor could be found by chance: it has to have a name."""
+FINER = 1.5
 USUAL_SIZES = (32, 48, 64, 80, 96, 128, 192, 256)
 """Sizes of a head that models have; they may not show in the shape of a tensor."""
 
@@ -17,20 +21,28 @@ USUAL_SIZES = (32, 48, 64, 80, 96, 128, 192, 256)
 def diagnose(context: Context) -> Diagnosis | None:
     """`actual = factor * expected`, as after a missing or doubled `1/sqrt(head_dim)`."""
     expected, actual = context.expected_window, context.actual_window
-    if expected.numel() < 4:
-        return None
     factor = factor_between(actual, expected)
     if factor is None:
         return None
     left = float((actual - factor * expected).norm() / expected.norm())
     if abs(factor - 1) <= 3 * left or not explains(left, context.error, context.allowed * abs(factor)):
         return None
+    if _is_finer(context, left):
+        return None
     ranks = len(context.finding.pair.actual)
     known = [*context.expected.shape, ranks] if ranks > 1 else [*context.expected.shape]
     name = name_factor(factor, tolerance=3 * left / abs(factor) if factor else 0.0, sizes=known)
+    if expected.numel() < FEW and name is None:
+        return None
     said = f"all numbers are {factor:.6g} times what is expected" if factor else "all numbers are 0"
     detail = f"{said}{f' ({name})' if name else ''}; that leaves a relative error of {left:.2g}"
     return Diagnosis(at=context.finding.pair.expected_name, kind="constant_factor", detail=detail)
+
+
+def _is_finer(context: Context, left: float) -> bool:
+    """Whether a factor for each channel or row leaves clearly less: then it is no single one."""
+    fits = (fit_factors(context, dim) for dim in (0, 1))
+    return any(fit is not None and fit.left < left / FINER for fit in fits)
 
 
 def factor_between(actual: Tensor, expected: Tensor) -> float | None:

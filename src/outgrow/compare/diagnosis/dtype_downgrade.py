@@ -8,7 +8,10 @@ from torch import Tensor
 from outgrow.compare.diagnosis.context import Context, as_double, explains, relative_error
 from outgrow.compare.diagnosis.diagnosis import Diagnosis
 
-COARSER = (torch.float16, torch.bfloat16, torch.float8_e5m2, torch.float8_e4m3fn)
+MIN_ELEMENTS = 64
+"""Fewer numbers could fit by chance."""
+COARSER = (torch.float8_e5m2, torch.float8_e4m3fn, torch.bfloat16, torch.float16)
+"""The coarsest first."""
 
 
 def diagnose(context: Context) -> Diagnosis | None:
@@ -16,6 +19,8 @@ def diagnose(context: Context) -> Diagnosis | None:
     if not (context.actual.dtype.is_floating_point and context.expected.dtype.is_floating_point):
         return None
     expected, actual = context.expected_window, context.actual_window
+    if expected.numel() < MIN_ELEMENTS:
+        return None
     for dtype in COARSER:
         if torch.finfo(dtype).eps <= torch.finfo(context.actual.dtype).eps:
             continue

@@ -1,6 +1,6 @@
 """Factors and offsets, one for each channel or for each row, fitted by least squares."""
 
-__all__ = ["Fit", "fit_factors", "fit_offsets"]
+__all__ = ["Fit", "are_all_different", "fit_factors", "fit_offsets"]
 
 from dataclasses import dataclass
 
@@ -13,6 +13,10 @@ MIN_SAMPLES = 8
 """A factor is fitted to no fewer numbers: with one to each, any two tensors fit."""
 
 
+MOSTLY = 0.5
+"""Factors are one of each only if fewer than this part of them are 1: otherwise few places are wrong."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
     """The numbers of a fit and what they leave."""
@@ -20,6 +24,13 @@ class Fit:
     values: Tensor
     left: float
     """Norm of what is not explained, over that of `expected`."""
+
+
+def are_all_different(fit: Fit) -> bool:
+    """Whether the factors are neither one and the same nor, most of them, 1."""
+    spread = float(fit.values.max() - fit.values.min())
+    ones = float(((fit.values - 1).abs() <= 3 * fit.left).double().mean())
+    return spread > 6 * fit.left and ones < MOSTLY
 
 
 def fit_factors(context: Context, dim: int) -> Fit | None:

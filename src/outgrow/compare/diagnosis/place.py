@@ -67,7 +67,7 @@ def _errors_by_dim(expected: Tensor, actual: Tensor) -> list[Tensor]:
     for dim, start, wanted, found in _chunks(expected, actual):
         same = (wanted == found) | (wanted.isnan() & found.isnan())
         distance = torch.where(same, 0.0, (found - wanted).abs()).nan_to_num(nan=torch.inf) ** 2
-        square = wanted.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0) ** 2
+        square = wanted.abs().nan_to_num(nan=0.0, posinf=0.0) ** 2
         for axis in range(expected.ndim):
             others = [other for other in range(expected.ndim) if other != axis]
             begin = start if axis == dim else 0

@@ -11,8 +11,12 @@ from torch import Tensor
 from outgrow.compare.diagnosis.context import Context, explains
 from outgrow.compare.diagnosis.diagnosis import Diagnosis
 
-BASES = (10_000.0, 500_000.0, 1_000_000.0, 100_000.0, 1_000.0, 10_000_000.0)
+BASES = (10_000.0, 500_000.0, 1_000_000.0, 100_000.0, 1_000.0, 100.0, 10_000_000.0)
 """Usual bases of RoPE; the expected run is taken to have one of them."""
+TURNS = {-1: "they are not turned at all", 1: "they are turned twice", -2: "backwards"}
+"""What it means that the first pair turns so many radians a position more than expected."""
+NEARLY = 0.05
+"""Radians."""
 HEAD_SIZES = (256, 192, 128, 112, 96, 80, 64, 48, 32, 24, 16, 12, 8, 4)
 MIN_VECTORS = 2
 """Vectors that share an angle; with one alone any two tensors would fit."""
@@ -26,7 +30,7 @@ def diagnose(context: Context) -> Diagnosis | None:
             turns = (found * wanted.conj()).sum(1)
             angles = torch.polar(torch.ones_like(turns.abs()), turns.angle())
             left = float((found - wanted * angles[:, None]).norm() / wanted.norm())
-            if not explains(left, context.error, context.allowed):
+            if not explains(left, context.error, context.allowed) or _is_one_turn(angles):
                 continue
             detail = (
                 f"all pairs of channels ({_PAIRINGS[pairing]}, heads of {expected.shape[-1]}) keep their"
@@ -65,47 +69,64 @@ def _as_complex(vectors: Tensor, pairing: str) -> Tensor:
     return torch.complex(vectors[..., 0::2], vectors[..., 1::2])
 
 
+def _is_one_turn(angles: Tensor) -> bool:
+    """Whether all are turned by the same angle: that is a factor, for example -1."""
+    mean = angles.mean()
+    return float((angles - mean).abs().max()) < 1e-2
+
+
 def _tell_angles(angles: Tensor) -> str:
     """What angles `[positions, frequencies]`, as unit complex numbers, have in common."""
-    steps = (angles[1:] * angles[:-1].conj()).sum(0).angle()
-    start = angles[0].angle()
+    steps = (angles[1:] * angles[:-1].conj()).sum(0)
+    steps = (steps / steps.abs().clamp(min=1e-300)).angle()
     positions = torch.arange(len(angles), dtype=torch.float64)[:, None]
+    start = (angles * torch.polar(torch.ones_like(angles.abs()), -positions * steps)).sum(0).angle()
     fitted = torch.polar(torch.ones_like(angles.abs()), start + positions * steps)
-    if float((fitted - angles).abs().max()) > 0.05:
+    if float((fitted - angles).abs().max()) > NEARLY:
         return "by angles that are not linear in the position"
-    size = 2 * angles.shape[1]
-    exponents = torch.arange(angles.shape[1], dtype=torch.float64) * (-2 / size)
-    for base in BASES:
-        theta = base**exponents
-        for shift in (1, -1, 2, -2):
-            if _is_close(start, shift * theta) and _is_close(steps, torch.zeros_like(theta)):
-                return f"by {abs(shift)} position{'s' * (abs(shift) > 1)} too {_way(shift)} (base {base:g})"
-        if _is_close(steps, -2 * theta):
-            return f"backwards (base {base:g})"
-        if _is_close(steps, -theta):
-            return f"they are not turned at all (base {base:g})"
-        if _is_close(steps, theta):
-            return f"they are turned twice (base {base:g})"
-        found = _find_base(steps, theta, exponents)
-        if found is not None:
-            return f"as with base {found:g} instead of {base:g}"
-    return "by angles that grow with the position"
+    exponents = torch.arange(angles.shape[1], dtype=torch.float64) / -angles.shape[1]
+    if float(steps.abs().max()) < NEARLY / len(angles):
+        return _tell_shift(start, exponents)
+    if float(start.abs().max()) > NEARLY:
+        return "by angles that grow with the position"
+    turn = round(float(steps[0]))
+    if turn in TURNS and abs(float(steps[0]) - turn) < NEARLY / len(angles):
+        base = _find_base(steps / turn, exponents)
+        if base is not None:
+            return f"{TURNS[turn]} (base {base:g})"
+    return _tell_bases(steps, exponents, NEARLY / len(angles))
 
 
-def _way(shift: int) -> str:
-    return "far" if shift > 0 else "little"
+def _tell_shift(start: Tensor, exponents: Tensor) -> str:
+    """All positions are turned by the same angles: those of so many positions."""
+    shift = round(float(start[0]))
+    base = _find_base(start / shift, exponents) if shift else None
+    if base is None:
+        return "by angles that are the same at all positions"
+    count = abs(shift)
+    return f"by {count} position{'s' * (count > 1)} too {'far' if shift > 0 else 'little'} (base {base:g})"
 
 
-def _is_close(angles: Tensor, wanted: Tensor) -> bool:
-    """Whether angles are equal up to full turns."""
-    return float(torch.remainder(angles - wanted + math.pi, 2 * math.pi).sub(math.pi).abs().max()) < 1e-3
-
-
-def _find_base(steps: Tensor, theta: Tensor, exponents: Tensor) -> float | None:
-    """The base whose angles are `theta + steps`; None where no base has them, or the same."""
-    turned = theta + steps
-    if len(theta) < 3 or float(turned[1:].min()) <= 0 or float(steps.abs().max()) < 1e-3:
+def _find_base(angles: Tensor, exponents: Tensor) -> float | None:
+    """The base whose frequencies `base ** exponents` these angles are."""
+    if len(angles) < 3 or float(angles[1:].min()) <= 0:
         return None
-    base = math.exp(float((turned[1:].log() / exponents[1:]).median()))
-    fitted = base**exponents
-    return float(f"{base:.3g}") if float((fitted - turned).abs().max()) < 2e-3 else None
+    # The low frequencies have the least relative precision; the second is the best known after the first, 1.
+    base = math.exp(float(angles[1].log() / exponents[1]))
+    return float(f"{base:.2g}") if float((base**exponents - angles).abs().max()) < NEARLY else None
+
+
+def _tell_bases(steps: Tensor, exponents: Tensor, near: float) -> str:
+    """Two bases whose frequencies differ by `steps`, of the usual ones for the expected run."""
+    best: tuple[float, float, float] | None = None
+    for base in BASES:
+        turned = base**exponents + steps
+        if len(steps) < 4 or float(turned[1:].min()) <= 0:
+            continue
+        other = math.exp(float(turned[1].log() / exponents[1]))
+        miss = float((other**exponents - turned).abs().max())
+        if best is None or miss < best[0]:
+            best = miss, base, other
+    if best is None or best[0] > near or abs(best[2] / best[1] - 1) < 0.01:
+        return "by angles that grow with the position"
+    return f"as with base {best[2]:.2g} where {best[1]:.2g} is expected"

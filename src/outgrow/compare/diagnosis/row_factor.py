@@ -4,7 +4,7 @@ __all__ = ["diagnose"]
 
 from outgrow.compare.diagnosis.context import Context, explains
 from outgrow.compare.diagnosis.diagnosis import Diagnosis
-from outgrow.compare.diagnosis.fit import fit_factors
+from outgrow.compare.diagnosis.fit import are_all_different, fit_factors
 
 
 def diagnose(context: Context) -> Diagnosis | None:
@@ -12,9 +12,9 @@ def diagnose(context: Context) -> Diagnosis | None:
     fit = fit_factors(context, 0)
     if fit is None or not explains(fit.left, context.error, context.allowed):
         return None
-    low, high = float(fit.values.min()), float(fit.values.max())
-    if high - low <= 6 * fit.left:
+    if not are_all_different(fit):
         return None
+    low, high = float(fit.values.min()), float(fit.values.max())
     detail = (
         f"each of {len(fit.values):,} rows has a factor of its own, from {low:.6g} to {high:.6g}, in all"
         f" channels; that leaves a relative error of {fit.left:.2g}"
