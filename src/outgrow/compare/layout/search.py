@@ -3,6 +3,7 @@
 __all__ = ["Found", "Ground", "search"]
 
 import dataclasses
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -68,17 +69,15 @@ def search(sides: Sides, levels: Iterable[Sequence[Option]], *, shapes_suffice: 
             continue
         level = _decide(sides, options, is_first=first is None, shapes_suffice=shapes_suffice)
         first = first or level
-        if best is None:
-            best = level if level.is_sure else None
-        elif level.errors is not None and closer(level.errors, best.errors_there) >= DECIDED:
-            # Better than what an earlier level had confirmed: that one was a half-truth.
-            best = level if level.is_sure else None
-            if best is None:
-                return dataclasses.replace(level.found, option=None, ground="ambiguous")
-        if best is not None and best.found.agreement >= _UNDOUBTED:
+        # What an earlier level had confirmed was a half-truth where a later one is better, sure or not.
+        if level.errors is not None and (best is None or level.beats(best)) and (level.is_sure or best):
+            best = level
+        if best is not None and best.is_sure and best.found.agreement >= _UNDOUBTED:
             return best.found
     if best is not None:
-        return best.found
+        return (
+            best.found if best.is_sure else dataclasses.replace(best.found, option=None, ground="ambiguous")
+        )
     return first.found if first is not None else Found(option=None, ground="none")
 
 
@@ -94,10 +93,11 @@ class _Level:
     def is_sure(self) -> bool:
         return self.found.ground in ("confirmed", "equal")
 
-    @property
-    def errors_there(self) -> Values:
-        assert self.errors is not None, "a sure level has a best option"
-        return self.errors
+    def beats(self, other: "_Level") -> bool:
+        """Whether its best option is clearly closer than that of the other level."""
+        if self.errors is None or other.errors is None:
+            return False
+        return DECIDED <= closer(self.errors, other.errors) < math.inf
 
 
 def _decide(sides: Sides, options: Sequence[Option], *, is_first: bool, shapes_suffice: bool) -> _Level:
