@@ -1,0 +1,352 @@
+import dataclasses
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from outgrow.compare.judge import Measured, Rules, judge
+from outgrow.compare.measures import measure
+from outgrow.errors import InputError
+from tests.compare.judge.pairs import U, measures, pair, run, words
+
+BF16 = torch.bfloat16
+
+
+def verdict(pairs, **options):
+    judgement = judge(pairs, **options)
+    first = judgement.first_divergence
+    return judgement.verdict, None if first is None else pairs[first].name
+
+
+# Clean runs ----------------------------------------------------------------------
+
+
+def test_equal_runs_match():
+    judgement = judge(run([0.0, 0.0]))
+    assert (judgement.verdict, judgement.first_divergence, judgement.healed_at) == ("match", None, None)
+    assert words(judgement) == ["ok"] * 14
+    assert judgement.reason == "all 14 pairs match"
+
+
+@pytest.mark.parametrize("dtype", U)
+def test_rounding_alone_matches(dtype):
+    assert verdict(run([[U[dtype]] * 7, [2 * U[dtype]] * 7], dtype=dtype)) == ("match", None)
+
+
+def test_slow_growth_through_a_deep_net_matches():
+    growing = [1e-7 * 1.3**layer for layer in range(40)]
+    assert growing[-1] > 2e-3
+    assert verdict(run(growing)) == ("match", None)
+
+
+def test_an_error_that_shrinks_and_comes_back_matches():
+    assert verdict([pair("a", 1e-6), pair("b", 1e-9), pair("c", 3e-6), pair("d", 1e-8)]) == ("match", None)
+
+
+def test_full_against_half_precision_matches():
+    assert verdict(run([3e-3, 6e-3, 9e-3], actual_dtype=BF16, digits=(24, 8))) == ("match", None)
+    assert verdict(run([3e-3, 6e-3, 9e-3], actual_dtype=torch.float16, digits=(24, 11)))[0] == "match"
+
+
+def test_what_was_rounded_coarsely_once_stays_so():
+    """Half precision on the way, float32 at the end: logits."""
+    pairs = [pair("a", 4e-3, dtype=BF16), pair("logits", 6e-3)]
+    assert verdict(pairs) == ("match", None)
+    assert verdict(pairs[1:]) == ("differ", "logits")
+
+
+def test_layers_that_amplify_alike_match():
+    sharp = [1e-7, 1e-7, 1e-7, 1e-7, 4e-7, 1e-7, 1e-7]
+    assert verdict(run([[e * 3**layer for e in sharp] for layer in range(6)])) == ("match", None)
+
+
+def test_one_element_that_is_rounded_the_other_way_is_no_lone_element():
+    figures = {"mismatched": 1, "exponents": {-8: 1}, "peak": 2.0**-8, "dtype": BF16, "digits": (8, 8)}
+    assert verdict([pair("a", 4e-5, **figures)]) == ("match", None)
+
+
+# Faults ----------------------------------------------------------------------
+
+
+def test_a_jump_is_the_first_divergence_and_the_rest_inherits_it():
+    judgement = judge(run([1e-7, [1e-7, 1e-7, 1e-7, 1e-7, 3e-2, 1e-2, 4e-2]]))
+    assert judgement.verdict == "differ"
+    assert words(judgement) == ["ok"] * 11 + ["differs", "inherited", "inherited"]
+    word = judgement.judged[11]
+    assert word.evidence == "jump"
+    assert word.error == 3e-2
+    assert word.allowed == pytest.approx(20 * 2**-24)
+    assert "relative error 0.03, 125,829.1 times what rounding leaves" in word.reason
+    assert judgement.reason.startswith("1_post_attn is the first that differs: relative error 0.03")
+
+
+def test_an_error_may_grow_fivefold_and_not_more():
+    before = pair("a", 9e-5)
+    assert verdict([pair("z", 1e-5), before])[0] == "differ"
+    calm = [pair("y", 1e-6), pair("z", 4e-6), pair("x", 1.9e-5)]
+    assert verdict([*calm, before])[0] == "match"
+    assert verdict([*calm, before, pair("b", 4.4e-4)])[0] == "match"
+    assert verdict([*calm, before, pair("b", 4.6e-4)]) == ("differ", "b")
+
+
+def test_an_own_error_beyond_the_inherited_one_differs_again():
+    pairs = [pair("a", 1e-7), pair("b", 1e-3), pair("c", 2e-3), pair("d", 0.9)]
+    assert words(judge(pairs)) == ["ok", "differs", "inherited", "differs"]
+
+
+def test_layers_tell_what_a_stage_may_add():
+    """Three layers have shown that post_attn does not grow an error: threefold is a fault there."""
+    layer = [0.010] * 7
+    pairs = run([layer, layer, layer, [*layer[:4], 0.031, 0.03, 0.03]], dtype=BF16, digits=(8, 8))
+    assert verdict(pairs) == ("differ", "3_post_attn")
+    assert verdict(pairs[14:])[0] == "match", "with one layer before it nobody knows"
+
+
+@pytest.mark.parametrize("figures", [{"nan": 1}, {"inf": 3}])
+def test_nan_is_never_right(figures):
+    pairs = [pair("a", 1e-7), pair("b", 1e-7, **figures), pair("c", 1e-7, **figures), pair("d", 1e-7)]
+    judgement = judge(pairs)
+    assert words(judgement) == ["ok", "differs", "inherited", "healed"]
+    assert judgement.judged[1].evidence == "born"
+
+
+def test_nan_that_is_born_after_another_fault_differs_by_itself():
+    pairs = [pair("a", 0.5), pair("b", 0.5), pair("c", 0.5, nan=2), pair("d", 0.5, nan=9)]
+    assert words(judge(pairs)) == ["differs", "inherited", "differs", "inherited"]
+
+
+def test_nan_on_both_sides_in_the_same_places_is_equal():
+    assert (
+        verdict([Measured(name="a", stage="a", layer=None, kind="outputs", measures=measures())])[0]
+        == "match"
+    )
+
+
+def test_a_lone_element_is_seen_where_averages_hide_it():
+    figures = {"dtype": BF16, "digits": (8, 8), "peak": 0.5, "exponents": {-2: 1, -6: 400, -7: 900, -8: 2000}}
+    judgement = judge([pair("a", 6e-3, dtype=BF16, digits=(8, 8)), pair("b", 8e-3, **figures)])
+    assert words(judgement) == ["ok", "differs"]
+    assert judgement.judged[1].evidence == "isolated"
+    assert "1 of 10,000 elements are far off" in judgement.judged[1].reason
+    # Without a gap below, it is the end of a tail.
+    tail = figures | {"exponents": {-2: 1, -3: 30, -4: 90, -5: 200, -6: 400}}
+    assert verdict([pair("a", 6e-3, dtype=BF16), pair("b", 8e-3, **tail)])[0] == "match"
+
+
+def test_numbers_lost_on_one_side_are_seen():
+    figures = {"dtype": BF16, "digits": (8, 8)}
+    judgement = judge([pair("a", 6e-3, **figures), pair("b", 0.02, lost=25, **figures)])
+    assert judgement.judged[1].evidence == "lost"
+    assert verdict([pair("b", 0.02, lost=2, **figures)])[0] == "match"
+
+
+def test_numbers_coarser_than_their_dtype_are_seen():
+    assert judge([pair("a", 0.02, dtype=BF16, digits=(8, 4))]).judged[0].evidence == "coarse"
+    assert judge([pair("a", 0.02, dtype=BF16, digits=(4, 8))]).judged[0].evidence == "coarse"
+    assert verdict([pair("a", 0.02, dtype=BF16, digits=(4, 4))])[0] == "match"
+    assert verdict([pair("a", 0.02, actual_dtype=BF16, digits=(24, 8))])[0] == "match"
+    assert verdict([pair("a", 0.02, dtype=BF16, digits=(8, None))])[0] == "match"
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.uint8])
+def test_what_knows_no_rounding_has_to_be_equal(dtype):
+    judgement = judge([pair("ids", 1e-9, dtype=dtype, mismatched=1, max_abs=3.0, digits=(None, None))])
+    assert judgement.judged[0].evidence == "exact"
+
+
+def test_codes_of_rounded_numbers_may_flip_by_one():
+    codes = {"dtype": torch.int8, "mismatched": 100, "max_abs": 1, "digits": (None, None)}
+    activations = pair("a", 1e-3, dtype=BF16)
+    assert verdict([activations, pair("codes", 1e-3, **codes)])[0] == "match"
+    assert verdict([pair("codes", 1e-3, **codes)])[0] == "differ"
+    assert verdict([activations, pair("codes", 1e-3, **codes | {"max_abs": 2})])[0] == "differ"
+
+
+def test_a_pair_without_a_layout_differs():
+    pairs = [
+        pair("a"),
+        Measured(name="b", stage="b", layer=None, kind="outputs", measures=None, reason="odd"),
+    ]
+    judgement = judge(pairs)
+    assert verdict(pairs) == ("differ", "b")
+    assert (judgement.judged[1].evidence, judgement.judged[1].reason) == ("shape", "odd")
+    assert judgement.judged[1].error is None
+
+
+# Healing ----------------------------------------------------------------------
+
+
+def test_a_divergence_that_heals_is_told():
+    """Query and key turned by one position too far: the scores are right again."""
+    pairs = run([1e-7, [1e-7, 0.5, 0.5, 1e-7, 2e-7, 2e-7, 2e-7], 2e-7])
+    judgement = judge(pairs)
+    assert words(judgement) == ["ok"] * 8 + ["differs", "differs", "ok"] + ["healed"] * 10
+    assert pairs[judgement.healed_at].name == "1_post_attn"
+    assert judgement.reason.endswith("right again from 1_post_attn on")
+
+
+def test_what_does_not_come_from_it_heals_nothing():
+    pairs = [*run([1e-07])[:2], pair("0_key", 0.7), pair("0_value", 1e-07)]
+    judgement = judge(pairs)
+    assert words(judgement) == ["ok", "ok", "differs", "ok"]
+    assert judgement.healed_at is None
+
+
+def test_branches_go_wrong_by_themselves():
+    pairs = [pair("0_query", 0.9), pair("0_key", 0.5), pair("0_post_attn", 0.5)]
+    assert words(judge(pairs)) == ["differs", "differs", "inherited"]
+    elsewhere = [pair("0_query", 0.9), pair("1_key", 0.5)]
+    assert words(judge(elsewhere)) == ["differs", "inherited"]
+
+
+def test_right_between_two_wrong_ones_is_ok():
+    pairs = [pair("a"), pair("b", 0.5), pair("c", 1e-8), pair("d", 0.3), pair("e", 1e-8)]
+    judgement = judge(pairs)
+    assert words(judgement) == ["ok", "differs", "ok", "inherited", "healed"]
+
+
+# Other kinds ----------------------------------------------------------------------
+
+
+def test_parameters_are_judged_beside_the_chain():
+    pairs = [pair("w", 0.3, kind="parameters"), pair("a", 1e-7), pair("b", 0.3)]
+    assert words(judge(pairs)) == ["differs", "ok", "inherited"]
+    rounded = pair("w", 2e-3, kind="parameters", actual_dtype=BF16, digits=(24, 8))
+    assert verdict([rounded, pair("a", 1e-7)]) == ("match", None)
+    assert verdict([pair("a", 1e-3, dtype=BF16), pair("w", 1e-3, kind="parameters")]) == ("differ", "w")
+
+
+def test_gradients_begin_where_the_activations_end():
+    pairs = [pair("a", 1e-4, dtype=BF16), pair("g", 4e-3, kind="gradients")]
+    assert verdict(pairs)[0] == "match"
+    assert verdict([*pairs, pair("h", 0.9, kind="gradients")]) == ("differ", "h")
+    assert verdict([*pairs, pair("w", 2e-3, kind="parameters")])[0] == "match", "a step has been taken"
+
+
+# Enough to say ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pairs", "expected", "actual", "wanted"),
+    [
+        (0, 3, 3, "insufficient"), (0, 0, 0, "insufficient"), (1, 1, 1, "match"), (1, 2, 2, "match"),
+        (1, 3, 3, "insufficient"), (1, 3, 2, "match"), (4, 9, 100, "insufficient"), (5, 9, 100, "match"),
+    ],
+)  # fmt: skip
+def test_fewer_pairs_than_half_of_the_smaller_side_are_too_few(pairs, expected, actual, wanted):
+    rows = [pair(f"{index}_x") for index in range(pairs)]
+    assert judge(rows, expected_records=expected, actual_records=actual).verdict == wanted
+
+
+def test_too_few_pairs_still_show_where_they_differ():
+    judgement = judge([pair("a", 0.5)], expected_records=9, actual_records=9)
+    assert (judgement.verdict, judgement.first_divergence) == ("insufficient", 0)
+    assert judgement.reason.startswith("too few pairs to say, but a is the first that differs")
+
+
+# Tolerances ----------------------------------------------------------------------
+
+
+def test_tolerances_replace_the_jump_rule():
+    wild = pair("a", 0.9, outside=0)
+    tame = pair("b", 1e-9, outside=1)
+    assert verdict([wild], rules=Rules(rtol=1.0)) == ("match", None)
+    judgement = judge([tame], rules=Rules(rtol=1e-9))
+    assert (judgement.verdict, judgement.judged[0].evidence) == ("differ", "tolerance")
+
+
+def test_nan_is_outside_every_tolerance():
+    nan = measure(torch.tensor([1.0, math.nan]), torch.tensor([1.0, 2.0]), rtol=1e9, atol=1e9)
+    row = Measured(name="a", stage="a", layer=None, kind="outputs", measures=nan)
+    assert judge([row], rules=Rules(rtol=1e9, atol=1e9)).verdict == "differ"
+
+
+def test_exact_asks_for_every_bit_and_the_dtype():
+    assert verdict([pair("a")], exact=True) == ("match", None)
+    assert verdict([pair("a", 1e-12)], exact=True) == ("differ", "a")
+    judgement = judge([pair("a", actual_dtype=BF16)], exact=True)
+    assert judgement.judged[0].reason == "torch.bfloat16 instead of torch.float32"
+
+
+def test_the_first_pattern_that_fits_decides():
+    rules = Rules(rtol=1e-5, atol=1e-6, patterns=(("*.3.*", 1e-2, 0.0), ("*", 0.5, 0.5)))
+    assert rules.tolerance("layers.3.mlp") == (1e-2, 0.0)
+    assert rules.tolerance("layers.4.mlp") == (0.5, 0.5)
+    assert Rules(rtol=1e-5).tolerance("x") == (1e-5, 0.0)
+
+
+@pytest.mark.parametrize("bad", [-1.0, math.nan, math.inf])
+def test_a_tolerance_is_a_number_that_is_0_or_more(bad):
+    with pytest.raises(InputError, match="rtol"):
+        Rules(rtol=bad)
+    with pytest.raises(InputError, match="atol"):
+        Rules(patterns=(("*", 0.0, bad),))
+
+
+# Properties ----------------------------------------------------------------------
+
+ERRORS = st.lists(st.sampled_from([0.0, 1e-8, 1e-7, 1e-6, 1e-5, 1e-3, 0.1, 1.0]), min_size=1, max_size=30)
+
+
+@given(ERRORS)
+def test_every_word_agrees_with_the_verdict(errors):
+    judgement = judge([pair(str(index), error) for index, error in enumerate(errors)])
+    wrong = [index for index, word in enumerate(judgement.judged) if word.status in ("differs", "inherited")]
+    assert judgement.first_divergence == (wrong[0] if wrong else None)
+    assert (judgement.verdict == "differ") == bool(wrong)
+    assert judgement.judged[wrong[0]].status == "differs" if wrong else judgement.healed_at is None
+    for index, word in enumerate(judgement.judged):
+        is_healed = judgement.healed_at is not None and index >= judgement.healed_at
+        assert (word.status == "healed") == is_healed
+        assert (word.evidence is not None) == (word.status in ("differs", "inherited"))
+
+
+@given(ERRORS, st.integers(0, 30))
+def test_equal_pairs_change_nothing(errors, place):
+    pairs = [pair(f"p{index}", error) for index, error in enumerate(errors)]
+    place = min(place, len(pairs))
+    more = [*pairs[:place], pair("equal"), *pairs[place:]]
+    one, other = judge(pairs), judge(more)
+    assert one.verdict == other.verdict
+    kept = [word for index, word in enumerate(other.judged) if index != place]
+    bad = [word.status in ("differs", "inherited") for word in one.judged]
+    assert bad == [word.status in ("differs", "inherited") for word in kept]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("fault", [0.0, 1e-3, 0.03, 0.5])
+def test_powers_of_two_and_the_order_of_elements_change_nothing(dtype, fault):
+    generator = torch.Generator().manual_seed(3)
+    tensors = [torch.randn(64, 96, generator=generator) for _ in range(4)]
+    order = torch.randperm(64 * 96, generator=generator)
+
+    def told(change):
+        rows = []
+        for index, tensor in enumerate(tensors):
+            noise = torch.randn(64, 96, generator=torch.Generator().manual_seed(index))
+            off = torch.finfo(dtype).eps / 4 + (fault if index == 2 else 0.0)
+            expected, actual = (change(side.to(dtype)) for side in (tensor, tensor * (1 + off * noise)))
+            rows.append(
+                Measured(
+                    name=str(index), stage="x", layer=None, kind="outputs", measures=measure(actual, expected)
+                )
+            )
+        judgement = judge(rows)
+        return judgement.verdict, words(judgement)
+
+    plain = told(lambda tensor: tensor)
+    assert plain == told(lambda tensor: tensor * 2.0**9) == told(lambda tensor: tensor * 2.0**-9)
+    assert plain == told(lambda tensor: tensor.flatten()[order].reshape(64, 96))
+    assert plain[0] == (
+        "differ"
+        if fault > (0.01 if dtype == torch.float32 else 0.1) or (fault and dtype == torch.float32)
+        else "match"
+    )
+
+
+def test_values_are_frozen():
+    judgement = judge([pair("a")])
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        judgement.verdict = "differ"
