@@ -5,7 +5,9 @@ import time
 
 import pytest
 
+from outgrow.compare.names import pair_records
 from outgrow.compare.names.near import find_near
+from tests.compare.names.made import recording
 
 
 def test_the_likest_come_first():
@@ -46,4 +48,14 @@ def test_endless_names_are_compared_by_their_ends():
     here = ["x" * 50_000 + f".{index}a" for index in range(50)]
     started = time.process_time()
     assert find_near(here, [name + "b" for name in here])
+    assert time.process_time() - started < 5
+
+
+@pytest.mark.parametrize(
+    "part", [".weight", "-12345", "1.", "a/", "_", "layers.", "module.", "output.0", "é"]
+)
+def test_hostile_names_cost_no_minutes(part):
+    names = [part * 9_000 + f"{index}x" for index in range(4)]
+    started = time.process_time()
+    pair_records(recording(*names), [recording(*(name + "y" for name in names))])
     assert time.process_time() - started < 5

@@ -41,6 +41,8 @@ _IN_AND_OUT = re.compile(
 )
 _SAME_LEAF = {"kernel": "weight", "gamma": "weight", "beta": "bias", "outputs": "output", "inputs": "input"}
 _WHAT = {"output": "outputs", "input": "inputs"}
+# No more of a name is searched for its leaf, so that one of many thousand `.weight` costs nothing.
+_LEAF_LENGTH = 200
 _OPTIMIZER = ("exp.avg", "momentum.buffer", "max.exp")
 _ACTIVATIONS = ("outputs", "inputs")
 
@@ -128,7 +130,8 @@ def _leaf_start(record: Record, name: str) -> int | None:
 def _split_leaf(record: Record, name: str, at: int | None) -> tuple[str, str]:
     if at is not None:
         return name[:at], name[at:]
-    found = _LEAVES.search(name) or _IN_AND_OUT.search(name)
+    end = max(0, len(name) - _LEAF_LENGTH)
+    found = _LEAVES.search(name, end) or _IN_AND_OUT.search(name, end)
     return (name[: found.start()], found[0]) if found is not None else (name, "")
 
 
