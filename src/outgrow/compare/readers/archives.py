@@ -21,7 +21,7 @@ from outgrow.compare.readers.limits import Limits
 from outgrow.compare.readers.spool import Spool
 from outgrow.compare.readers.tar_archive import PackedTar, PlainTar, TarSource, read_tar
 from outgrow.compare.readers.tar_header import BLOCK, TarDamage, parse_header
-from outgrow.compare.readers.unpacked_stream import MAGIC, PackedKind, UnpackedStream
+from outgrow.compare.readers.unpacked_stream import PackedKind, UnpackedStream, packed_kind
 from outgrow.compare.readers.zip_archive import is_torch_file, read_zip
 from outgrow.compare.readers.zip_directory import read_zip_directory
 from outgrow.errors import InputError, OutgrowError, StoreError
@@ -169,9 +169,9 @@ def _kind(path: Path, ends: tuple[bytes, bytes]) -> Kind | None:
     # Programs that unpack themselves are zip archives with something in front.
     if path.suffix.lower() == ".zip" and b"PK\x05\x06" in tail:
         return "zip"
-    for kind, magic in MAGIC.items():
-        if beginning.startswith(magic):
-            return kind
+    packed = packed_kind(beginning)
+    if packed is not None:
+        return packed
     if len(beginning) == BLOCK:
         try:
             return "tar" if parse_header(beginning) is not None else None

@@ -16,9 +16,9 @@ from outgrow.compare.readers.tar_header import (
     BLOCK,
     DIRECTORY,
     FILES,
-    KINDS,
     TarDamage,
     TarHeader,
+    kind_words,
     parse_header,
     parse_pax,
 )
@@ -275,5 +275,5 @@ def _resolve(
     if any("sparse" in key or key == "SCHILY.realsize" for key in records):
         reason = "it is a sparse file"
     elif header.kind not in FILES:
-        reason = f"it is {KINDS.get(header.kind, f'of the unknown kind {header.kind!r}')}, not a file"
+        reason = f"it is {kind_words(header.kind)}, not a file"
     return _Member(name, reason, is_file=header.kind in FILES, size=size)

@@ -1,6 +1,6 @@
 """One header of a tar archive, and what extended headers say, read as if an enemy had written them."""
 
-__all__ = ["BLOCK", "DIRECTORY", "FILES", "KINDS", "TarDamage", "TarHeader", "parse_header", "parse_pax"]
+__all__ = ["BLOCK", "DIRECTORY", "FILES", "TarDamage", "TarHeader", "kind_words", "parse_header", "parse_pax"]
 
 from dataclasses import dataclass
 
@@ -9,13 +9,17 @@ BLOCK = 512
 FILES = frozenset("0\x007")
 """Types of regular files; `7` (contiguous) is treated as one by everybody."""
 DIRECTORY = "5"
-KINDS = {
+_KINDS = {
     "1": "a link", "2": "a link", "3": "a device", "4": "a device", "6": "a FIFO",
     "S": "a sparse file", "M": "a part of a file from another volume", "V": "a volume label",
     "D": "a list of a folder", "N": "a list of names",
 }  # fmt: skip
-"""What is refused, by type. Those of the first line have no content behind their header, whatever it says."""
 _SPACES = b" \0"
+
+
+def kind_words(kind: str) -> str:
+    """What a member that is no file is, for people."""
+    return _KINDS.get(kind, f"of the unknown kind {kind!r}")
 
 
 class TarDamage(ValueError):
@@ -28,7 +32,7 @@ class TarHeader:
 
     raw_name: bytes
     kind: str
-    """One character, as in `FILES` and `KINDS`; `x`, `g`, `L`, `K` are extended headers."""
+    """One character, as in `FILES` and for `kind_words`; `x`, `g`, `L`, `K` are extended headers."""
     size: int
     """Bytes of content behind it, unpadded."""
     is_sparse_extended: bool

@@ -1,6 +1,6 @@
 """A compressed stream as it flows: bounded memory, bounded growth, and a word on how it ended."""
 
-__all__ = ["FLOOR_BYTES", "MAGIC", "PackedKind", "Truncated", "UnpackedStream"]
+__all__ = ["FLOOR_BYTES", "PackedKind", "Truncated", "UnpackedStream", "packed_kind"]
 
 import bz2
 import lzma
@@ -17,8 +17,7 @@ from outgrow.store.header import StoreCorrupt
 FLOOR_BYTES = 64 * 2**20
 """No ratio is looked at before so much has come out: an honest mask of zeros may shrink a thousandfold."""
 PackedKind = Literal["gzip", "bzip2", "xz"]
-MAGIC: Mapping[PackedKind, bytes] = {"gzip": b"\x1f\x8b", "bzip2": b"BZh", "xz": b"\xfd7zXZ\0"}
-"""How a file of each kind begins."""
+_MAGIC: Mapping[PackedKind, bytes] = {"gzip": b"\x1f\x8b", "bzip2": b"BZh", "xz": b"\xfd7zXZ\0"}
 _IN_BYTES = 2**16
 _OUT_BYTES = 2**20
 # A dictionary of 64 MiB (xz -9) needs 65 MiB; the format allows 4 GiB.
@@ -68,6 +67,11 @@ _NEW: dict[str, Callable[[], _Decompressor]] = {
     "bzip2": bz2.BZ2Decompressor,
     "xz": lambda: lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=_XZ_MEMORY),
 }
+
+
+def packed_kind(beginning: bytes) -> PackedKind | None:
+    """What a file that begins so is compressed by, of what is read."""
+    return next((kind for kind, magic in _MAGIC.items() if beginning.startswith(magic)), None)
 
 
 class UnpackedStream:
@@ -142,7 +146,7 @@ class UnpackedStream:
         # Enough for the first bytes of any of the three.
         while packed and len(packed) < 6 and (more := self._packed()):
             packed += more
-        if not packed.startswith(MAGIC[self._kind]):
+        if not packed.startswith(_MAGIC[self._kind]):
             self._is_over, self.has_rubbish = True, bool(packed)
             return b""
         self._members += 1
