@@ -121,7 +121,7 @@ def _tally(
 ) -> Tally:
     """Sums over a part: by the kernel where it can, else by torch, in chunks."""
     if kernel:
-        actual, expected = actual.resolve_neg(), expected.resolve_neg()
+        actual, expected = actual.resolve_neg().contiguous(), expected.resolve_neg().contiguous()
         if all(side.data_ptr() % side.element_size() == 0 for side in (actual, expected)):
             threads = min(torch.get_num_threads(), 1 + actual.numel() // _ELEMENTS_A_THREAD)
             found = kernel.tally(actual, expected, start=start, rtol=rtol, atol=atol, threads=threads)

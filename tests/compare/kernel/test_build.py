@@ -77,19 +77,26 @@ def test_the_kernel_and_torch_say_the_same(monkeypatch):
         assert getattr(compiled, name) == pytest.approx(getattr(plain, name), rel=1e-12)
 
 
+VIEWS = {
+    "transposed": lambda numbers: (numbers.t(), numbers.t() + 1),
+    "rows repeated": lambda numbers: (numbers[:1].expand(300, 700), numbers),
+    "one number repeated": lambda numbers: (numbers[:1, :1].expand(300, 700), numbers),
+    "a column": lambda numbers: (numbers.view(-1, 7)[:, 3], numbers.view(-1, 7)[:, 4]),
+    "a column twice": lambda numbers: (numbers.view(-1, 7)[:, 3], numbers.view(-1, 7)[:, 3]),
+    "every other": lambda numbers: (numbers[:, ::2], numbers[:, 1::2]),
+    "negated": lambda numbers: (torch.complex(numbers, numbers).conj().imag, numbers),
+}
+
+
 @needs_compiler
-@pytest.mark.parametrize("views", ["expanded", "transposed"])
-def test_tensors_with_gaps_are_measured_by_it_too(views):
-    numbers = torch.randn(300, 700, generator=torch.Generator().manual_seed(0))
-    one, other = (
-        (numbers.t(), numbers.t() + 1) if views == "transposed" else (numbers[:1].expand(300, 700), numbers)
-    )
-    found, plain = measure(one, other), measure(one.contiguous(), other.contiguous())
-    assert (found.max_abs, found.max_abs_index, found.max_ulp) == (
-        plain.max_abs,
-        plain.max_abs_index,
-        plain.max_ulp,
-    )
+@pytest.mark.parametrize("view", VIEWS)
+def test_tensors_with_gaps_are_measured_by_it_too(view):
+    one, other = VIEWS[view](torch.randn(300, 700, generator=torch.Generator().manual_seed(0)))
+    assert one.numel() > 1024
+    plain = measure(*(side.clone(memory_format=torch.contiguous_format) for side in (one, other)))
+    found = measure(one, other)
+    for name in ("mismatched", "max_abs", "max_abs_index", "max_ulp", "distance_exponents"):
+        assert getattr(found, name) == getattr(plain, name)
     assert found.mse == pytest.approx(plain.mse, rel=1e-12)
 
 

@@ -78,6 +78,10 @@ class CompiledKernel:
     ) -> Tally | None:
         """As `torch_tally`, for two flat contiguous tensors on the CPU; None where float64 numbers are so
         large or small that torch must scale them. Other Python threads run meanwhile."""
+        # It reads memory from the first element on, wherever the strides lead.
+        assert actual.is_contiguous()
+        assert expected.is_contiguous()
+        assert actual.numel() == expected.numel()
         found = _Outcome()
         code = self._function(
             actual.data_ptr(), KINDS[actual.dtype], expected.data_ptr(), KINDS[expected.dtype],
