@@ -27,11 +27,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--shapes", nargs="+", choices=sorted(SHAPES), default=("baby", "gpt2"))
     parser.add_argument("--rounds", type=int, default=7, help="how often everything is measured")
     parser.add_argument("--steps", type=int, default=4, help="measured steps of each kind in a round")
+    parser.add_argument("--threads", type=int, help="that compute; as many as torch takes where left out")
     parser.add_argument("--results", type=Path, default=RESULTS, help="directory of the JSON file")
 
 
 def run(options: argparse.Namespace) -> Path:
     """Rounds of plain and recorded steps, in turn, in one process on the same model."""
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
     shapes, rounds = (("toy",), 1) if options.toy else (options.shapes, options.rounds)
     samples: list[dict[str, Any]] = []
     for name in shapes:
@@ -55,6 +58,7 @@ def run(options: argparse.Namespace) -> Path:
         "machine": about,
         "toy": options.toy,
         "rounds": rounds,
+        "threads": torch.get_num_threads(),
         "summary": [_summary(name, samples) for name in shapes],
         "samples": samples,
     }

@@ -406,9 +406,9 @@ def test_ctrl_c_leaves_no_thread_and_a_readable_recording(tmp_path):
     assert len(by_name(tmp_path / "run")) == 10
 
 
-def test_fifty_recordings_leave_nothing_behind(tmp_path):
+def test_thirty_recordings_leave_nothing_behind(tmp_path):
     model = Model().eval()
-    for number in range(50):
+    for number in range(30):
         with record(model, tmp_path / f"run{number}", kinds=("outputs", "gradients")):
             model(torch.randn(2, 6)).sum().backward()
         with open_own(tmp_path / f"run{number}") as recording:

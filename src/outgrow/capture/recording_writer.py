@@ -23,6 +23,7 @@ from outgrow.store.writer import make_private_directory
 # What a crash can lose at most, besides what waits: written, but not in the index yet.
 _COMMIT_RECORDS = 64
 _COMMIT_BYTES = 2**26
+_IDLE_SECONDS = 0.02
 _BUFFER_BYTES = 2**28
 
 
@@ -55,6 +56,9 @@ class RecordingWriter:
         self._changed = threading.Condition()
         self._queue: deque[tuple[dict[str, Any], TensorCopy | None]] = deque()
         self._is_ending = self._is_abandoned = False
+        self._lines: list[dict[str, Any]] = []
+        """Of tensors that are written, but not committed."""
+        self._pending_records = self._pending_bytes = 0
         make_private_directory(folder)
         with ExitStack() as resources:
             lock = folder / f".{place.index_name}.lock"
@@ -116,8 +120,14 @@ class RecordingWriter:
 
     def _run(self) -> None:
         try:
-            while batch := self._next_batch():
-                self._write(batch)
+            while (batch := self._next_batch()) is not None:
+                for entry, copy in batch:
+                    self._write(entry, copy)
+                    if len(self._lines) >= _COMMIT_RECORDS or self._pending_bytes >= _COMMIT_BYTES:
+                        self._commit()
+                if not batch:
+                    self._commit()
+            self._commit()
             self._appender.close()
         # Not swallowed: `close` raises it where somebody can hear it.
         except BaseException as err:
@@ -127,36 +137,34 @@ class RecordingWriter:
             with self._changed:
                 self._queue.clear()
 
-    def _next_batch(self) -> list[tuple[dict[str, Any], TensorCopy | None]]:
-        """What waits, up to what is committed at once; empty at the end."""
-        batch: list[tuple[dict[str, Any], TensorCopy | None]] = []
-        nbytes = 0
+    def _next_batch(self) -> list[tuple[dict[str, Any], TensorCopy | None]] | None:
+        """All that waits; empty where nothing came for a moment while something is to be committed; None at
+        the end."""
         with self._changed:
             while not self._queue and not self._is_ending:
-                self._changed.wait()
-            if self._is_abandoned:
-                return []
-            while self._queue and len(batch) < _COMMIT_RECORDS and nbytes < _COMMIT_BYTES:
-                entry, copy = self._queue.popleft()
-                nbytes += 0 if copy is None else copy.nbytes
-                batch.append((entry, copy))
-        return batch
+                if not self._changed.wait(_IDLE_SECONDS if self._lines else None) and not self._queue:
+                    return []
+            batch = [] if self._is_abandoned else list(self._queue)
+            self._queue.clear()
+            return batch or None
 
-    def _write(self, batch: list[tuple[dict[str, Any], TensorCopy | None]]) -> None:
-        lines = []
-        records = nbytes = 0
-        for entry, copy in batch:
-            if copy is not None:
-                entry |= self._write_tensor(entry, copy)
-                records += 1
-                nbytes += copy.nbytes
-                self.memory.give_back(copy)
-            lines.append(entry)
+    def _write(self, entry: dict[str, Any], copy: TensorCopy | None) -> None:
+        if copy is not None:
+            entry |= self._write_tensor(entry, copy)
+            self._pending_records += 1
+            self._pending_bytes += copy.nbytes
+            self.memory.give_back(copy)
+        self._lines.append(entry)
+
+    def _commit(self) -> None:
+        if not self._lines:
+            return
         # The index last: what it names is there.
         self._appender.commit()
-        self._journal.append(lines)
-        self.records += records
-        self.nbytes += nbytes
+        self._journal.append(self._lines)
+        self.records += self._pending_records
+        self.nbytes += self._pending_bytes
+        self._lines, self._pending_records, self._pending_bytes = [], 0, 0
 
     def _write_tensor(self, entry: Mapping[str, Any], copy: TensorCopy) -> dict[str, Any]:
         data = copy.data()
