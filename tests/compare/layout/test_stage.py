@@ -7,7 +7,7 @@ import torch
 
 from outgrow.compare.layout import PartialSum, Replicated, find_stage_layouts
 from outgrow.errors import InputError
-from tests.compare.layout.pairs import find_equal, gate_up, laid_out, pair, record
+from tests.compare.layout.pairs import find_equal, gate_up, laid_out, pair, qkv, record
 
 
 @pytest.fixture(autouse=True)
@@ -302,3 +302,36 @@ def test_few_tensors_are_read_more_than_once():
         )
     find_stage_layouts(pairs)
     assert len(reads) == 2 * 20
+
+
+class TestOtherStages:
+    """Where no layer of a stage says anything."""
+
+    def heads(self, count, fault=lambda x: x, **more):
+        expected = torch.randn(1, count, 76, 64)
+        return pair(expected, fault(expected)[0].transpose(0, 1).flatten(1), **more)
+
+    def test_stage_follows_one_that_is_confirmed_whatever_its_sizes(self):
+        wrong = self.heads(8, lambda x: x.roll(32, 3), stage="query.final")
+        found, other = find_stage_layouts([wrong, self.heads(2, stage="value")])
+        assert other.reason is None
+        assert found.layout.describe() == (
+            "[76, 512] -> [1, 8, 76, 64]: reshape(76, 8, 64), permute(1, 0, 2)"
+        )
+        assert "laid out as value is" in found.reason
+
+    def test_part_follows_the_other_parts(self):
+        parts = [torch.randn(37, 8, 16) for _ in range(3)]
+        whole = torch.stack(parts, 2).flatten(1)
+        pairs = [
+            pair(part.flatten(1), whole, stage=f"part {i}", fused=qkv(i)) for i, part in enumerate(parts)
+        ]
+        pairs[1] = pair(torch.randn(37, 128), whole, stage="part 1", fused=qkv(1))
+        found = find_stage_layouts(pairs)
+        assert found[1].layout.describe() == "key at 16:32 of each 48 of 8 along dim 1"
+        assert "laid out as" in found[1].reason
+
+    def test_stage_with_nobody_to_follow_is_refused(self):
+        wrong = self.heads(8, torch.randn_like)
+        found, _ = find_stage_layouts([wrong, pair(torch.randn(3, 4, 50), torch.randn(50, 12), stage="key")])
+        assert found.layout is None

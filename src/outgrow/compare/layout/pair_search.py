@@ -5,7 +5,7 @@ __all__ = ["PairFound", "search_pair"]
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,6 +42,8 @@ class PairFound:
     """Why there is none."""
     order: RankOrder | None = None
     """Of the ranks, where another one than the given would fit."""
+    tried: tuple[Option, ...] = ()
+    """What was tried in vain, the simplest first."""
     are_equal: bool = False
     """Whether all ranks hold the same numbers, as far as a sample says."""
 
@@ -90,12 +92,27 @@ def _empty(shapes: Sequence[Shape], target: Shape) -> PairFound:
     return PairFound(found=Found(option=None, ground="none"), note=_sizes(target, shapes, "repeated numbers"))
 
 
+class _Trials:
+    """Levels, and what was in those that were asked for."""
+
+    def __init__(self, levels: Iterable[Sequence[Option]]) -> None:
+        self.options: list[Option] = []
+        self._levels = levels
+
+    def __iter__(self) -> Iterator[Sequence[Option]]:
+        for level in self._levels:
+            self.options.extend(level)
+            yield level
+
+
 def _side_by_side(
     sides: Sides, shapes: Sequence[Shape], target: Shape, declared: Combination | None, *, is_fused: bool
 ) -> PairFound:
     levels: Iterable[list[Option]]
     if len(shapes) == 1:
-        return PairFound(found=search(sides, one_tensor(shapes[0], target)))
+        trials = _Trials(one_tensor(shapes[0], target))
+        found = search(sides, trials)
+        return PairFound(found=found, tried=() if found.option else tuple(trials.options))
     levels = concatenations(shapes, target, is_fused=is_fused)
     if declared is not None and math.prod(declared.shape) == math.prod(target):
         levels = itertools.chain(one_tensor(declared.shape, target, before=declared), levels)
@@ -105,7 +122,7 @@ def _side_by_side(
         ordered = _in_order(sides, known[0] if known else [], found)
         if ordered is not None:
             return ordered
-    return PairFound(found=found)
+    return PairFound(found=found, tried=() if found.option or not known else tuple(known[0]))
 
 
 def _among(
@@ -120,7 +137,8 @@ def _among(
     first = known[0]
     elements = math.prod(size for size, _ in first.digits)
     sides = Sides(expected, actual, elements=elements, expected_layout=first.expected_layout)
-    found = search(sides, itertools.chain([known], rest), shapes_suffice=False)
+    trials = _Trials(itertools.chain([known], rest))
+    found = search(sides, trials, shapes_suffice=False)
     if found.option is None or found.agreement < _UNDOUBTED:
         ordered = _in_order(sides, known, found)
         if ordered is not None:
@@ -128,7 +146,7 @@ def _among(
     note = None
     if found.option is None:
         note = f"{_sizes(target, shapes, what)}; the numbers confirm no way to fit them"
-    return PairFound(found=found, note=note)
+    return PairFound(found=found, note=note, tried=() if found.option else tuple(trials.options))
 
 
 def _in_order(sides: Sides, options: Sequence[Option], found: Found) -> PairFound | None:

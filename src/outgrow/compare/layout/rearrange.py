@@ -80,6 +80,11 @@ class Rearrange:
         sizes = [self.atoms[place] for place in self.order]
         return tuple((size, inner) for size, inner in zip(sizes, _strides(sizes), strict=True) if size > 1)
 
+    @property
+    def merged(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """`atoms` and `order` of the same map with as few atoms as possible."""
+        return _merged(self.atoms, self.order)
+
     def describe(self) -> str:
         """As `Layout.describe`: calls of torch, in order, that do the same."""
         if self.is_identity:

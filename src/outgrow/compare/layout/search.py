@@ -19,9 +19,11 @@ _PLAIN = 0.3
 """Agreement that is asked of the plain layouts. Half of all tokens may be wrong."""
 _PLAIN_PART = 0.45
 """The same where one side holds more numbers than are compared: another part is often right for a third."""
-_ODD = 0.6
-"""And of all others: under a fault an odd map can be right for half of the numbers, and the plain one for
-none."""
+_ODD_PART = 0.6
+"""And there of all others: a part in other runs can be right for half of the numbers."""
+_ODD = 0.9
+"""And of all others elsewhere. A fault can make one of many odd maps fit better than the plain one does, most
+of all where large channels make any map look good that gets the channels right."""
 _UNDOUBTED = 0.9
 """Agreement from which nothing better is looked for."""
 _HOPELESS = 0.5
@@ -105,8 +107,8 @@ def _decide(sides: Sides, options: Sequence[Option], *, is_first: bool, shapes_s
     if not finalists:
         return _Level(found=Found(option=None, ground="none"), errors=None)
     best = max(finalists, key=lambda rated: rated.agreement)
-    plain = _PLAIN if shapes_suffice else _PLAIN_PART
-    asked = plain if best.option.is_usual and is_first else _ODD
+    plain, odd = (_PLAIN, _ODD) if shapes_suffice else (_PLAIN_PART, _ODD_PART)
+    asked = plain if best.option.is_usual and is_first else odd
     believed = best.agreement >= asked and sigmas(best.agreement, len(sides.positions)) >= CONFIRMED
     # Of those that are as good the first is the simplest.
     alike = [rated for rated in finalists if _is_alike(sides, rated, best, is_lenient=believed)]

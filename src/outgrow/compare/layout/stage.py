@@ -12,6 +12,7 @@ from outgrow.compare.layout.combining import one_tensor
 from outgrow.compare.layout.hint import parse_layout
 from outgrow.compare.layout.layout import Identity, Layout
 from outgrow.compare.layout.pair_search import PairFound, search_pair
+from outgrow.compare.layout.pattern import pattern_of
 from outgrow.compare.layout.placement import declared_combination
 from outgrow.compare.layout.rank_order import find_order
 from outgrow.compare.layout.ranks import PartialSum, Replicated
@@ -57,6 +58,7 @@ def find_stage_layouts(pairs: Sequence[Pair]) -> list[StageLayout]:
     missing, and that is not to be laid out but to be seen.
     """
     found: dict[int, StageLayout] = {}
+    undecided: list[tuple[list[int], tuple[Option, ...]]] = []
     groups: dict[object, list[int]] = {}
     for index, pair in enumerate(pairs):
         if pair.layout_hint is not None:
@@ -66,8 +68,13 @@ def find_stage_layouts(pairs: Sequence[Pair]) -> list[StageLayout]:
         else:
             groups.setdefault(_key(pair), []).append(index)
     for members in groups.values():
-        found.update(zip(members, _vote([pairs[index] for index in members]), strict=True))
+        voted, tried = _vote([pairs[index] for index in members])
+        found.update(zip(members, voted, strict=True))
+        if tried:
+            undecided.append((members, tried))
     layouts = [found[index] for index in range(len(pairs))]
+    for members, tried in undecided:
+        _follow_others(pairs, layouts, members, tried)
     for members in groups.values():
         if _is_summed(layouts[members[0]]) and declared_combination(pairs[members[0]].actual) is None:
             _doubt_sums(pairs, layouts, members)
@@ -96,11 +103,11 @@ def _key(pair: Pair) -> object:
     return pair.stage, pair.expected.kind, pair.expected.shape, *(r.shape for r in pair.actual), fused
 
 
-def _vote(pairs: Sequence[Pair]) -> list[StageLayout]:
-    """One layout for pairs of one stage and equal shapes."""
+def _vote(pairs: Sequence[Pair]) -> tuple[list[StageLayout], tuple[Option, ...]]:
+    """One layout for pairs of one stage and equal shapes; or none, and what was tried in vain."""
     if _needs_no_search(pairs[0]):
         ((option,),) = one_tensor(pairs[0].actual[0].shape, pairs[0].expected.shape)
-        return [StageLayout(layout=option.layout)] * len(pairs)
+        return [StageLayout(layout=option.layout)] * len(pairs), ()
     ballots: dict[int, PairFound] = {}
     for index in _order_of_sampling(len(pairs)):
         if len(ballots) >= _SAMPLED and any(_weight(ballot) >= _SURE for ballot in ballots.values()):
@@ -114,13 +121,37 @@ def _vote(pairs: Sequence[Pair]) -> list[StageLayout]:
         if choice is not None and (is_summed or not are_sums[index]):
             votes[choice] += _weight(ballots[index])
     if not votes and any(are_sums.values()):
-        return [_as_replicas(pair, ballots.get(index)) for index, pair in enumerate(pairs)]
+        return [_as_replicas(pair, ballots.get(index)) for index, pair in enumerate(pairs)], ()
     if not votes:
-        reason = _why_none(ballots[min(ballots)])
-        return [StageLayout(layout=None, reason=reason)] * len(pairs)
+        one = ballots[min(ballots)]
+        return [StageLayout(layout=None, reason=_why_none(one))] * len(pairs), one.tried
     chosen = votes.most_common(1)[0][0]
     leader = next(ballots[index] for index in sorted(ballots) if ballots[index].found.option == chosen)
-    return [_seen(pair, chosen, leader, ballots.get(index)) for index, pair in enumerate(pairs)]
+    return [_seen(pair, chosen, leader, ballots.get(index)) for index, pair in enumerate(pairs)], ()
+
+
+def _follow_others(
+    pairs: Sequence[Pair], layouts: list[StageLayout], members: Sequence[int], tried: Sequence[Option]
+) -> None:
+    """Where no layer of a stage says anything, lay it out as other stages are, if one way alone fits."""
+    patterns = {
+        (pattern_of(found.layout), pattern_of(found.expected_layout)): pairs[index].stage
+        for index, found in enumerate(layouts)
+        if found.layout is not None and found.reason is None and not found.layout.is_identity
+    }
+    alike = {
+        option: stage
+        for option in tried
+        if (stage := patterns.get((pattern_of(option.layout), pattern_of(option.expected_layout))))
+        is not None
+    }
+    if len(alike) == 1:
+        ((option, stage),) = alike.items()
+        reason = f"laid out as {stage} is, which the numbers confirm; here they do not"
+        for index in members:
+            layouts[index] = StageLayout(
+                layout=option.layout, expected_layout=option.expected_layout, reason=reason
+            )
 
 
 def _search(pair: Pair) -> PairFound:
