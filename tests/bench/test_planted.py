@@ -302,3 +302,16 @@ def test_result_says_which_seeds_it_saw(tmp_path):
     assert not record["are_held_out"]
     assert [sample["seed"] for sample in record["samples"]] == [3, 4]
     assert "scale_missing" in (tmp_path / "page.txt").read_text()
+    assert main(["plot", str(path)]) == 0
+    assert "<svg" in path.with_suffix(".svg").read_text()
+
+
+@pytest.mark.slow
+def test_two_processes_find_what_one_finds(tmp_path):
+    arguments = ["--judge-alone", "--kinds", "nan_born", "--dtypes", "fp32", "--seeds", "0:4"]
+    found = []
+    for jobs in ("1", "2"):
+        assert main(["planted", *arguments, "--jobs", jobs, "--results", str(tmp_path / jobs)]) == 0
+        (path,) = (tmp_path / jobs).glob("*.json")
+        found.append(json.loads(path.read_text())["samples"])
+    assert found[0] == found[1]
