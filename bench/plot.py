@@ -34,6 +34,7 @@ def draw(path: Path) -> Path:
         "curve": _curve,
         "run7b": _curve,
         "peers": _peers,
+        "compare_speed": _compare_speed,
         "planted": draw_planted,
         "axis_matching": _axis_matching,
     }
@@ -149,6 +150,31 @@ def _axis_matching(axes: Any, record: dict[str, Any]) -> None:
     axes.set(xlabel="milliseconds for one search", ylabel="% of searches", xscale="log", ylim=(0, 101))
     axes.set_title("Finding layouts, up to a million numbers; dots: 95th percentile", loc="left")
     axes.legend(frameon=False, loc="lower right")
+
+
+def _compare_speed(axes: Any, record: dict[str, Any]) -> None:
+    kinds = (
+        ("compare_seconds", "outgrow compare", _MINE),
+        ("copied_seconds", "sum, by read()", _FLOOR),
+        ("mapped_seconds", "sum, mapped", _FLOOR),
+        ("disk_seconds", "best disk probe", _FLOOR),
+    )
+    names, medians, errors, colours = [], [], [], []
+    for row in record["summary"]:
+        for key, label, colour in kinds:
+            if key in row:
+                found = row[key]
+                names.append(f"{row['dtype']}, {row['cache']}: {label}")
+                medians.append(found["median"])
+                errors.append((found["median"] - found["min"], found["max"] - found["median"]))
+                colours.append(colour)
+    if not names:
+        raise ValueError("nothing was measured")
+    places = list(range(len(names)))[::-1]
+    axes.barh(places, medians, color=colours, xerr=list(zip(*errors, strict=True)), error_kw={"capsize": 2})
+    axes.set_yticks(places, names)
+    axes.set(xlabel="seconds (median, range)")
+    axes.set_title(f"Two dumps of {record['dump']['elements'] / 1e6:.0f} M elements", loc="left")
 
 
 def _model(record: dict[str, Any]) -> str:
