@@ -12,15 +12,16 @@ U = {torch.float32: 2.0**-24, torch.bfloat16: 2.0**-8}
 STAGES = ("norm", "query", "key", "value", "post_attn", "pre_mlp", "post_mlp")
 
 
-def side(*, nan=0, inf=0):
+def side(*, nan=0, inf=0, mean=0.0):
     return SideFigures(
-        mean=0.0, std=1.0, minimum=-4.0, maximum=4.0, nan=nan, inf=inf, first_nan=(0,) if nan else None
+        mean=mean, std=1.0, minimum=-4.0, maximum=4.0, nan=nan, inf=inf, first_nan=(0,) if nan else None
     )
 
 
 def measures(
-    error=0.0, *, dtype=torch.float32, actual_dtype=None, elements=10_000, nan=0, inf=0, peak=None, exponents=None,
-    mismatched=None, outside=None, lost=0, digits=(24, 24), max_abs=None,
+    error=0.0, *, dtype=torch.float32, actual_dtype=None, elements=10_000, nan=0, inf=0, peak=None,
+    exponents=None, mismatched=None, outside=None, lost=0, digits=(24, 24), max_abs=None, scale=1.0,
+    shift=0.0,
 ):  # fmt: skip
     """Of numbers with mean 0 and deviation 1; `peak` is the largest distance, 4.5 errors where not given."""
     if mismatched is None:
@@ -44,11 +45,11 @@ def measures(
         mse=error**2,
         max_ulp=1,
         cosine=1.0,
-        scale=1.0,
+        scale=scale,
         finite_relative_error=error,
         distance_exponents=exponents if exponents is not None else spread if mismatched else {},
         expected=side(),
-        actual=side(nan=nan, inf=inf),
+        actual=side(nan=nan, inf=inf, mean=shift),
         expected_at_max=0.0 if mismatched else None,
         size_at_max=1.0 if mismatched else None,
         sample=SampleFigures(

@@ -135,6 +135,19 @@ def test_a_lone_element_is_seen_where_averages_hide_it():
     assert verdict([pair("a", 6e-3, dtype=BF16), pair("b", 8e-3, **tail)])[0] == "match"
 
 
+@pytest.mark.parametrize("figures", [{"scale": 0.93}, {"scale": 1.07}, {"shift": 0.07}, {"shift": -0.07}])
+def test_what_is_off_in_one_direction_is_no_rounding(figures):
+    half = {"dtype": BF16, "digits": (8, 8)}
+    judgement = judge([pair("a", 0.02, **half), pair("b", 0.08, **half, **figures)])
+    assert judgement.judged[1].evidence == "bias"
+    assert "all numbers are" in judgement.judged[1].reason
+    # So much the rounding of a constant that both share may do, and so much came before.
+    small = {name: 1 + (value - 1) / 10 if name == "scale" else value / 10 for name, value in figures.items()}
+    assert verdict([pair("a", 0.02, **half), pair("b", 0.08, **half, **small)])[0] == "match"
+    assert verdict([pair("a", 0.02, **half, **small), pair("b", 0.08, **half, **small)])[0] == "match"
+    assert verdict([pair("few", 0.03, elements=63, **half, **figures)])[0] == "match"
+
+
 def test_numbers_lost_on_one_side_are_seen():
     figures = {"dtype": BF16, "digits": (8, 8)}
     judgement = judge([pair("a", 6e-3, **figures), pair("b", 0.02, lost=25, **figures)])

@@ -1,6 +1,15 @@
 """What in the measures of one pair speaks against it, given what came before it."""
 
-__all__ = ["JUMP", "Objection", "Past", "object_to", "object_to_exact", "object_to_outside", "peak_error"]
+__all__ = [
+    "JUMP",
+    "Objection",
+    "Past",
+    "bias_of",
+    "object_to",
+    "object_to_exact",
+    "object_to_outside",
+    "peak_error",
+]
 
 import math
 from collections.abc import Sequence
@@ -25,6 +34,8 @@ FEW = 1e-3
 """Lone elements are at most this part of all, and at least one."""
 MANY_ENOUGH = 64
 """In tensors of fewer elements none is lone."""
+AVERAGED = 0.5
+"""What is left of the floor in figures in which rounding averages out."""
 LOST = 3
 """Elements of the sample that have to be 0 on one side alone."""
 CALM = 1 / 16
@@ -51,6 +62,8 @@ class Past:
     """The largest `peak_error`."""
     floor: float
     """The largest `floor_of`."""
+    bias: float
+    """The largest `bias_of`."""
     growths: Sequence[float]
     """By which factors the error grew at this stage in earlier layers."""
 
@@ -82,6 +95,9 @@ def _object(measures: Measures, past: Past, floor: float, allowed: float) -> Obj
     if lone and peak > max(APART * past.peak, APART * floor, FIRST_DIGITS):
         text = f"{lone:,} of {measures.elements:,} elements are far off, the worst by {measures.max_abs:.3g}"
         return Objection(evidence="isolated", reason=f"{text} instead of {measures.expected_at_max:.3g}")
+    bias = bias_of(measures)
+    if bias > JUMP * max(past.bias, AVERAGED * floor):
+        return Objection(evidence="bias", reason=_tell_bias(measures))
     return _object_to_sample(measures, past)
 
 
@@ -134,6 +150,23 @@ def peak_error(measures: Measures) -> float:
     return measures.max_abs / size
 
 
+def bias_of(measures: Measures) -> float:
+    """How far the factor between both sides is from 1, or their means from each other, whatever is more: one
+    part of the relative error, in which the errors of single numbers average out. 0.0 for few numbers."""
+    if measures.elements < MANY_ENOUGH or measures.scale is None:
+        return 0.0
+    return max(abs(measures.scale - 1), abs(_shift(measures)))
+
+
+def _shift(measures: Measures) -> float:
+    """Of the mean, relative to the root mean square of what is expected."""
+    expected, actual = measures.expected, measures.actual
+    if expected.mean is None or expected.std is None or actual.mean is None:
+        return 0.0
+    size = math.hypot(expected.mean, expected.std)
+    return (actual.mean - expected.mean) / size if size > 0 else 0.0
+
+
 def _lone_elements(measures: Measures) -> int:
     """How many elements are more than twice as far off as all others; 0 where that is no small part."""
     limit = max(1, int(measures.elements * FEW))
@@ -168,6 +201,13 @@ def _tell_unlike(measures: Measures) -> str:
         return "NaN or infinities are in other places than expected"
     found = f"{actual.nan:,} NaN and {actual.inf:,} infinities"
     return f"{found} where {expected.nan:,} and {expected.inf:,} are expected"
+
+
+def _tell_bias(measures: Measures) -> str:
+    shift, scale = _shift(measures), measures.scale or 0.0
+    if abs(scale - 1) >= abs(shift):
+        return f"all numbers are {scale:.4g} times what is expected, where rounding averages out"
+    return f"all numbers are moved by {shift:.2g} of their size, where rounding averages out"
 
 
 def _tell_jump(error: float, before: float, floor: float) -> str:

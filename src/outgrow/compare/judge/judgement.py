@@ -9,10 +9,11 @@ from outgrow.compare.measures import Measures
 
 Status = Literal["ok", "differs", "inherited", "healed"]
 Verdict = Literal["match", "differ", "insufficient"]
-Evidence = Literal["jump", "isolated", "lost", "coarse", "born", "exact", "tolerance", "shape"]
-"""Why a pair is not right: its error jumps; few elements are far off; elements are 0 on one side alone; all
-numbers of one side are coarser than their dtype; NaN or infinities are on one side only; numbers that know no
-rounding are not equal; beyond the tolerance that was given; it could not be laid over the other."""
+Evidence = Literal["jump", "isolated", "bias", "lost", "coarse", "born", "exact", "tolerance", "shape"]
+"""Why a pair is not right: its error jumps; few elements are far off; all are off by one factor or in one
+direction; elements are 0 on one side alone; all numbers of one side are coarser than their dtype; NaN or
+infinities are on one side only; numbers that know no rounding are not equal; beyond the tolerance that was
+given; it could not be laid over the other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from outgrow.compare.judge.evidence import (
     JUMP,
     Objection,
     Past,
+    bias_of,
     object_to,
     object_to_exact,
     object_to_outside,
@@ -35,6 +36,8 @@ class _Chain:
     """Largest relative error of a pair that is right."""
     peak: float = 0.0
     """Largest `peak_error` of one."""
+    bias: float = 0.0
+    """Largest `bias_of` one."""
     floor: float = 0.0
     """Largest `floor_of`."""
     growths: dict[tuple[str, str], list[float]] = field(default_factory=dict)
@@ -42,12 +45,13 @@ class _Chain:
 
     def past(self, pair: Measured) -> Past:
         growths = self.growths.get((pair.kind, pair.stage), []) if pair.layer is not None else []
-        return Past(error=self.error, peak=self.peak, floor=self.floor, growths=growths)
+        return Past(error=self.error, peak=self.peak, floor=self.floor, bias=self.bias, growths=growths)
 
     def inherit(self, other: "_Chain") -> None:
         """Begin no lower than another chain that this one is computed from."""
         self.error = max(self.error, other.error)
         self.peak = max(self.peak, other.peak)
+        self.bias = max(self.bias, other.bias)
         self.floor = max(self.floor, other.floor)
 
     def add(self, pair: Measured, measures: Measures) -> None:
@@ -58,6 +62,7 @@ class _Chain:
             self.growths.setdefault((pair.kind, pair.stage), []).append(error / before)
         self.error = max(self.error, error)
         self.peak = max(self.peak, peak_error(measures))
+        self.bias = max(self.bias, bias_of(measures))
 
 
 def judge(
