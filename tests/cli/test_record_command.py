@@ -1,5 +1,6 @@
 """`outgrow record` runs a script as it is, and records what it calls."""
 
+import importlib
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 
 from outgrow.capture import is_recording, open_own
 from outgrow.capture.bootstrap import VARIABLE
+from outgrow.capture.recorder import KINDS
 from outgrow.cli.main import main
 
 MODEL = """
@@ -188,6 +190,14 @@ def test_what_cannot_be_run_or_written_is_told_first(folder, capsys):
         assert main(["record", *arguments]) == 2
         assert message in " ".join(capsys.readouterr().err.split())
     assert not (folder / "new").exists()
+
+
+def test_words_written_twice_are_the_same():
+    """The command's help must not load torch, and the bootstrap nothing of outgrow."""
+    bootstrap = importlib.import_module("outgrow.capture.bootstrap.sitecustomize")
+    command = importlib.import_module("outgrow.cli.record")
+    assert set(command._KINDS) == set(KINDS)
+    assert bootstrap._VARIABLE == VARIABLE
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -130,10 +130,13 @@ class Attachment:
         if call.module not in self._chosen:
             return
         recorder, name = self._recorder, join_name(self._prefix, call.name)
-        # Calls that Ctrl-C ended were never left.
-        entered, step, number = self._calls.open.pop()
-        while entered is not call.module:
-            entered, step, number = self._calls.open.pop()
+        # Calls that Ctrl-C ended were never left, and one that was under way already was never entered.
+        stack = self._calls.__dict__.get("open", [])
+        while stack and stack[-1][0] is not call.module:
+            stack.pop()
+        if not stack:
+            return
+        _module, step, number = stack.pop()
         if error is not None:
             return
         label = join_name(name, "output")
