@@ -123,6 +123,13 @@ def test_wrong_weights_are_the_truth_where_parameters_are_dumped():
     assert all(torch.equal(case.expected.parameters[key], case.actual.parameters[key]) for key in same)
 
 
+def test_truth_is_at_the_fault_only_where_the_fault_is_dumped():
+    cases = [draw_case(seed, "rope_base", "fp32") for seed in range(8)]
+    assert {case.is_at_fault for case in cases} == {True, False}
+    for case in cases:
+        assert case.is_at_fault == (case.truth.stage == "query_final")
+
+
 def test_equal_arguments_draw_equal_cases():
     one, other = (draw_case(4, "rank_order", "bf16") for _ in range(2))
     assert (one.detail, one.truth, one.variant) == (other.detail, other.truth, other.variant)
