@@ -1,6 +1,6 @@
 """The compiled kernel, called: the same sums as torch's, several times faster."""
 
-__all__ = ["KINDS", "CompiledKernel"]
+__all__ = ["CompiledKernel"]
 
 import ctypes
 from collections.abc import Mapping
