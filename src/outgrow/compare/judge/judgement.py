@@ -9,7 +9,9 @@ from outgrow.compare.measures import Measures
 
 Status = Literal["ok", "differs", "inherited", "healed"]
 Verdict = Literal["match", "differ", "insufficient"]
-Evidence = Literal["jump", "isolated", "bias", "lost", "coarse", "born", "exact", "tolerance", "shape"]
+Evidence = Literal[
+    "jump", "isolated", "bias", "lost", "coarse", "born", "exact", "tolerance", "shape", "rest"
+]
 """Why a pair is not right: its error jumps; few elements are far off; all are off by one factor or in one
 direction; elements are 0 on one side alone; all numbers of one side are coarser than their dtype; NaN or
 infinities are on one side only; numbers that know no rounding are not equal; beyond the tolerance that was

@@ -28,6 +28,11 @@ BRANCHES = (
 """Words in a stage's name that tell which of several parallel ways it is on."""
 
 
+STILL = 2.0
+"""Once something went wrong, an error is called right again up to this many times what it was before: the
+room that a jump has would let in what was inherited and averaged away in part."""
+
+
 @dataclass(slots=True)
 class _Chain:
     """What is known while walking: pairs of one kind, one after the other."""
@@ -42,6 +47,8 @@ class _Chain:
     """Largest `floor_of`."""
     growths: dict[tuple[str, str], list[float]] = field(default_factory=dict)
     """By kind and stage: by which factors the error grew there."""
+    is_wrong: bool = False
+    """Whether a pair went wrong."""
 
     def past(self, pair: Measured) -> Past:
         growths = self.growths.get((pair.kind, pair.stage), []) if pair.layer is not None else []
@@ -137,9 +144,23 @@ def _object(
         chain.inherit(chains["gradients"])
     objection, allowed = object_to(pair.measures, chain.past(pair))
     chain.floor = max(chain.floor, floor_of(pair.measures))
+    if objection is None and chain.is_wrong:
+        objection = _object_to_rest(pair.measures, chain)
     if objection is None and name != "parameters":
         chain.add(pair, pair.measures)
+    chain.is_wrong = chain.is_wrong or objection is not None
     return objection, allowed
+
+
+def _object_to_rest(measures: Measures, chain: _Chain) -> Objection | None:
+    """What is left of an error that was inherited, where it is too small for a jump."""
+    before = max(chain.error, chain.floor)
+    error = measures.finite_relative_error
+    if error <= STILL * before:
+        return None
+    return Objection(
+        evidence="rest", reason=f"relative error {error:.2g}, still {error / before:.1f} times what was right"
+    )
 
 
 def _is_inherited(pair: Measured, objection: Objection, wrong: Sequence[tuple[Measured, float]]) -> bool:
