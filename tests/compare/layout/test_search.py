@@ -248,7 +248,9 @@ def test_repeated_heads_are_all_compared():
     heads = numbers(1, 2, 37, 16)
     repeated = heads.repeat_interleave(4, dim=1)[0].transpose(0, 1).contiguous()
     found = find_equal(pair(heads, repeated))
-    assert found.expected_layout.describe() == "repeat each entry of dim 1 4 times"
+    assert found.describe() == (
+        "[37, 8, 16] -> [1, 8, 37, 16]: permute(1, 0, 2); expected: repeat each entry of dim 1 4 times"
+    )
     repeated[5, 7, 3] += 1
     wrong = pair(heads, repeated)
     (found,) = find_stage_layouts([wrong])

@@ -218,6 +218,7 @@ class TestRankOrder:
         assert found.layout.describe() == f"concatenate {len(order)} ranks along dim 1"
         right = ", ".join(str(order.index(place)) for place in range(len(order)))
         assert f"the ranks fit in the order {right}:" in found.suspected["rank_order"]
+        assert found.suspected["rank_order"] in found.reason
 
     def test_order_is_seen_behind_another_layout_and_noise(self):
         expected = torch.randn(1, 8, 76, 64)

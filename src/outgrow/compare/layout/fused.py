@@ -19,7 +19,7 @@ from outgrow.compare.pair import FusedPart
 Shape = tuple[int, ...]
 _Known = dict[tuple[Shape, ...], list[Option]]
 _MAX_LEVELS = 2
-_LIMIT = 24
+_LIMIT = 12
 
 
 def fused_in_actual(

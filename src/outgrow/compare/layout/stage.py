@@ -46,7 +46,15 @@ class StageLayout:
     """Why there is none, or what was assumed."""
     suspected: Mapping[str, str] = field(default_factory=dict)
     """Evidence that is never applied by itself, for the diagnosis, by kind: `rank_order`, `partial_sum`,
-    `replicas_differ`, `other_layout`."""
+    `replicas_differ`, `other_layout`. For readers it is in `reason`, too."""
+
+    def describe(self) -> str | None:
+        """Both layouts for readers; None where there is none."""
+        if self.layout is None:
+            return None
+        if self.expected_layout.is_identity:
+            return self.layout.describe()
+        return f"{self.layout.describe()}; expected: {self.expected_layout.describe()}"
 
 
 def find_stage_layouts(pairs: Sequence[Pair]) -> list[StageLayout]:
@@ -200,7 +208,10 @@ def _seen(pair: Pair, option: Option, leader: PairFound, ballot: PairFound | Non
     if ballot is not None and ballot is not leader and other is None:
         reason = f"as in the other layers of {pair.stage}; the numbers do not confirm it here"
     return StageLayout(
-        layout=option.layout, expected_layout=option.expected_layout, reason=reason, suspected=suspected
+        layout=option.layout,
+        expected_layout=option.expected_layout,
+        reason="; ".join(filter(None, [reason, *suspected.values()])) or None,
+        suspected=suspected,
     )
 
 
@@ -244,6 +255,7 @@ def _replicated(
     suspected = {"replicas_differ": text}
     if _is_sum(ballot):
         suspected["partial_sum"] = f"the sum of the {len(tensors)} ranks fits: they were not added up"
+        text = f"{text}; {suspected['partial_sum']}"
     return StageLayout(
         layout=chain(dataclasses.replace(replicated, uses=replicas.worst), rest),
         expected_layout=expected_layout,

@@ -50,7 +50,6 @@ def as_json(comparison: Comparison) -> str:
 
 def _row(finding: Finding) -> dict[str, Any]:
     pair, measures = finding.pair, finding.measures
-    layout = finding.layout.layout
     row: dict[str, Any] = {
         "expected": pair.expected_name,
         "actual": pair.actual_name,
@@ -58,7 +57,7 @@ def _row(finding: Finding) -> dict[str, Any]:
         "layer": pair.layer,
         "matched_by": pair.how,
         "note": pair.note,
-        "layout": None if layout is None else layout.describe(),
+        "layout": finding.layout.describe(),
         "layout_reason": finding.layout.reason,
         "shape": list(pair.expected.shape),
         "max_abs": None,

@@ -158,7 +158,7 @@ def _table(findings: Sequence[Finding], *, is_whole: bool) -> Iterator[str]:
 
 def _row(number: int, finding: Finding, columns: _Columns) -> Iterator[str]:
     pair, measures, judged = finding.pair, finding.measures, finding.judged
-    layout = "none" if finding.layout.layout is None else finding.layout.layout.describe()
+    layout = finding.layout.describe() or "none"
     yield f'<tr class="{judged.status}" data-status="{judged.status}">'
     yield _cell(number, "number", number)
     note = f'<small class="note">{_text(pair.note)}</small>' if pair.note else ""
