@@ -95,8 +95,8 @@ def _object(measures: Measures, past: Past, floor: float, allowed: float) -> Obj
     if lone and peak > max(APART * past.peak, APART * floor, FIRST_DIGITS):
         text = f"{lone:,} of {measures.elements:,} elements are far off, the worst by {measures.max_abs:.3g}"
         return Objection(evidence="isolated", reason=f"{text} instead of {measures.expected_at_max:.3g}")
-    bias = bias_of(measures)
-    if bias > JUMP * max(past.bias, AVERAGED * floor):
+    # Errors across a vector of constant length shorten what is left along it: by half of their square.
+    if bias_of(measures) > JUMP * max(past.bias, AVERAGED * floor) + error**2 / 2:
         return Objection(evidence="bias", reason=_tell_bias(measures))
     return _object_to_sample(measures, past)
 
