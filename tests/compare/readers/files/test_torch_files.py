@@ -388,3 +388,26 @@ def test_old_files_of_hand_are_read(tmp_path):
     rest = (4).to_bytes(8, "little") + np.arange(4, dtype="f4").tobytes()
     content = read(write(tmp_path / "x.bin", torch_legacy(tensor(), keys=keys, rest=rest)))
     assert read_all(content)[""].tolist() == [0, 1, 2, 3]
+
+
+def test_one_storage_may_not_stand_for_a_thousand(tmp_path):
+    body = b"](" + tensor((4096,), numel=4096) * 500 + b"e"
+    path = write(tmp_path / "x.pth", torch_zip(body, storages={"0": bytes(4 * 4096)}))
+    assert len(read(path).records) == 500
+    assert "max_ratio" in str(read(path, max_expanded_bytes=1000, max_ratio=10).refused)
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (tensor((5,), (1,)), "ends at byte 20 of a storage of 16 bytes"),
+        (tensor((2,), (4,)), "ends at byte 20 of a storage of 16 bytes"),
+        (tensor((4,), (1,), offset=1), "ends at byte 20 of a storage of 16 bytes"),
+        (tensor((5,), (1,), numel=5), "needs a storage of 20 bytes, which has 16"),
+    ],
+    ids=["shape", "stride", "offset", "storage"],
+)
+def test_nothing_is_read_beyond_its_storage(tmp_path, body, says):
+    content = read(write(tmp_path / "x.pth", torch_zip(body)))
+    assert content.records == ()
+    assert [refusal.reason for refusal in content.refused] == [says]
