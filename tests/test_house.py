@@ -138,7 +138,7 @@ def test_help_answers_at_once():
 
 
 def registries() -> Iterator[tuple[str, Mapping[str, object]]]:
-    """Every literal dict that a module shows in its `__all__`, once."""
+    """Every literal dict by names that a module shows in its `__all__`, once."""
     seen = set()
     for file in FILES:
         if file.name == "__main__.py":
@@ -146,8 +146,10 @@ def registries() -> Iterator[tuple[str, Mapping[str, object]]]:
         module = importlib.import_module(module_name(file))
         for public in module.__all__:
             value = getattr(module, public)
-            if public.isupper() and isinstance(value, Mapping) and id(value) not in seen:
-                seen.add(id(value))
+            if not public.isupper() or not isinstance(value, Mapping) or id(value) in seen:
+                continue
+            seen.add(id(value))
+            if all(isinstance(key, str) for key in value):
                 yield f"{module.__name__}.{public}", value
 
 
