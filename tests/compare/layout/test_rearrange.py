@@ -42,6 +42,12 @@ def test_numbers_come_from_where_locate_says(layout):
 
 
 @given(rearrangements())
+def test_inverse_leads_back(layout):
+    tensor = torch.arange(np.prod(layout.source)).reshape(layout.source)
+    assert torch.equal(layout.inverse.apply([layout.apply([tensor])]), tensor)
+
+
+@given(rearrangements())
 def test_description_is_torch_that_does_the_same(layout):
     text = layout.describe()
     tensor = torch.arange(np.prod(layout.source)).reshape(layout.source)

@@ -75,6 +75,16 @@ class Rearrange:
         return found
 
     @property
+    def inverse(self) -> "Rearrange":
+        """The map back."""
+        return Rearrange(
+            source=self.shape,
+            atoms=tuple(self.atoms[place] for place in self.order),
+            order=tuple(self.order.index(atom) for atom in range(len(self.order))),
+            shape=self.source,
+        )
+
+    @property
     def digits(self) -> tuple[tuple[int, int], ...]:
         """Size and stride in the result of every atom that is larger than 1."""
         sizes = [self.atoms[place] for place in self.order]

@@ -10,14 +10,16 @@ from typing import Literal
 
 import numpy as np
 
-from outgrow.compare.layout.chain import located
+from outgrow.compare.layout.chain import located, split_chain
 from outgrow.compare.layout.evidence import CONFIRMED, DECIDED, Scale, Values, agreement, closer, sigmas
+from outgrow.compare.layout.layout import Identity
+from outgrow.compare.layout.rearrange import Rearrange
 from outgrow.compare.layout.sides import Option, Sides
 
 _FINALISTS = 8
 _PLAIN = 0.3
 """Agreement that is asked of the plain layouts. Half of all tokens may be wrong."""
-_PLAIN_PART = 0.45
+_PLAIN_PART = 0.35
 """The same where one side holds more numbers than are compared: another part is often right for a third."""
 _ODD_PART = 0.6
 """And there of all others: a part in other runs can be right for half of the numbers."""
@@ -28,8 +30,6 @@ _UNDOUBTED = 0.9
 """Agreement from which nothing better is looked for."""
 _HOPELESS = 0.5
 """Agreement in the first round, of 256 numbers, below which no odd map can come out confirmed."""
-_SAME = 0.03
-"""Difference in agreement up to which options that compare other numbers are equally good."""
 
 Ground = Literal["confirmed", "partly", "shapes", "equal", "ambiguous", "none"]
 
@@ -111,13 +111,17 @@ def _decide(sides: Sides, options: Sequence[Option], *, is_first: bool, shapes_s
     asked = plain if best.option.is_usual and is_first else odd
     believed = best.agreement >= asked and sigmas(best.agreement, len(sides.positions)) >= CONFIRMED
     # Of those that are as good the first is the simplest.
-    alike = [rated for rated in finalists if _is_alike(sides, rated, best, is_lenient=believed)]
+    alike = [rated for rated in finalists if _is_alike(sides, rated, best)]
     best = alike[0]
     rivals = [rated for rated in finalists if not any(rated is other for other in alike)]
     beaten = all(closer(best.errors, rival.errors) >= DECIDED for rival in rivals)
     # Two words for one map are no choice; two maps that happen to give the same numbers are one.
     where = _places(sides, best)
-    same = tuple(rated.option for rated in alike[1:] if _places(sides, rated) != where)[:3]
+    same = tuple(
+        rated.option
+        for rated in alike[1:]
+        if _places(sides, rated) != where and not _is_same_map(sides, rated.option, best.option)
+    )[:3]
     found = Found(option=best.option, ground="partly", agreement=best.agreement, others=same)
     if believed and beaten and _is_placed(sides, best):
         found = dataclasses.replace(found, ground="equal" if same else "confirmed")
@@ -160,17 +164,30 @@ def _finalists(sides: Sides, options: Sequence[Option], *, may_give_up: bool) ->
     return rated
 
 
-def _is_alike(sides: Sides, one: _Rated, best: _Rated, *, is_lenient: bool) -> bool:
-    """Whether two options compare the same numbers with the same, or (`is_lenient`) differ in what they make
-    of the expected side and are equally good: a head repeated is the same as its numbers repeated
-    together."""
-    if one.option.expected_layout == best.option.expected_layout:
-        return np.array_equal(one.values, best.values)
-    if not is_lenient:
-        truths = sides.truth(one.option.expected_layout), sides.truth(best.option.expected_layout)
-        return np.array_equal(one.values, best.values) and np.array_equal(*truths)
-    is_as_good = abs(one.agreement - best.agreement) < _SAME
-    return is_as_good and closer(best.errors, one.errors) < DECIDED
+def _is_alike(sides: Sides, one: _Rated, best: _Rated) -> bool:
+    """Whether two options compare the same numbers with the same."""
+    if one is best:
+        return True
+    mine, theirs = one.option.expected_layout, best.option.expected_layout
+    if mine != theirs and _is_same_map(sides, one.option, best.option):
+        return True
+    return np.array_equal(one.values, best.values) and np.array_equal(sides.truth(mine), sides.truth(theirs))
+
+
+def _is_same_map(sides: Sides, one: Option, other: Option) -> bool:
+    """Whether two options set every actual number against the same expected one, in whichever order: heads
+    repeated one by one, or the numbers of each head repeated together."""
+    found = []
+    for option in (one, other):
+        combination, rest = split_chain(option.layout)
+        if isinstance(combination, Rearrange | Identity):
+            combination, rest = Identity(), option.layout
+        if not isinstance(rest, Rearrange | Identity):
+            return False
+        back = rest.inverse.locate(sides.few) if isinstance(rest, Rearrange) else sides.few
+        ((_, places),) = located(option.expected_layout, back)
+        found.append((combination, places))
+    return found[0][0] == found[1][0] and np.array_equal(found[0][1], found[1][1])
 
 
 def _places(sides: Sides, rated: _Rated) -> bytes:
