@@ -166,7 +166,7 @@ def test_every_registered_name_is_documented_and_tested():
         # Either a test walks the whole dict, or each name is tested.
         is_walked = re.search(rf"\b{registry.rpartition('.')[2]}\b", tests)
         for name in entries:
-            if not re.search(rf"`[^`\n]*\b{re.escape(name)}\b[^`\n]*`", reference):
+            if not re.search(rf"`[^`\n]*(?<!\w){re.escape(name)}(?!\w)[^`\n]*`", reference):
                 missing.append(f"{registry}[{name!r}] has no row in docs/reference")
             if not is_walked and not re.search(rf"""["'\[]{re.escape(name)}["'\] ]""", tests):
                 missing.append(f"{registry}[{name!r}] has no test")

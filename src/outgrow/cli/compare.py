@@ -46,12 +46,18 @@ EXIT_CODES = {"match": 0, "differ": 1, "insufficient": 3}
 @click.option("--max-bytes", metavar="SIZE", help="Most bytes that a dump may unpack to.")
 @click.option("--max-ratio", type=float, metavar="N", help="Most bytes unpacked for each byte packed.")
 @click.option("--max-entries", type=int, metavar="N", help="Most entries of an archive, folder or file.")
+@click.option("--max-header-bytes", metavar="SIZE", help="Most bytes of a file's header or pickle.")
+@click.option(
+    "--max-expanded-bytes", metavar="SIZE", help="Most bytes of a file's tensors beyond those in it."
+)
+@click.option("--max-depth", type=int, metavar="N", help="Most levels of dicts and lists in a file.")
 @render.quiet_option
 def compare(
     expected: str, actual: tuple[str, ...], json_file: str | None, html_file: Path | None,
     junit_file: Path | None, map_file: str | None, only: str, rtol: float | None, atol: float | None,
     rule_texts: tuple[str, ...], exact: bool, shows_all: bool, max_bytes: str | None,
-    max_ratio: float | None, max_entries: int | None,
+    max_ratio: float | None, max_entries: int | None, max_header_bytes: str | None,
+    max_expanded_bytes: str | None, max_depth: int | None,
 ) -> int:  # fmt: skip
     """Compare two runs, and name the first tensor that differs.
 
@@ -76,8 +82,13 @@ def compare(
     from outgrow.compare import Limits, Rules, report
     from outgrow.compare import compare as compare_runs
 
-    limits: dict[str, Any] = {"max_ratio": max_ratio, "max_entries": max_entries}
-    limits["max_bytes"] = None if max_bytes is None else parse_bytes(max_bytes)
+    limits: dict[str, Any] = {"max_ratio": max_ratio, "max_entries": max_entries, "max_depth": max_depth}
+    sizes = {
+        "max_bytes": max_bytes,
+        "max_header_bytes": max_header_bytes,
+        "max_expanded_bytes": max_expanded_bytes,
+    }
+    limits |= {name: None if size is None else parse_bytes(size) for name, size in sizes.items()}
     with render.progress() as listener, compare_runs(
         expected=expected,
         actual=list(actual),

@@ -44,6 +44,8 @@ class DoctorReport:
     disk: dict[str, Any]
     """`path`, `direct_reads` (whether O_DIRECT works), `error`, and `direct_bytes_per_second` and
     `buffered_bytes_per_second` (None: not measured)."""
+    comparing: dict[str, Any]
+    """What measures tensors in `outgrow compare`: `is_compiled`, `path`, `reason`."""
     backend: dict[str, str]
     """`device`, `reader`, `name` (as in `BackendType`), `reason`."""
 
@@ -80,6 +82,7 @@ def examine(path: Path | None, *, nbytes: int) -> DoctorReport:
         measured is part of the report.
     """
     from outgrow import devices  # torch is loaded only when the command runs
+    from outgrow.compare.kernel import kernel_status
     from outgrow.devices.gpudirect import gpudirect_state
 
     place = _existing(path)
@@ -103,6 +106,7 @@ def examine(path: Path | None, *, nbytes: int) -> DoctorReport:
         gpus=gpus,
         gpudirect=asdict(direct_to_gpu),
         disk=disk,
+        comparing=asdict(kernel_status()),
         backend=choose_backend(
             has_gpu=bool(gpus),
             direct_reads=disk["direct_reads"],
@@ -219,6 +223,7 @@ def _show(report: DoctorReport) -> None:
             ("Backend", backend["name"]),
             ("Reader", backend["reader"]),
             ("Why", backend["reason"]),
+            ("Compare", report.comparing["reason"]),
         ],
     )
 
