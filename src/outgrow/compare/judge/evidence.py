@@ -2,6 +2,7 @@
 
 __all__ = [
     "JUMP",
+    "LAYERS",
     "Objection",
     "Past",
     "bias_of",
@@ -22,6 +23,11 @@ from outgrow.compare.measures import Measures
 
 JUMP = 5.0
 """By which factor an error may grow from one tensor to a later one."""
+FAR = 2.0
+"""However slowly it grew, an error of so many times the cube root of the floor is no rounding: two thirds of
+the digits are gone. 0.012 in float32, 0.36 in bfloat16."""
+HALF = 0.5
+"""Nor is one of this size in any dtype."""
 ALIKE = 2.5
 """By which factor it may grow more than at the same stage of earlier layers."""
 LAYERS = 3
@@ -65,17 +71,18 @@ class Past:
     bias: float
     """The largest `bias_of`."""
     growths: Sequence[float]
-    """By which factors the error grew at this stage in earlier layers."""
+    """By which factors the error grew at this stage in earlier layers; after the layers, at all stages."""
 
 
 def object_to(measures: Measures, past: Past) -> tuple[Objection | None, float]:
-    """The first objection that holds, and the relative error up to which there is no jump."""
+    """The first objection that holds, and the relative error up to which there is neither jump nor drift."""
     own = floor_of(measures)
     floor = max(own, past.floor) if own else 0.0
     before = max(past.error, floor)
     allowed = JUMP * before
     if len(past.growths) >= LAYERS:
         allowed = min(allowed, ALIKE * max(1.0, *past.growths) * before)
+    allowed = min(allowed, _ceiling(floor))
     if measures.is_equal:
         return None, allowed
     return _object(measures, past, floor, allowed), allowed
@@ -89,6 +96,9 @@ def _object(measures: Measures, past: Past, floor: float, allowed: float) -> Obj
         text = f"{measures.mismatched:,} of {measures.elements:,} numbers that know no rounding differ"
         return Objection(evidence="exact", reason=text)
     if error > allowed:
+        if _ceiling(floor) < error <= JUMP * max(past.error, floor):
+            text = f"relative error {error:.2g}, more than rounding leaves, however slowly it grew"
+            return Objection(evidence="drift", reason=text)
         return Objection(evidence="jump", reason=_tell_jump(error, past.error, floor))
     peak = peak_error(measures)
     lone = _lone_elements(measures)
@@ -99,6 +109,10 @@ def _object(measures: Measures, past: Past, floor: float, allowed: float) -> Obj
     if bias_of(measures) > JUMP * max(past.bias, AVERAGED * floor) + error**2 / 2:
         return Objection(evidence="bias", reason=_tell_bias(measures))
     return _object_to_sample(measures, past)
+
+
+def _ceiling(floor: float) -> float:
+    return min(HALF, FAR * math.cbrt(floor)) if floor else HALF
 
 
 def _object_to_sample(measures: Measures, past: Past) -> Objection | None:

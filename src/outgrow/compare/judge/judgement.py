@@ -10,12 +10,13 @@ from outgrow.compare.measures import Measures
 Status = Literal["ok", "differs", "inherited", "healed"]
 Verdict = Literal["match", "differ", "insufficient"]
 Evidence = Literal[
-    "jump", "isolated", "bias", "lost", "coarse", "born", "exact", "tolerance", "shape", "rest"
+    "jump", "drift", "isolated", "bias", "lost", "coarse", "born", "exact", "tolerance", "shape", "rest"
 ]
-"""Why a pair is not right: its error jumps; few elements are far off; all are off by one factor or in one
-direction; elements are 0 on one side alone; all numbers of one side are coarser than their dtype; NaN or
-infinities are on one side only; numbers that know no rounding are not equal; beyond the tolerance that was
-given; it could not be laid over the other; something is left of an error that it inherited."""
+"""Why a pair is not right: its error jumps; it has grown, however slowly, beyond what rounding leaves; few
+elements are far off; all are off by one factor or in one direction; elements are 0 on one side alone; all
+numbers of one side are coarser than their dtype; NaN or infinities are on one side only; numbers that
+know no rounding are not equal; beyond the tolerance that was given; it could not be laid over the other;
+something is left of an error that it inherited."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

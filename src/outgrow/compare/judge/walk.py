@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from outgrow.compare.judge.evidence import (
     JUMP,
+    LAYERS,
     Objection,
     Past,
     bias_of,
@@ -46,12 +47,17 @@ class _Chain:
     floor: float = 0.0
     """Largest `floor_of`."""
     growths: dict[tuple[str, str], list[float]] = field(default_factory=dict)
-    """By kind and stage: by which factors the error grew there."""
+    """By kind and stage: by which factors the error grew there, in each layer."""
     is_wrong: bool = False
     """Whether a pair went wrong."""
 
     def past(self, pair: Measured) -> Past:
-        growths = self.growths.get((pair.kind, pair.stage), []) if pair.layer is not None else []
+        if pair.layer is not None:
+            growths = self.growths.get((pair.kind, pair.stage), [])
+        else:
+            # What comes after the layers has no like: it may do what any stage of them did.
+            known = [rows for rows in self.growths.values() if len(rows) >= LAYERS]
+            growths = [growth for rows in known for growth in rows]
         return Past(error=self.error, peak=self.peak, floor=self.floor, bias=self.bias, growths=growths)
 
     def inherit(self, other: "_Chain") -> None:
@@ -65,7 +71,7 @@ class _Chain:
         """Take in a pair that is right."""
         error = measures.finite_relative_error
         before = max(self.error, self.floor, floor_of(measures))
-        if before > 0:
+        if before > 0 and pair.layer is not None:
             self.growths.setdefault((pair.kind, pair.stage), []).append(error / before)
         self.error = max(self.error, error)
         self.peak = max(self.peak, peak_error(measures))
