@@ -4,6 +4,7 @@ __all__ = ["add_arguments", "run"]
 
 import argparse
 import datetime
+import os
 import statistics
 import sys
 import time
@@ -25,7 +26,7 @@ from outgrow.compare.pair import Pair
 
 NOISES = (0.0, 1e-2, 1e-1)
 ELEMENTS = (2**13, 2**16, 2**20)
-"""About so many numbers in the larger tensor, never more."""
+"""At most so many numbers on the larger side, all ranks together; more only where the least tokens need it."""
 FAULT_NOISE = 1e-2
 
 
@@ -66,6 +67,7 @@ def run(options: argparse.Namespace) -> Path:
         "toy": bool(options.toy),
         "rounds": options.seeds,
         "threads": 1,
+        "load_average": os.getloadavg(),
         "summary": summary,
         "samples": samples,
     }
@@ -98,7 +100,7 @@ def _sizes(held: Held, ranks: int, elements: int, generator: torch.Generator) ->
     """Sizes such that neither side has more than so many numbers; drawn, so that factors differ."""
     heads = (8, 16)[int(torch.randint(2, (), generator=generator))]
     size = (16, 32, 48)[int(torch.randint(3, (), generator=generator))]
-    most = elements // (held.batch * heads * size * 4)
+    most = elements // (held.batch * heads * size * held.holds)
     tokens = max(ranks * 3, most - most % ranks - ranks * int(torch.randint(3, (), generator=generator)))
     # Equal shapes are never permuted, so a layout that only exchanges equal dims is not to be found.
     while tokens in (heads, size, heads * size, heads * size // ranks, held.batch):
@@ -150,8 +152,9 @@ def _record(tensor: Tensor) -> Record:
 
 def _summary(samples: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Of all, then of each noise and of each fault."""
-    groups: dict[str, list[dict[str, Any]]] = {"without fault": [], "with fault": []}
+    groups: dict[str, list[dict[str, Any]]] = {"without fault": [], "with fault": [], "all": []}
     for sample in samples:
+        groups["all"].append(sample)
         fault = sample["fault"]
         groups["with fault" if fault else "without fault"].append(sample)
         groups.setdefault(fault or f"noise {sample['noise']:g}", []).append(sample)

@@ -35,6 +35,8 @@ class Held:
     """From the numbers and the count of ranks."""
     fused: FusedPart | None = None
     stage: str = "query"
+    holds: int = 1
+    """How many times as many numbers the larger side holds."""
     batch: int = 1
     ranks: tuple[int, ...] = (1,)
 
@@ -147,34 +149,46 @@ LAYOUTS: dict[str, Held] = {
         expected=_bhsd, actual=lambda x, ranks: [part[0] for part in x.chunk(ranks, dim=1)], ranks=(2, 4)
     ),
     "replicated": Held(
-        expected=_bhsd, actual=lambda x, ranks: [x.contiguous()] * ranks, batch=2, ranks=(2, 4)
+        holds=4, expected=_bhsd, actual=lambda x, ranks: [x.contiguous()] * ranks, batch=2, ranks=(2, 4)
     ),
-    "partial sums": Held(expected=_bsc, actual=_sums, batch=2, ranks=(2, 4)),
+    "partial sums": Held(holds=4, expected=_bsc, actual=_sums, batch=2, ranks=(2, 4)),
     "sections over ranks": Held(expected=_bsc, actual=_sections, stage="mlp.gate_up", ranks=(2, 4)),
     "query of concatenated": Held(
-        expected=_bhsd, actual=_concatenated(0), fused=_qkv(0, "actual"), ranks=(1, 2, 4)
+        holds=3, expected=_bhsd, actual=_concatenated(0), fused=_qkv(0, "actual"), ranks=(1, 2, 4)
     ),
     "value of concatenated": Held(
-        expected=_bsc, actual=_concatenated(2), fused=_qkv(2, "actual"), batch=2, ranks=(1, 2, 4)
+        holds=3, expected=_bsc, actual=_concatenated(2), fused=_qkv(2, "actual"), batch=2, ranks=(1, 2, 4)
     ),
-    "key of each head": Held(expected=_bhsd, actual=_per_head, fused=_qkv(1, "actual"), ranks=(1, 2, 4)),
-    "query of each group": Held(expected=_bhsd, actual=_per_group, fused=_qkv(0, "actual"), ranks=(1, 2)),
+    "key of each head": Held(
+        holds=3, expected=_bhsd, actual=_per_head, fused=_qkv(1, "actual"), ranks=(1, 2, 4)
+    ),
+    "query of each group": Held(
+        holds=2, expected=_bhsd, actual=_per_group, fused=_qkv(0, "actual"), ranks=(1, 2)
+    ),
     "key against fused": Held(
-        expected=_fused_expected, actual=_each(lambda x: x[0]), fused=_qkv(1, "expected"), ranks=(1, 2, 4)
+        holds=3,
+        expected=_fused_expected,
+        actual=_each(lambda x: x[0]),
+        fused=_qkv(1, "expected"),
+        ranks=(1, 2, 4),
     ),
     "up of gate and up": Held(
+        holds=2,
         expected=_bsc,
         actual=_gate_up,
         fused=FusedPart(side="actual", parts=("gate", "up"), index=1, group="mlp"),
         ranks=(1, 2, 4),
     ),
     "heads repeated in actual": Held(
-        expected=_bhsd, actual=lambda x, _: [_bsc(x.repeat_interleave(4, dim=2))[0]], ranks=(1,)
+        holds=4, expected=_bhsd, actual=lambda x, _: [_bsc(x.repeat_interleave(4, dim=2))[0]], ranks=(1,)
     ),
     "heads repeated in expected": Held(
-        expected=lambda x: _bhsd(x.repeat_interleave(4, dim=2)), actual=_each(lambda x: x[0]), ranks=(1, 2)
+        holds=4,
+        expected=lambda x: _bhsd(x.repeat_interleave(4, dim=2)),
+        actual=_each(lambda x: x[0]),
+        ranks=(1, 2),
     ),
     "copies of shards": Held(
-        expected=_bsc, actual=lambda x, ranks: _each(_bsc)(x, ranks // 2) * 2, batch=2, ranks=(4,)
+        holds=2, expected=_bsc, actual=lambda x, ranks: _each(_bsc)(x, ranks // 2) * 2, batch=2, ranks=(4,)
     ),
 }
