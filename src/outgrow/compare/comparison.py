@@ -57,12 +57,13 @@ class Comparison:
     @cached_property
     def judgement(self) -> Judgement:
         """The verdict, and a word on each pair."""
+        expected, actual = self._sizes()
         return judge(
             self._measured,
             rules=self.rules,
             exact=self.is_exact,
-            expected_records=len(_names(self.expected)),
-            actual_records=len(set().union(*(_names(rank) for rank in self.actual))),
+            expected_records=expected,
+            actual_records=actual,
         )
 
     @cached_property
@@ -136,6 +137,15 @@ class Comparison:
     ) -> None:
         self.close()
 
+    def _sizes(self) -> tuple[int, int]:
+        """How many tensors each side has to pair. Each part of a fused one counts, as its pair does; what was
+        refused counts where the other side has something that it could have answered."""
+        pairing = self.pairing
+        here, there = len(pairing.unpaired_expected), len(pairing.unpaired_actual)
+        refused = len(self.expected.refused), sum(len(rank.refused) for rank in self.actual)
+        pairs = len(pairing.pairs)
+        return pairs + here + min(refused[0], there), pairs + there + min(refused[1], here)
+
     @cached_property
     def _measured(self) -> tuple[Measured, ...]:
         pairs = self.pairing.pairs
@@ -144,7 +154,7 @@ class Comparison:
         # Reading, the arithmetic and what is made of it go on at the same time.
         sizes = [2 * pair.expected.nbytes for pair in pairs]
         with contextlib.closing(in_order(self._measures, sizes)) as found:
-            for pair in pairs:
+            for pair, layout in zip(pairs, self.layouts, strict=True):
                 self._listener(Progress(task="comparing", done=done, total=total, item=pair.expected_name))
                 measured.append(
                     Measured(
@@ -153,6 +163,7 @@ class Comparison:
                         layer=pair.layer,
                         kind=pair.expected.kind,
                         measures=next(found),
+                        reason=layout.reason,
                     )
                 )
                 done += pair.expected.nbytes
@@ -205,11 +216,6 @@ def compare(
         pairing = pair_records(sides[0], sides[1:], name_map=name_map)
         opened.pop_all()
     return Comparison(sides[0], sides[1:], pairing, rules=rules, is_exact=is_exact, listener=listener)
-
-
-def _names(recording: Recording) -> set[str]:
-    """Of the tensors that could be paired; those of several ranks are one."""
-    return {record.name for record in recording.records}
 
 
 def _tensors(pair: Pair, layout: StageLayout) -> tuple[Tensor, Tensor]:

@@ -16,7 +16,7 @@ def sentence(comparison: Comparison) -> str:
     if judgement.verdict == "insufficient":
         return f"Too little to say: {judgement.reason}."
     if first is None:
-        return f"They match: {pairs}, {_worst(comparison)}."
+        return f"They match: {pairs}, {_worst(comparison)}{_left_out(comparison)}."
     healed = comparison.healed_at
     end = "" if healed is None else f"; it healed at {healed.pair.expected_name!r}"
     return f"They differ: {_named(first)} is the first tensor that went wrong ({explained(first)}){end}."
@@ -44,6 +44,18 @@ def error_text(error: float | None) -> str:
 def _named(finding: Finding) -> str:
     expected, actual = finding.pair.expected_name, finding.pair.actual_name
     return repr(expected) if expected == actual else f"{expected!r} (actual: {actual!r})"
+
+
+def _left_out(comparison: Comparison) -> str:
+    """What the answer says nothing about, so that nobody takes it for an answer about everything."""
+    pairing = comparison.pairing
+    parts = {
+        "only in the expected run": len(pairing.unpaired_expected),
+        "only in the actual run": len(pairing.unpaired_actual),
+        "refused": len(comparison.refused),
+    }
+    said = ", ".join(f"{count:,} {what}" for what, count in parts.items() if count)
+    return f"; not compared: {said}" if said else ""
 
 
 def _worst(comparison: Comparison) -> str:

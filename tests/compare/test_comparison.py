@@ -1,0 +1,94 @@
+"""A comparison as a whole: what counts as enough, and that nothing wrong comes out as a match."""
+
+import math
+
+import pytest
+import torch
+
+from outgrow.compare import compare
+from outgrow.compare.report import sentence
+
+
+def tensors(count, *, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return {f"{layer}_query": torch.randn(8, 8, generator=generator) for layer in range(count)}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    def write(name, content):
+        place = tmp_path / name
+        place.mkdir()
+        for key, value in content.items():
+            path = place / f"{key}.pth"
+            if isinstance(value, bytes):
+                path.write_bytes(value)
+            else:
+                torch.save(value, path)
+        return place
+
+    return write
+
+
+def test_what_was_refused_counts_where_it_could_have_answered(folder):
+    expected = tensors(10)
+    broken = {
+        key: b"cut short" if index >= 4 else value for index, (key, value) in enumerate(expected.items())
+    }
+    with compare(expected=folder("e", expected), actual=folder("a", broken)) as comparison:
+        assert comparison.verdict == "insufficient"
+    with compare(expected=folder("e2", broken), actual=folder("a2", expected)) as comparison:
+        assert comparison.verdict == "insufficient"
+
+
+def test_what_was_refused_and_is_missed_by_nobody_does_not_count(folder):
+    content = tensors(2)
+    notes = {f"note{index}": b"text" for index in range(9)}
+    with compare(expected=folder("e", content), actual=folder("a", content | notes)) as comparison:
+        assert comparison.verdict == "match"
+
+
+def test_parts_of_a_fused_tensor_count_on_both_sides():
+    """Three pairs are of one tensor, and five others have no counterpart."""
+    whole = torch.randn(96, 32, generator=torch.Generator().manual_seed(0))
+    expected = dict(zip(("query", "key", "value"), whole.split(32), strict=True))
+    expected = {f"0_{name}": part for name, part in expected.items()}
+    others = {f"only here {index}": torch.ones(7 + index) for index in range(5)}
+    more = {f"zz{index}": torch.ones(2, 50 + index) for index in range(5)}
+    actual = {"0_qkv": whole}
+    with compare(expected=expected, actual=actual) as comparison:
+        assert (comparison.verdict, len(comparison.findings)) == ("match", 3)
+    with compare(expected=expected | others, actual=actual | more) as comparison:
+        assert (comparison.verdict, len(comparison.findings)) == ("insufficient", 3)
+
+
+def test_the_sentence_says_what_it_says_nothing_about(folder):
+    content = tensors(4)
+    with compare(
+        expected=folder("e", content | {"3_query": b"cut short"}),
+        actual=folder("a", content | {"stray": torch.ones(3)}),
+    ) as comparison:
+        assert comparison.verdict == "match"
+        assert sentence(comparison) == (
+            "They match: 3 pairs, all numbers equal; not compared: 2 only in the actual run, 1 refused."
+        )
+
+
+def test_why_no_layout_was_found_is_the_reason():
+    expected, actual = tensors(4), tensors(4)
+    actual["2_query"] = actual["2_query"][:7]
+    with compare(expected=expected, actual=actual, name_map={"*": "*"}) as comparison:
+        assert comparison.verdict == "differ"
+        assert comparison.first_divergence.pair.expected_name == "2_query"
+        assert comparison.first_divergence.judged.reason == comparison.first_divergence.layout.reason
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, 1e30])
+@pytest.mark.parametrize("options", [{}, {"is_exact": True}], ids=["judged", "exact"])
+def test_no_bad_number_on_either_side_matches(bad, options):
+    for side in ("expected", "actual"):
+        runs = {"expected": tensors(5), "actual": tensors(5)}
+        runs[side]["3_query"][2, 2] = bad
+        with compare(**runs, **options) as comparison:
+            assert comparison.verdict == "differ"
+            assert comparison.first_divergence.pair.expected_name == "3_query"
