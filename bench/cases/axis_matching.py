@@ -26,7 +26,7 @@ from outgrow.compare.pair import Pair
 
 NOISES = (0.0, 1e-2, 1e-1)
 ELEMENTS = (2**13, 2**16, 2**20)
-"""At most so many numbers on the larger side, all ranks together; more only where the least tokens need it."""
+"""At most so many numbers on the larger side, all ranks together, if there are to be some tokens."""
 FAULT_NOISE = 1e-2
 
 
