@@ -2,6 +2,7 @@
 
 __all__ = ["Context", "explains", "relative_error", "window"]
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -69,8 +70,9 @@ def relative_error(actual: Tensor, expected: Tensor) -> float:
 
 
 def explains(left: float, error: float, allowed: float) -> bool:
-    """Whether a hypothesis that leaves the relative error `left` of `error` is more than a good guess."""
-    return left * CLEARLY_LESS <= error and left <= max(allowed, error / FAINT)
+    """Whether a hypothesis that leaves the relative error `left` of `error` is more than a good guess. One
+    that leaves an infinite error, as where zeros are expected, explains nothing."""
+    return math.isfinite(left) and left * CLEARLY_LESS <= error and left <= max(allowed, error / FAINT)
 
 
 def as_double(tensor: Tensor) -> Tensor:
