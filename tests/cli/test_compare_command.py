@@ -68,6 +68,25 @@ def test_compressed_archives_are_shown_after_they_are_closed(expected, wrong, tm
     assert "Error" not in err
 
 
+def test_what_was_assumed_is_said(dump, tmp_path, capsys):
+    """On the terminal and on the page as well, not in the JSON alone."""
+    generator = torch.Generator().manual_seed(0)
+    whole = {f"{layer}_post_attn_pre_resid": torch.randn(8, 16, generator=generator) for layer in range(4)}
+    parts = {name: torch.randn(8, 16, generator=generator) for name in whole}
+    ranks = [parts, {name: whole[name] - parts[name] for name in whole}]
+    paths = [dump("whole", whole), *(dump(f"rank{rank}", tensors) for rank, tensors in enumerate(ranks))]
+    assert main(["compare", *paths, "--html", str(tmp_path / "page.html")]) == 0
+    assumed = "the sum of the ranks fits, and no rank by itself: taken as partial sums"
+    out = capsys.readouterr().out
+    assert f"Assumed: 1\n  0_post_attn_pre_resid and 3 more: {assumed}" in out
+    assert assumed in (tmp_path / "page.html").read_text()
+    lone = [dump(name, {name: torch.ones(3)}) for name in ("foo", "bar")]
+    assert main(["compare", *lone]) == 0
+    assert "Assumed: 1\n  foo: 'foo' and 'bar' were paired since each run has nothing else" in (
+        capsys.readouterr().out
+    )
+
+
 def test_nothing_to_pair_exits_with_3(expected, dump, capsys):
     other = dump("other", {f"zz{index}": torch.ones(11) for index in range(6)})
     assert main(["compare", expected, other]) == 3

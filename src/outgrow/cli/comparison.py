@@ -26,6 +26,7 @@ def show(comparison: "Comparison", *, shows_all: bool) -> None:
         _show_rows(comparison, shows_all=shows_all)
         click.echo()
         _show_curve(comparison)
+    _show_assumptions(comparison)
     _show_rest(comparison)
 
 
@@ -133,6 +134,23 @@ def _row(finding: "Finding", *, is_first: bool, renamed: bool, moved: bool) -> l
         how = layout.reason or "none" if layout.layout is None else layout.layout.describe()
         row.append("" if how == "identity" else how)
     return [*row, finding.judged.status]
+
+
+def _show_assumptions(comparison: "Comparison") -> None:
+    """What could be wrong about pairs and layouts; what is the same for many is said once."""
+    names: dict[str, list[str]] = {}
+    for finding in comparison.findings:
+        # A pair without a layout says so in its row.
+        reason = None if finding.layout.layout is None else finding.layout.reason
+        for assumed in filter(None, (finding.pair.note, reason)):
+            names.setdefault(assumed, []).append(finding.pair.expected_name)
+    if names:
+        click.echo(f"\nAssumed: {len(names):,}")
+        for assumed, pairs in list(names.items())[:_WORST]:
+            more = f" and {len(pairs) - 1:,} more" if len(pairs) > 1 else ""
+            click.echo(f"  {_plain(pairs[0])}{more}: {_plain(assumed)}")
+        if len(names) > _WORST:
+            click.echo(f"  ... {len(names) - _WORST:,} more; --json lists all")
 
 
 def _show_rest(comparison: "Comparison") -> None:

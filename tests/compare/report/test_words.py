@@ -33,3 +33,10 @@ def test_text_shows_the_rows_around_the_first_that_differs(broken):
     (marked,) = (line for line in lines if line.startswith(">"))
     assert "2_value" in marked
     assert any("only in the actual run: another one" in line for line in lines)
+
+
+def test_a_match_tells_of_nan_on_both_sides():
+    tensors = {f"{layer}_query": torch.ones(3, 4) for layer in range(4)}
+    tensors["2_query"][1, 1] = math.nan
+    with compare(expected=tensors, actual=tensors) as comparison:
+        assert sentence(comparison) == "They match: 4 pairs, all numbers equal; both have NaN in 1 pair."

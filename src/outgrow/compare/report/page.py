@@ -161,7 +161,8 @@ def _row(number: int, finding: Finding, columns: _Columns) -> Iterator[str]:
     layout = finding.layout.describe() or "none"
     yield f'<tr class="{judged.status}" data-status="{judged.status}">'
     yield _cell(number, "number", number)
-    note = f'<small class="note">{_text(pair.note)}</small>' if pair.note else ""
+    reason = None if finding.layout.layout is None else finding.layout.reason
+    note = "".join(f'<small class="note">{_text(text)}</small>' for text in (pair.note, reason) if text)
     why = f"<small>{_text(judged.reason)}</small>" if judged.status != "ok" else ""
     yield f"<td><code>{_text(pair.expected_name)}</code>{why}{note}</td>"
     if columns.is_renamed:

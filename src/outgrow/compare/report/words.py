@@ -60,9 +60,12 @@ def _left_out(comparison: Comparison) -> str:
 
 def _worst(comparison: Comparison) -> str:
     errors = [row.measures.relative_error for row in comparison.findings if row.measures is not None]
+    # Equal, since in the same places; but hardly what anybody hoped for.
+    nan = sum(row.measures is not None and row.measures.expected.nan > 0 for row in comparison.findings)
+    also = f"; both have NaN in {plural(nan, 'pair')}" if nan else ""
     if all(row.measures is not None and row.measures.is_equal for row in comparison.findings):
-        return "all numbers equal"
-    return f"largest relative error {error_text(max(errors, default=None))}"
+        return f"all numbers equal{also}"
+    return f"largest relative error {error_text(max(errors, default=None))}{also}"
 
 
 _TEXT_ROWS = 12
