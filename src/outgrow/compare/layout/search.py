@@ -19,7 +19,7 @@ from outgrow.compare.layout.sides import Option, Sides
 _FINALISTS = 8
 _PLAIN = 0.3
 """Agreement that is asked of the plain layouts. Half of all tokens may be wrong."""
-_PLAIN_PART = 0.35
+_PLAIN_PART = 0.45
 """The same where one side holds more numbers than are compared: another part is often right for a third."""
 _ODD_PART = 0.6
 """And there of all others: a part in other runs can be right for half of the numbers."""
