@@ -165,6 +165,10 @@ CASES = {
         {"row_factor"},
     ),
     "bias": ([RIGHT, ("0_query", FLAT + FACTORS, noisy(FLAT))], {"channel_offset"}),
+    "bias_of_heads": (
+        [RIGHT, ("0_query", HEADED + FACTORS.reshape(HEADS, 1, DIM), noisy(HEADED))],
+        {"channel_offset"},
+    ),
     "mean": (
         [RIGHT, ("0_norm", FLAT, noisy(FLAT + 0.2 * numbers(SEQ, 1, seed=6)))],
         {"row_offset"},

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from outgrow.compare.diagnosis import COVERS, DIAGNOSERS, diagnose
+from outgrow.compare.diagnosis.context import window
 from tests.compare.diagnosis.cases import (
     BEFORE,
     CASES,
@@ -12,7 +13,6 @@ from tests.compare.diagnosis.cases import (
     FLAT,
     HEADED,
     RIGHT,
-    SQUARE,
     findings,
     noisy,
     numbers,
@@ -50,6 +50,7 @@ DETAILS = {
     "channels": ("channel_factor", "each of the 96 channels"),
     "rows": ("row_factor", "each of 24 rows"),
     "bias": ("channel_offset", "the same in every row"),
+    "bias_of_heads": ("channel_offset", "the same in every row"),
     "mean": ("row_offset", "each row is moved as a whole"),
     "other_layer": ("misplaced", "expected at 0_norm"),
     "last_rows": ("place", "along dim 0 only the last 4 of 24"),
@@ -140,11 +141,23 @@ def test_no_dtype_and_no_shape_breaks_a_diagnoser(dtype, shape):
     diagnose(findings(("a", expected, actual)), read=read)
 
 
-def test_a_large_tensor_is_looked_at_in_part():
-    expected = numbers(64, 8, 4096)
-    told = said(("0_x", expected, noisy(expected / 8)))
-    assert "sqrt(64)" in told["constant_factor"]
-    assert "transposed" in said(("w", SQUARE.repeat(9, 9), noisy(SQUARE.T.repeat(9, 9))))
+@pytest.mark.parametrize("around", [(0, 0, 0), (29, 3, 63), (15, 2, 7)])
+def test_a_window_holds_the_worst_element_and_whole_channels(around):
+    expected = torch.arange(30 * 4 * 64.0).reshape(30, 4, 64)
+    wanted, found, origin = window(expected, -expected, around, elements=1000)
+    assert wanted.numel() <= 1000
+    assert wanted.shape[-1] == 64
+    place = tuple(index - start for index, start in zip(around, origin, strict=True))
+    assert wanted[place] == expected[around] == -found[place]
+    whole, _, nowhere = window(expected, expected, around)
+    assert (whole.shape, nowhere) == (expected.shape, (0, 0, 0))
+
+
+@pytest.mark.parametrize("shape", [(5000,), (1, 5000), (1, 1, 1), (1001, 1)])
+def test_any_shape_has_a_window(shape):
+    around = tuple(size - 1 for size in shape)
+    wanted, _, _ = window(torch.ones(shape), torch.ones(shape), around, elements=1000)
+    assert 0 < wanted.numel() <= 1000
 
 
 def test_rotation_in_pairs_of_neighbours_is_seen():

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from outgrow.compare.diagnosis.context import Context, explains
+from outgrow.compare.diagnosis.context import Context, explains, relative_error
 from outgrow.compare.diagnosis.diagnosis import Diagnosis
 
 BASES = (10_000.0, 500_000.0, 1_000_000.0, 100_000.0, 1_000.0, 100.0, 10_000_000.0)
@@ -18,23 +18,26 @@ TURNS = {-1: "they are not turned at all", 1: "they are turned twice", -2: "back
 NEARLY = 0.05
 """Radians."""
 HEAD_SIZES = (256, 192, 128, 112, 96, 80, 64, 48, 32, 24, 16, 12, 8, 4)
+MOST = 64
+"""Positions, and vectors of one position, that are looked at."""
 MIN_VECTORS = 2
 """Vectors that share an angle; with one alone any two tensors would fit."""
 
 
 def diagnose(context: Context) -> Diagnosis | None:
     """All pairs of channels keep their length and are turned by an angle of their position and frequency."""
-    for expected, actual in _views(context):
+    for expected, actual, first in _views(context):
         for pairing in ("half", "interleaved"):
             wanted, found = _as_complex(expected, pairing), _as_complex(actual, pairing)
             turns = (found * wanted.conj()).sum(1)
             angles = torch.polar(torch.ones_like(turns.abs()), turns.angle())
             left = float((found - wanted * angles[:, None]).norm() / wanted.norm())
-            if not explains(left, context.error, context.allowed) or _is_one_turn(angles):
+            if not explains(left, relative_error(actual, expected), context.allowed) or _is_one_turn(angles):
                 continue
+            told = _tell_angles(angles, first)
             detail = (
                 f"all pairs of channels ({_PAIRINGS[pairing]}, heads of {expected.shape[-1]}) keep their"
-                f" length and are turned: {_tell_angles(angles)}; that leaves a relative error of {left:.2g}"
+                f" length and are turned: {told}; that leaves a relative error of {left:.2g}"
             )
             return Diagnosis(at=context.finding.pair.expected_name, kind="rotation", detail=detail)
     return None
@@ -43,8 +46,9 @@ def diagnose(context: Context) -> Diagnosis | None:
 _PAIRINGS = {"half": "i with i + half", "interleaved": "2i with 2i + 1"}
 
 
-def _views(context: Context) -> Iterator[tuple[Tensor, Tensor]]:
-    """Both tensors as `[positions, vectors, head_size]`, in every way in which they could be meant."""
+def _views(context: Context) -> Iterator[tuple[Tensor, Tensor, int]]:
+    """Both tensors as `[positions, vectors, head_size]`, in every way in which they could be meant, and the
+    first position."""
     expected, actual = context.expected_window, context.actual_window
     if expected.ndim < 2 or expected.numel() < 64:
         return
@@ -54,12 +58,14 @@ def _views(context: Context) -> Iterator[tuple[Tensor, Tensor]]:
     ):
         for dim in range(expected.ndim - 1):
             positions = expected.shape[dim]
-            if positions < 4 or expected.numel() // (positions * size) < MIN_VECTORS:
+            vectors = expected.numel() // (positions * size)
+            if positions < 4 or vectors < MIN_VECTORS:
                 continue
-            yield (
-                expected.movedim(dim, 0).reshape(positions, -1, size),
-                actual.movedim(dim, 0).reshape(positions, -1, size),
+            wanted, found = (
+                side.narrow(dim, 0, min(positions, MOST)).movedim(dim, 0).reshape(-1, vectors, size)
+                for side in (expected, actual)
             )
+            yield wanted[:, :MOST], found[:, :MOST], context.origin[dim]
 
 
 def _as_complex(vectors: Tensor, pairing: str) -> Tensor:
@@ -75,11 +81,12 @@ def _is_one_turn(angles: Tensor) -> bool:
     return float((angles - mean).abs().max()) < 1e-2
 
 
-def _tell_angles(angles: Tensor) -> str:
-    """What angles `[positions, frequencies]`, as unit complex numbers, have in common."""
+def _tell_angles(angles: Tensor, first: int) -> str:
+    """What angles `[positions, frequencies]`, as unit complex numbers, have in common; from position `first`
+    on."""
     steps = (angles[1:] * angles[:-1].conj()).sum(0)
     steps = (steps / steps.abs().clamp(min=1e-300)).angle()
-    positions = torch.arange(len(angles), dtype=torch.float64)[:, None]
+    positions = first + torch.arange(len(angles), dtype=torch.float64)[:, None]
     start = (angles * torch.polar(torch.ones_like(angles.abs()), -positions * steps)).sum(0).angle()
     fitted = torch.polar(torch.ones_like(angles.abs()), start + positions * steps)
     if float((fitted - angles).abs().max()) > NEARLY:
