@@ -389,3 +389,23 @@ def test_an_index_that_cannot_grow_ends_the_recording(tmp_path):
     assert all(item.read().tolist() == [1] * 4 for item in recording.records)
     assert len(recording.records) >= 2
     assert not any("cut off" in refusal.reason for refusal in recording.refused)
+
+
+@pytest.mark.parametrize(
+    ("ranks", "said"),
+    [
+        ((0, 1, 2, 3), ()),
+        ((0, 1, 3), ("of 4 ranks 1 left no recording here: 2",)),
+        ((1, 3), ("of 4 ranks 2 left no recording here: 0, 2",)),
+        ((2,), ()),
+    ],
+    ids=["all", "one missing", "two missing", "a folder of its own"],
+)
+def test_ranks_that_left_nothing_are_named(tmp_path, ranks, said):
+    model = nn.Linear(3, 3)
+    for rank in ranks:
+        with record(model, tmp_path / "run", rank=rank, world_size=4):
+            model(torch.ones(2, 3))
+    with open_own(tmp_path / "run") as recording:
+        assert tuple(refusal.reason for refusal in recording.refused) == said
+        assert {found.rank for found in recording.records} == set(ranks)

@@ -19,7 +19,7 @@ from outgrow.capture.recording import Record, Recording, Refusal
 from outgrow.capture.recording_folder import FORMAT, VERSION, find_indexes, is_recording
 from outgrow.errors import InputError, StoreError
 from outgrow.store.header import StoreCorrupt
-from outgrow.store.journal import read_journal
+from outgrow.store.journal import JournalContent, read_journal
 from outgrow.store.tensor_store import map_tensor
 
 _DTYPES: Mapping[str, torch.dtype] = {
@@ -34,7 +34,8 @@ def open_own(path: Path | str, *, check_digests: bool = False) -> Recording:
 
     A recording that was not finished, because its process was killed, is opened up to its last complete
     record; `refused` says so, and each tensor is compared with its digest as it is read. With
-    `check_digests` this is done for finished ones, too.
+    `check_digests` this is done for finished ones, too. `refused` also names ranks of which a folder of
+    several has nothing.
 
     Raises:
         InputError: there is no recording, or it is of a later version.
@@ -50,10 +51,21 @@ def open_own(path: Path | str, *, check_digests: bool = False) -> Recording:
     files = _Files(indexes[0].parent)
     records: list[Record] = []
     refused: list[Refusal] = []
+    ranks: set[int] = set()
+    world_size = 1
     for index in indexes:
-        found, left_out = _read_index(index, files, check_digests=check_digests)
+        content = read_journal(index, kind=FORMAT, version=VERSION)
+        found, left_out = _read_index(index, content, files, check_digests=check_digests)
         records += found
         refused += left_out
+        ranks.add(_header_count(content, "rank", 0))
+        world_size = max(world_size, _header_count(content, "world_size", 1))
+    # Ranks may record into a folder each; but where several share one, the others should be in it, too.
+    if 1 < len(ranks) < world_size:
+        missing = [str(rank) for rank in range(world_size) if rank not in ranks]
+        shown = ", ".join(missing[:8]) + (", ..." if len(missing) > 8 else "")
+        reason = f"of {world_size:,} ranks {len(missing):,} left no recording here: {shown}"
+        refused.append(Refusal(entry=path.name, reason=reason))
     return Recording(label=str(path), records=records, refused=refused, is_ordered=True, close=files.close)
 
 
@@ -99,8 +111,14 @@ class _Files:
             self._mapped.clear()
 
 
-def _read_index(index: Path, files: _Files, *, check_digests: bool) -> tuple[list[Record], list[Refusal]]:
-    content = read_journal(index, kind=FORMAT, version=VERSION)
+def _header_count(content: JournalContent, key: str, otherwise: int) -> int:
+    value = content.header.get(key)
+    return value if type(value) is int and 0 <= value <= 100_000 else otherwise
+
+
+def _read_index(
+    index: Path, content: JournalContent, files: _Files, *, check_digests: bool
+) -> tuple[list[Record], list[Refusal]]:
     refused = [Refusal(entry=index.name, reason=problem) for problem in content.problems]
     ends = [entry for entry in content.entries if entry.get("end") is True]
     if not ends:
