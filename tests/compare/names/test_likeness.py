@@ -54,6 +54,15 @@ def test_a_run_that_goes_wrong_in_the_middle():
         assert found.first_divergence.pair.expected.name == "3_query"
 
 
+def test_heads_that_are_repeated_on_one_side_do_not_hide_the_shift():
+    actual = {
+        name: value.repeat_interleave(2, dim=0) if "value" in name else value
+        for name, value in run(range(1, 6)).items()
+    }
+    with compare(expected=run(range(5)), actual=actual) as found:
+        assert {pair.how for pair in found.pairing.pairs} == {"shifted"}
+
+
 def test_unrelated_runs_stay_unpaired():
     with compare(expected=run(range(5)), actual=run(range(1, 6), seed=1)) as found:
         assert found.verdict == "insufficient"

@@ -131,7 +131,9 @@ def _pairs(left: _Layers, right: _Layers, offset: int) -> list[tuple[Entity, Ent
 def _same_size(left: Entity, right: Entity) -> bool:
     if len(left.records) > 1 or len(right.records) > 1:
         return True
-    return left.record.elements == right.record.elements
+    fewer, more = sorted((left.record.elements, right.record.elements))
+    # Key and value heads may stand once for each head of the query on one side.
+    return fewer == more or (fewer > 0 and more % fewer == 0)
 
 
 def _pattern(layers: _Layers) -> str:
