@@ -42,7 +42,7 @@ class Pair:
     note: str | None = None
     """What was assumed and could be wrong, for the reader."""
     layout_hint: str | None = None
-    """How the user's map says that the actual tensor has to be put: `permute(1, 0, 2)`; never checked here."""
+    """How the user's map says that the actual tensor has to be put: `permute(1, 0, 2)`. Not checked here."""
 
     @property
     def expected_name(self) -> str:
