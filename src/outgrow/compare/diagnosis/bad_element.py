@@ -31,7 +31,8 @@ def diagnose(context: Context) -> Diagnosis | None:
     rest[worst.indices[:count]] = 0
     error = float(distance.norm() / expected.norm())
     left = float(rest.norm() / expected.norm())
-    if not explains(left, error, context.allowed):
+    # What stands out eightfold among numbers that are right is bad, however much the right ones differ.
+    if left > context.allowed and not explains(left, error, context.allowed):
         return None
     where = torch.unravel_index(worst.indices[0], expected.shape)
     index = tuple(int(place) + start for place, start in zip(where, context.origin, strict=True))

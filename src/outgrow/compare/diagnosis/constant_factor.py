@@ -14,6 +14,9 @@ from outgrow.compare.diagnosis.fit import fit_factors
 FEW = 16
 """Between fewer numbers any factor could be found by chance: it has to have a name."""
 FINER = 1.5
+PRECISE = 1e-5
+"""A factor whose square is a whole number so precisely is a root by no chance."""
+MOST = 1024
 USUAL_SIZES = (32, 48, 64, 80, 96, 128, 192, 256)
 """Sizes of a head that models have; they may not show in the shape of a tensor."""
 
@@ -56,6 +59,11 @@ def name_factor(factor: float, *, tolerance: float, sizes: Iterable[int]) -> str
     for name, value in _names(sizes):
         if math.isclose(factor, value, rel_tol=max(tolerance, 1e-6)):
             return name
+    if tolerance > PRECISE:
+        return None
+    for name, square in (("sqrt", factor**2), ("1/sqrt", 1 / factor**2 if factor else 0.0)):
+        if 2 <= round(square) <= MOST and math.isclose(square, round(square), rel_tol=PRECISE):
+            return f"{name}({round(square)})"
     return None
 
 

@@ -17,12 +17,14 @@ def diagnose(context: Context) -> Diagnosis | None:
 
 
 def _from_all_ranks(context: Context) -> Diagnosis | None:
-    records = context.finding.pair.actual
-    shape = context.expected.shape
-    if len(records) < 2 or any(record.shape != shape for record in records):
+    records, layout = context.finding.pair.actual, context.finding.layout.layout
+    if layout is None or len(records) < 2 or any(record.shape != records[0].shape for record in records):
         return None
     total = sum((as_double(record.read()) for record in records[1:]), start=as_double(records[0].read()))
-    left = relative_error(context.window_of(total), context.expected_window)
+    laid_out = total if layout.is_identity else layout.apply([total] * len(records))
+    if laid_out.shape != context.expected.shape:
+        return None
+    left = relative_error(context.window_of(laid_out), context.expected_window)
     if not explains(left, context.error, context.allowed):
         return None
     detail = (

@@ -12,8 +12,10 @@ def diagnose(context: Context) -> Diagnosis | None:
     ranks = len(context.finding.pair.actual)
     if ranks < 2:
         return None
+    held = {size for record in context.finding.pair.actual for size in record.shape}
     for dim, size in enumerate(context.expected_window.shape):
-        if size % ranks or size != context.expected.shape[dim]:
+        # A dim that a rank has in full was not put together.
+        if size % ranks or size != context.expected.shape[dim] or size in held:
             continue
         mapping = map_blocks(context, dim, ranks)
         if mapping is not None and mapping.is_permutation:
