@@ -41,11 +41,11 @@ class Record:
     rank: int = 0
     """Of which process of the run."""
     mesh: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
-    """Coordinates of the rank by axis, for example `{"tp": 1}`; empty where not known."""
+    """Coordinates of the rank by axis, `tp` to 1 for example; empty where not known."""
     placement: str | None = None
     """How the ranks hold the whole tensor, where known: `Shard(0)`, `Replicate()`, `Partial(sum)`."""
     digest: str | None = None
-    """Of its bytes, where one was written down; `algorithm:hexadecimal`."""
+    """Of its bytes, where one was written down, with the name of the algorithm before a colon."""
     nan_count: int | None = None
     """NaN that were counted when it was recorded."""
     inf_count: int | None = None
