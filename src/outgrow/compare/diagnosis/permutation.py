@@ -14,7 +14,7 @@ SHOWN = 8
 def diagnose(context: Context) -> Diagnosis | None:
     """Blocks along a dim hold what is expected of other blocks."""
     mapping = best_mapping(context)
-    if mapping is None or len(mapping.sources) == len(context.finding.pair.actual):
+    if mapping is None:
         return None
     count = len(mapping.sources)
     detail = (
