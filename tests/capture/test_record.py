@@ -445,3 +445,40 @@ def test_the_index_says_what_it_is(tmp_path):
     assert line["name"] == "output"
     assert line["shape"] == [2, 3]
     assert last == {"end": True, "records": 1, "bytes": 24, "left_out": 0}
+
+
+class Compiled(nn.Module):
+    """Its forward is written in C and has no signature that Python knows."""
+
+    forward = staticmethod(torch.relu)
+
+
+class Odd(dict):
+    """Breaks whoever looks into it."""
+
+    def items(self):
+        raise TypeError("not to be looked into")
+
+
+def test_inputs_without_a_signature_are_refused_and_the_call_goes_on(tmp_path):
+    with record(model := Compiled(), tmp_path / "run", kinds=("inputs", "outputs")):
+        assert model(torch.tensor([-1.0, 2.0])).tolist() == [0.0, 2.0]
+    with open_own(tmp_path / "run") as run:
+        assert [found.name for found in run.records] == ["output"]
+        assert [refusal.entry for refusal in run.refused] == ["input"]
+
+
+def test_what_cannot_be_taken_of_an_input_is_not_passed_over(tmp_path):
+    with (
+        pytest.raises(TypeError, match="not to be looked into"),
+        record(model := nn.Identity(), tmp_path / "run", kinds=("inputs",)),
+    ):
+        model(Odd(a=torch.ones(1)))
+
+
+def test_arguments_that_do_not_fit_fail_as_they_do_without(tmp_path):
+    with (
+        pytest.raises(TypeError, match=r"forward\(\) takes 2 positional arguments"),
+        record(model := nn.ReLU(), tmp_path / "run", kinds=("inputs",)),
+    ):
+        model(1, 2, 3)

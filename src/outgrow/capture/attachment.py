@@ -120,11 +120,15 @@ class Attachment:
         place = (call.module, recorder.step, recorder.count_call(name))
         self._calls.__dict__.setdefault("open", []).append(place)
         if "inputs" in recorder.kinds:
-            # What does not fit the signature fails in the call itself, where the reader expects it.
-            with contextlib.suppress(TypeError):
-                recorder.take(
-                    call.arguments(), join_name(name, "input"), kind="inputs", module=name, call=place[2]
-                )
+            try:
+                arguments = call.arguments()
+            except TypeError:
+                # What does not fit the signature fails in the call itself, where the reader expects it.
+                return
+            except ValueError as err:
+                recorder.refuse(join_name(name, "input"), f"its arguments have no names: {err}")
+                return
+            recorder.take(arguments, join_name(name, "input"), kind="inputs", module=name, call=place[2])
 
     def _leave(self, call: Call, output: Any, error: BaseException | None) -> None:
         if call.module not in self._chosen:
