@@ -274,6 +274,24 @@ def test_parameters_are_judged_beside_the_chain():
     assert verdict([pair("a", 1e-3, dtype=BF16), pair("w", 1e-3, kind="parameters")]) == ("differ", "w")
 
 
+def test_a_weight_in_half_precision_excuses_none_in_float32():
+    half = pair("w", 4e-3, kind="parameters", dtype=BF16, digits=(8, 8))
+    full = pair("v", 1e-2, kind="parameters")
+    assert verdict([half]) == ("match", None)
+    assert verdict([half, full]) == ("differ", "v")
+    assert verdict([full, half]) == ("differ", "v")
+
+
+@pytest.mark.parametrize("kind", ["gradients", "parameters"])
+def test_nothing_healed_where_gradients_or_weights_are_wrong_after_it(kind):
+    pairs = [pair("a", 1e-7), pair("b", 0.3), pair("c", 1e-7), pair("d", 1e-7)]
+    assert words(judge(pairs)) == ["ok", "differs", "healed", "healed"]
+    judged = judge([*pairs, pair("w", 0.9, kind=kind)])
+    assert words(judged)[:4] == ["ok", "differs", "ok", "ok"]
+    assert words(judged)[4] in ("differs", "inherited")
+    assert judged.healed_at is None
+
+
 def test_gradients_begin_where_the_activations_end():
     pairs = [pair("a", 1e-4, dtype=BF16), pair("g", 4e-3, kind="gradients")]
     assert verdict(pairs)[0] == "match"

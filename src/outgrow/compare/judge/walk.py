@@ -149,7 +149,9 @@ def _object(
     elif name == "parameters" and chains["gradients"].floor:
         chain.inherit(chains["gradients"])
     objection, allowed = object_to(pair.measures, chain.past(pair))
-    chain.floor = max(chain.floor, floor_of(pair.measures))
+    # Nothing is computed from a weight before it: one in half precision excuses none in float32.
+    if name != "parameters":
+        chain.floor = max(chain.floor, floor_of(pair.measures))
     if objection is None and chain.is_wrong:
         objection = _object_to_rest(pair.measures, chain)
     if objection is None and name != "parameters":
@@ -160,7 +162,7 @@ def _object(
 
 def _object_to_rest(measures: Measures, chain: _Chain) -> Objection | None:
     """What is left of an error that was inherited, where it is too small for a jump."""
-    before = max(chain.error, chain.floor)
+    before = max(chain.error, chain.floor, floor_of(measures))
     error = measures.finite_relative_error
     if error <= STILL * before:
         return None
@@ -201,13 +203,15 @@ def _are_parallel(one: Measured, other: Measured) -> bool:
 
 
 def _find_healing(measured: Sequence[Measured], judged: Sequence[Judged]) -> int | None:
-    """The first pair after the last wrong one that comes from it and is right; None where there is none."""
+    """The first pair after the last wrong one that comes from it and is right; None where there is none, or
+    where gradients or weights after it are wrong."""
     chain = [index for index, pair in enumerate(measured) if _chain_of(pair.kind) == "activations"]
     last = max((index for index in chain if judged[index].status != "ok"), default=None)
     if last is None:
         return None
     later = (index for index in chain if index > last and not _are_parallel(measured[index], measured[last]))
-    return next(later, None)
+    found = next(later, None)
+    return None if found is None or any(word.status != "ok" for word in judged[found:]) else found
 
 
 def _decide(pairs: int, first: int | None, expected: int | None, actual: int | None) -> Verdict:
