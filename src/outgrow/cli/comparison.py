@@ -44,7 +44,7 @@ def _show_answer(comparison: "Comparison") -> None:
     render.headline(_plain(report.sentence(comparison)), colour)
     for found in comparison.diagnoses:
         render.headline(_plain(f"  probably {found.kind} at {found.at}: {found.detail}"), None)
-    for note in comparison.pairing.notes:
+    for note in comparison.notes:
         render.headline(_plain(f"  assumed: {note}"), "dim")
 
 

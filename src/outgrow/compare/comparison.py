@@ -15,7 +15,15 @@ from outgrow.capture.recording import Recording, Refusal
 from outgrow.compare.diagnosis import Diagnosis, diagnose
 from outgrow.compare.finding import Finding
 from outgrow.compare.in_order import in_order
-from outgrow.compare.judge import Judgement, Measured, Rules, judge
+from outgrow.compare.judge import (
+    Judgement,
+    Measured,
+    Precision,
+    Rules,
+    as_computed,
+    find_precisions,
+    judge,
+)
 from outgrow.compare.layout import StageLayout, find_stage_layouts
 from outgrow.compare.measures import Measures, measure
 from outgrow.compare.names import pair_records
@@ -59,12 +67,25 @@ class Comparison:
         """The verdict, and a word on each pair."""
         expected, actual = self._sizes()
         return judge(
-            self._measured,
+            as_computed(self._measured, self.precisions),
             rules=self.rules,
             exact=self.is_exact,
             expected_records=expected,
             actual_records=actual,
         )
+
+    @cached_property
+    def precisions(self) -> tuple[Precision, ...]:
+        """Sides that computed in a coarser dtype than they were saved in; they are judged by what they
+        computed in. Not looked for where tolerances were given."""
+        if self.rules is not None or self.is_exact:
+            return ()
+        return find_precisions(self._measured)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was assumed of both runs, for the reader."""
+        return (*self.pairing.notes, *map(str, self.precisions))
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:

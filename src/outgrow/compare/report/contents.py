@@ -34,7 +34,7 @@ def as_dict(comparison: Comparison) -> dict[str, Any]:
         "unpaired_expected": [record.name for record in pairing.unpaired_expected],
         "unpaired_actual": [record.name for record in pairing.unpaired_actual],
         "near": {name: list(names) for name, names in pairing.near.items()},
-        "notes": list(pairing.notes),
+        "notes": list(comparison.notes),
         "findings": [_row(finding) for finding in comparison.findings],
         "diagnoses": [
             {"at": found.at, "kind": found.kind, "detail": found.detail} for found in comparison.diagnoses

@@ -120,9 +120,9 @@ def _head(comparison: Comparison) -> Iterator[str]:
             at = f"<code>{_text(found.at)}</code>"
             yield f"<li><b>{_text(found.kind)}</b> at {at}: {_text(found.detail)}</li>"
         yield "</ul></section>"
-    if comparison.pairing.notes:
+    if comparison.notes:
         yield "<section><h2>Assumed</h2><ul>"
-        yield from (f"<li>{_text(note)}</li>" for note in comparison.pairing.notes)
+        yield from (f"<li>{_text(note)}</li>" for note in comparison.notes)
         yield "</ul></section>"
 
 
