@@ -113,7 +113,7 @@ def measure(actual: Tensor, expected: Tensor, *, rtol: float = 0.0, atol: float 
     size = _SPAN_ELEMENTS if kernel and is_in_place else _CHUNK_ELEMENTS
     for one, other in chunks(actual.detach(), expected.detach(), size):
         tally.add(_tally(kernel, one.cpu(), other.cpu(), start=tally.elements, rtol=rtol, atol=atol))
-    return _measures(tally, actual, expected)
+    return _measures(tally, actual, expected, kernel if is_in_place else None)
 
 
 def _tally(
@@ -122,7 +122,7 @@ def _tally(
     """Sums over a part: by the kernel where it can, else by torch, in chunks."""
     if kernel:
         actual, expected = actual.resolve_neg().contiguous(), expected.resolve_neg().contiguous()
-        if all(side.data_ptr() % side.element_size() == 0 for side in (actual, expected)):
+        if _is_aligned(actual) and _is_aligned(expected):
             threads = min(torch.get_num_threads(), 1 + actual.numel() // _ELEMENTS_A_THREAD)
             found = kernel.tally(actual, expected, start=start, rtol=rtol, atol=atol, threads=threads)
             if found is not None:
@@ -131,6 +131,10 @@ def _tally(
     for one, other in chunks(actual, expected, _CHUNK_ELEMENTS):
         tally.add(torch_tally(one, other, start=start + tally.elements, rtol=rtol, atol=atol))
     return tally
+
+
+def _is_aligned(tensor: Tensor) -> bool:
+    return tensor.data_ptr() % tensor.element_size() == 0
 
 
 def _check(actual: Tensor, expected: Tensor, rtol: float, atol: float) -> None:
@@ -150,14 +154,45 @@ def _check(actual: Tensor, expected: Tensor, rtol: float, atol: float) -> None:
             raise InputError(f"{name} must not be negative, but is {tolerance}")
 
 
-def _measures(tally: Tally, actual: Tensor, expected: Tensor) -> Measures:
+@dataclass(slots=True)
+class _Few:
+    """What is looked up after the sums."""
+
+    sample: SampleFigures | None = None
+    expected_at_max: float | None = None
+    size_at_max: float | None = None
+
+    @classmethod
+    def of(
+        cls,
+        actual: Tensor,
+        expected: Tensor,
+        tally: Tally,
+        place: tuple[int, ...] | None,
+        kernel: CompiledKernel | None,
+    ) -> "_Few":
+        if not tally.mismatched or actual.dtype == E2M1_PAIR:
+            return cls()
+        if kernel and not any(side.is_neg() or not _is_aligned(side) for side in (actual, expected)):
+            figures, number, size = kernel.sample(actual, expected, tally.max_abs_at)
+            own = abs(number)
+            return cls(figures, number, own + size if math.isfinite(own) else math.nan)
+        few = cls(sample(actual, expected))
+        if place is not None:
+            few.expected_at_max = _number_at(expected, place)
+            few.size_at_max = size_around(expected, place)
+        return few
+
+
+def _measures(tally: Tally, actual: Tensor, expected: Tensor, kernel: CompiledKernel | None) -> Measures:
     shape = tuple(actual.shape)
     if actual.dtype == E2M1_PAIR:
         shape = (*shape[:-1], 2 * shape[-1]) if shape else (2,)
     relative = _relative(tally)
     cosine, scale = _direction(tally)
     parts = 2 if actual.is_complex() or expected.is_complex() else 1
-    place = None if actual.dtype == E2M1_PAIR else unravel(tally.max_abs_at, shape)
+    place = unravel(tally.max_abs_at, shape)
+    few = _Few.of(actual, expected, tally, place, kernel)
     return Measures(
         shape=shape,
         expected_dtype=expected.dtype,
@@ -166,7 +201,7 @@ def _measures(tally: Tally, actual: Tensor, expected: Tensor) -> Measures:
         mismatched=tally.mismatched,
         outside=tally.outside,
         max_abs=tally.max_abs,
-        max_abs_index=unravel(tally.max_abs_at, shape),
+        max_abs_index=place,
         relative_error=math.inf if math.isinf(tally.max_abs) else relative,
         mse=unscaled(tally.squares * parts / tally.finite, 2 * tally.power) if tally.finite else 0.0,
         max_ulp=2 ** _ulp_bits(actual.dtype, expected.dtype) if tally.nan_apart else tally.max_ulp,
@@ -176,9 +211,9 @@ def _measures(tally: Tally, actual: Tensor, expected: Tensor) -> Measures:
         distance_exponents=MappingProxyType(dict(sorted(tally.exponents.items()))),
         expected=_side_figures(tally.expected, shape),
         actual=_side_figures(tally.actual, shape),
-        expected_at_max=None if place is None else _number_at(expected, place),
-        size_at_max=None if place is None else size_around(expected, place),
-        sample=sample(actual, expected) if tally.mismatched and actual.dtype != E2M1_PAIR else None,
+        expected_at_max=few.expected_at_max,
+        size_at_max=few.size_at_max,
+        sample=few.sample,
     )
 
 

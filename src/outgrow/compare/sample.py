@@ -42,7 +42,7 @@ def sample(actual: Tensor, expected: Tensor) -> SampleFigures:
     one, other = one[finite], other[finite]
     larger = np.maximum(np.abs(one), np.abs(other))
     with np.errstate(over="ignore"):
-        typical = math.sqrt(max(float(one @ one), float(other @ other)) / max(1, len(one)))
+        typical = math.sqrt(max(_squares(one), _squares(other)) / max(1, len(one)))
     lost = ((one == 0) != (other == 0)) & (larger >= _NOT_SMALL * typical)
     return SampleFigures(
         elements=len(one),
@@ -62,10 +62,15 @@ def size_around(tensor: Tensor, index: tuple[int, ...]) -> float:
         values = _values(part, _places(part.numel(), _ELEMENTS_OF_A_SLICE))
         values = values[np.isfinite(values)]
         with np.errstate(over="ignore"):
-            sizes.append(math.sqrt(float(values @ values) / max(1, len(values))))
+            sizes.append(math.sqrt(_squares(values) / max(1, len(values))))
     number = tensor[index]
     own = abs(complex(number) if tensor.is_complex() else float(number))
     return own + max(sizes, default=0.0) if math.isfinite(own) else math.nan
+
+
+def _squares(values: Numbers) -> float:
+    """Their sum, one after the other, as the compiled kernel adds them."""
+    return float(np.add.accumulate(values * values)[-1]) if len(values) else 0.0
 
 
 def _is_float(tensor: Tensor) -> bool:

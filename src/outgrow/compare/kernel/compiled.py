@@ -13,6 +13,7 @@ from torch import Tensor
 
 from outgrow.compare.kernel.build import KernelUnavailable
 from outgrow.compare.kernel.tally import SideTally, Tally
+from outgrow.compare.sample import SampleFigures
 
 KINDS: Mapping[torch.dtype, int] = {
     torch.float32: 0,
@@ -46,6 +47,13 @@ class _Outcome(ctypes.Structure):
     )  # fmt: skip
 
 
+class _Few(ctypes.Structure):
+    _fields_ = (
+        ("elements", ctypes.c_int64), ("lost", ctypes.c_int64), ("actual_digits", ctypes.c_int64),
+        ("expected_digits", ctypes.c_int64), ("number", ctypes.c_double), ("slice", ctypes.c_double),
+    )  # fmt: skip
+
+
 class CompiledKernel:
     """`measure.c`, loaded."""
 
@@ -57,6 +65,8 @@ class CompiledKernel:
         """
         try:
             self._function: Any = ctypes.CDLL(str(path)).outgrow_measure
+            # Microseconds: to let other threads run meanwhile, and to wait for them, takes longer.
+            self._sample: Any = ctypes.PyDLL(str(path)).outgrow_sample
         except (OSError, AttributeError) as err:
             raise KernelUnavailable(f"{path} cannot be loaded: {err}") from err
         pointer, number, count, real = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64, ctypes.c_double
@@ -64,6 +74,11 @@ class CompiledKernel:
             pointer, number, pointer, number, count, real, real, number, ctypes.POINTER(_Outcome),
         )  # fmt: skip
         self._function.restype = ctypes.c_int
+        self._sample.argtypes = (
+            pointer, number, pointer, number, count, number, ctypes.POINTER(count), count,
+            ctypes.POINTER(_Few),
+        )  # fmt: skip
+        self._sample.restype = ctypes.c_int
         self.path = path
 
     @staticmethod
@@ -92,6 +107,29 @@ class CompiledKernel:
         if code != _DONE:
             raise MemoryError(f"the kernel gave up with code {code}")
         return _tally(found, start)
+
+    def sample(self, actual: Tensor, expected: Tensor, at: int | None) -> tuple[SampleFigures, float, float]:
+        """As `outgrow.compare.sample.sample`, for two contiguous tensors of one shape on the CPU; then the
+        element of `expected` that is number `at` in row-major order, and the largest root mean square of the
+        slices around it, both 0 where there is none."""
+        assert actual.is_contiguous()
+        assert expected.is_contiguous()
+        assert actual.shape == expected.shape
+        found = _Few()
+        dims = actual.dim()
+        code = self._sample(
+            actual.data_ptr(), KINDS[actual.dtype], expected.data_ptr(), KINDS[expected.dtype],
+            actual.numel(), dims, (ctypes.c_int64 * dims)(*actual.shape), -1 if at is None else at,
+            ctypes.byref(found),
+        )  # fmt: skip
+        assert code == _DONE
+        figures = SampleFigures(
+            elements=found.elements,
+            expected_digits=None if found.expected_digits < 0 else found.expected_digits,
+            actual_digits=None if found.actual_digits < 0 else found.actual_digits,
+            lost=found.lost,
+        )
+        return figures, found.number, found.slice
 
 
 def _tally(found: _Outcome, start: int) -> Tally:

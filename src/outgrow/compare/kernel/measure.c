@@ -808,3 +808,90 @@ int outgrow_measure(const void *actual, int actual_kind, const void *expected, i
     free(job.of_block);
     return job.left;
 }
+
+/* Few elements -------------------------------------------------------------------------------------------- */
+
+enum { SAMPLE = 1024, SLICE = 256, MAX_DIMS = 64 };
+
+typedef struct {
+    int64_t elements, lost;
+    int64_t digits[2]; /* actual, expected; -1 where all are 0 */
+    double number, slice; /* what is expected at a place, and the largest root mean square of its slices */
+} Few;
+
+/* sample.py computes the same, in the same order: not a bit may differ. */
+#define GOLDEN 0x1.3c6ef372fe95p-1
+
+static int64_t place_of(int64_t i, int64_t count, int64_t elements) {
+    if (elements <= count) return i;
+    double turn = (double)i * GOLDEN;
+    return (int64_t)((turn - floor(turn)) * (double)elements);
+}
+
+static int64_t lowest_bit(double x) {
+    uint64_t bits = double_bits(frexp(x, &(int){0})) & 0xfffffffffffff;
+    return __builtin_ctzll(bits | 1ull << 52);
+}
+
+static double root_mean_square(const char *data, int kind, int64_t elements, int64_t inner, int64_t size, int64_t at) {
+    int64_t part = elements / size, taken = part < SLICE ? part : SLICE, finite = 0;
+    double sum = 0;
+    for (int64_t i = 0; i < taken; i++) {
+        int64_t place = place_of(i, SLICE, part);
+        double x = value(data, kind, (place / inner * size + at) * inner + place % inner);
+        if (!isfinite(x)) continue;
+        double square = x * x;
+        __asm__("" : "+m"(square)); /* rounded before it is added */
+        sum += square;
+        finite++;
+    }
+    return sqrt(sum / (double)(finite ? finite : 1));
+}
+
+/* What sample.py says of two tensors of `shape`, and of the slices of `expected` around one place, if that is not
+ * negative. Returns DONE or UNSUPPORTED. */
+int outgrow_sample(const void *actual, int actual_kind, const void *expected, int expected_kind, int64_t elements,
+                   int dims, const int64_t *shape, int64_t at, Few *found) {
+    const char *data[2] = {actual, expected};
+    int kind[2] = {actual_kind, expected_kind};
+    double taken[2][SAMPLE], squares[2] = {0, 0};
+    int64_t count = 0, lowest[2] = {64, 64};
+    if (dims > MAX_DIMS) return UNSUPPORTED;
+    fenv_t environment;
+    fegetenv(&environment);
+    fesetenv(FE_DFL_ENV);
+    memset(found, 0, sizeof *found);
+    for (int64_t i = 0; i < SAMPLE && i < elements; i++) {
+        int64_t place = place_of(i, SAMPLE, elements);
+        for (int s = 0; s < 2; s++) taken[s][count] = value(data[s], kind[s], place);
+        count += isfinite(taken[0][count]) && isfinite(taken[1][count]);
+    }
+    for (int64_t i = 0; i < count; i++)
+        for (int s = 0; s < 2; s++) {
+            double x = taken[s][i], square = x * x;
+            __asm__("" : "+m"(square));
+            squares[s] += square;
+            if (x != 0) {
+                int64_t low = lowest_bit(x);
+                lowest[s] = low < lowest[s] ? low : lowest[s];
+            }
+        }
+    double typical = sqrt((squares[0] > squares[1] ? squares[0] : squares[1]) / (double)(count ? count : 1));
+    for (int64_t i = 0; i < count; i++) {
+        double one = fabs(taken[0][i]), other = fabs(taken[1][i]);
+        found->lost += ((one == 0) != (other == 0)) && (one > other ? one : other) >= typical / 8;
+    }
+    found->elements = count;
+    for (int s = 0; s < 2; s++) found->digits[s] = lowest[s] == 64 ? -1 : 53 - lowest[s];
+    if (at >= 0) {
+        found->number = value(expected, expected_kind, at);
+        int64_t inner = elements;
+        for (int dim = 0; dim < dims; dim++) {
+            inner /= shape[dim];
+            double size = root_mean_square(expected, expected_kind, elements, inner, shape[dim], at / inner % shape[dim]);
+            if (size > found->slice) found->slice = size;
+        }
+    }
+    fesetenv(&environment);
+    return DONE;
+}
