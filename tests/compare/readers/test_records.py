@@ -61,10 +61,21 @@ def test_only_is_a_glob_on_names():
     assert names(*files, only="x/*") == ["x/a", "x/b"]
 
 
-def test_of_two_tensors_with_one_name_the_second_is_refused():
-    records, refused = records_of([("x.pth", found("a", "a"))])
-    assert [record.name for record in records] == ["a"]
-    assert [(refusal.entry, "already" in refusal.reason) for refusal in refused] == [("x.pth/a", True)]
+@pytest.mark.parametrize(
+    "files",
+    [
+        [("x.pth", found("a", "a")), ("y.pth", found(""))],
+        [("m-00001-of-00002.bin", found("a")), ("m-00002-of-00002.bin", found("a", "b"))],
+    ],
+    ids=["in a file", "in parts of a model"],
+)
+def test_of_two_tensors_with_one_name_none_is_believed(files):
+    records, refused = records_of(files)
+    assert [record.name for record in records] in (["y"], ["b"])
+    assert [refusal.reason.partition(": ")[0].endswith("none is believed") for refusal in refused] == [
+        True
+    ] * 2
+    assert {refusal.entry.rpartition("/")[2] for refusal in refused} == {"a"}
 
 
 def test_refusals_of_all_files_are_kept():

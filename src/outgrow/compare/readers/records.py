@@ -24,7 +24,8 @@ def records_of(
     `files` are pairs of entry (the path below the dump, `/` between folders) and content. A file's name is
     its entry without suffix, and without folder unless two files would then be called alike. A tensor within
     a file is `file/key`; where all tensors come from one file, or from the numbered parts of one model, just
-    `key`. `only` is a glob on these names. Names that cannot be UTF-8 have `\\udcff` written out.
+    `key`. `only` is a glob on these names. Names that cannot be UTF-8 have `\\udcff` written out. Of several
+    tensors of one name all are refused: to compare the wrong one would be a wrong answer.
     """
     files = sorted(files, key=lambda pair: natural_key(pair[0]))
     stems = _stems([entry for entry, _ in files])
@@ -33,17 +34,18 @@ def records_of(
     is_alone = len(holders) == 1 and not has_bare
     records: list[Record] = []
     refused = [refusal for _, content in files for refusal in content.refused]
-    seen: dict[str, str] = {}
-    for entry, content in files:
-        for found in content.records:
-            name = _name(stems[entry], found.inner, is_alone=is_alone)
-            if name in seen:
-                reason = f"another tensor is already called {name!r}, from {seen[name]!r}"
-                refused.append(Refusal(entry=_printable(f"{entry}/{found.inner}"), reason=reason))
-                continue
-            seen[name] = entry
-            if matches(name, only):
-                records.append(_record(name, found, len(records)))
+    named = [
+        (_name(stems[entry], found.inner, is_alone=is_alone), entry, found)
+        for entry, content in files
+        for found in content.records
+    ]
+    counts = Counter(name for name, _, _ in named)
+    for name, entry, found in named:
+        if counts[name] > 1:
+            reason = f"{counts[name]:,} tensors are called {name!r}; none is believed"
+            refused.append(Refusal(entry=_printable(f"{entry}/{found.inner}"), reason=reason))
+        elif matches(name, only):
+            records.append(_record(name, found, len(records)))
     return tuple(records), tuple(
         Refusal(entry=_printable(refusal.entry), reason=_printable(refusal.reason)) for refusal in refused
     )
