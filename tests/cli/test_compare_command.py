@@ -106,6 +106,9 @@ def test_nothing_to_pair_exits_with_3(expected, dump, capsys):
         ["compare", "{expected}", "{expected}", "--html", "/no such folder/page.html"],
         ["compare", "{expected}", "{expected}", "--json", "/no such folder/page.json"],
         ["compare", "{expected}", "{expected}", "--max-entries", "0"],
+        ["compare", "{expected}", "{expected}", "--max-ratio", "nan"],
+        ["compare", "{expected}", ""],
+        ["compare", "", "{expected}"],
         ["compare", "{expected}", "{expected}", "--map", "no such map"],
     ],
 )
@@ -114,6 +117,32 @@ def test_wrong_input_exits_with_2_and_a_hint(arguments, expected, capsys):
     captured = capsys.readouterr()
     assert not captured.out
     assert "Hint" in captured.err or "Usage" in captured.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--json", "{wrong}"],
+        ["--html", "{expected}"],
+        ["--junit", "{folder}/../{folder.name}/link"],
+        ["--map", "{folder}/map", "--json", "{folder}/map"],
+        ["--html", "{folder}/page", "--json", "{folder}/../{folder.name}/page"],
+        ["--html", "{folder}/loop", "--json", "{folder}/page"],
+    ],
+)
+def test_no_output_is_written_over_an_input_or_another(arguments, expected, wrong, tmp_path, capsys):
+    (tmp_path / "map").write_text("")
+    (tmp_path / "link").symlink_to(wrong)
+    (tmp_path / "loop").symlink_to(tmp_path / "page")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.name != "loop"}
+    words = [word.format(expected=expected, wrong=wrong, folder=tmp_path) for word in arguments]
+    assert main(["compare", expected, wrong, *words]) == 2
+    assert "would be written over" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.name != "loop"} == before
+
+
+def test_outputs_may_share_a_device(expected, capsys):
+    assert main(["compare", expected, expected, "--html", os.devnull, "--junit", os.devnull]) == 0
 
 
 def test_a_fault_of_ours_is_no_verdict(expected, capsys, monkeypatch):

@@ -9,7 +9,7 @@ import click
 
 from outgrow.cli import render
 from outgrow.cli.comparison import show
-from outgrow.cli.output_files import check_writable, write_text
+from outgrow.cli.output_files import check_apart, check_writable, write_text
 from outgrow.errors import InputError
 from outgrow.quantities import parse_bytes
 
@@ -72,6 +72,10 @@ def compare(
         files["json"] = Path(json_file)
     for file in files.values():
         check_writable(file)
+    check_apart(
+        (file for file in files.values() if file is not None),
+        (path for path in (expected, *actual, map_file) if path),
+    )
     rules = [_parsed_rule(text) for text in rule_texts]
     has_rules = rtol is not None or atol is not None or bool(rules)
     if exact and has_rules:

@@ -1,8 +1,9 @@
 """Files that a command is asked to write: looked at before the work, written whole or not at all."""
 
-__all__ = ["check_writable", "write_text"]
+__all__ = ["check_apart", "check_writable", "write_text"]
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from outgrow.errors import InputError
@@ -22,6 +23,32 @@ def check_writable(path: Path | None) -> None:
             f"cannot write {str(path)!r}",
             hint="give a file in a directory that exists and that you may write to",
         )
+
+
+def check_apart(outputs: Iterable[Path], inputs: Iterable[str | Path]) -> None:
+    """Make sure that no output is written over an input or another output.
+
+    Raises:
+        InputError: two of them are one file.
+    """
+    taken = {Path(path).resolve() for path in inputs}
+    for path in outputs:
+        # What is no regular file (`/dev/null`, `/dev/stdout`) holds nothing that could be lost.
+        if path.exists() and not path.is_file():
+            continue
+        if path.resolve() in taken or any(path.exists() and _is_same(path, other) for other in taken):
+            raise InputError(
+                f"{str(path)!r} would be written over: it is an input, or named twice",
+                hint="give a file of its own",
+            )
+        taken.add(path.resolve())
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    try:
+        return path.samefile(other)
+    except OSError:
+        return False
 
 
 def write_text(path: Path, text: str) -> None:

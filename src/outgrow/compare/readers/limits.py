@@ -29,7 +29,7 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
-            if getattr(self, name) <= 0:
+            if not getattr(self, name) > 0:  # which NaN is not, either
                 raise InputError(
                     f"the limit {name} must be positive, not {getattr(self, name)}",
                     hint="leave it out for the usual one",

@@ -56,6 +56,9 @@ def open_recording(
 
 
 def _open_path(label: str, limits: Limits, only: str, listener: Listener) -> Recording:
+    if not label:
+        # Which pathlib takes for the folder that one is in.
+        raise InputError("the path of a run is empty", hint="is a variable of the shell not set?")
     try:
         # What the user names may be a link; what lies below may not.
         path = Path(label).expanduser().resolve(strict=True)
