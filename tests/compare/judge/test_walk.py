@@ -75,6 +75,17 @@ def test_what_was_rounded_coarsely_once_stays_so():
     assert verdict(pairs[1:]) == ("differ", "logits")
 
 
+def test_what_was_computed_in_half_precision_and_widened_is_no_coarse_tensor():
+    """The cache of autocast, logits in float32; not what only one of two half-precision runs rounded."""
+    half = pair("a", 4e-3, actual_dtype=BF16, digits=(24, 8))
+    widened = pair("logits", 6e-3, digits=(24, 8))
+    assert verdict([half, widened]) == ("match", None)
+    assert verdict([half, pair("logits", 6e-3, digits=(24, 6))]) == ("differ", "logits")
+    assert verdict([half, pair("logits", 6e-3, digits=(8, 24))]) == ("differ", "logits")
+    assert verdict([pair("a", 4e-3, dtype=BF16, digits=(8, 8)), widened]) == ("differ", "logits")
+    assert verdict([widened, half]) == ("differ", "logits")
+
+
 def test_layers_that_amplify_alike_match():
     sharp = [1e-7, 1e-7, 1e-7, 1e-7, 4e-7, 1e-7, 1e-7]
     assert verdict(run([[e * 3**layer for e in sharp] for layer in range(6)])) == ("match", None)

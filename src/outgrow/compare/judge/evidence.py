@@ -13,7 +13,7 @@ __all__ = [
 ]
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -72,6 +72,8 @@ class Past:
     """The largest `bias_of`."""
     growths: Sequence[float]
     """By which factors the error grew at this stage in earlier layers; after the layers, at all stages."""
+    roundoffs: Mapping[str, float]
+    """By side, `expected` and `actual`: the unit roundoff of its coarsest dtype."""
 
 
 def object_to(measures: Measures, past: Past) -> tuple[Objection | None, float]:
@@ -129,6 +131,10 @@ def _object_to_sample(measures: Measures, past: Past) -> Objection | None:
     dtypes = (measures.expected_dtype, measures.actual_dtype)
     due = min(round(1 - math.log2(2 * unit_roundoff(dtype))) for dtype in dtypes)
     coarse, fine = sorted(digits, key=lambda side: digits[side] or 0)
+    before, other = past.roundoffs[coarse], past.roundoffs[fine]
+    if before > other and 2.0 ** -(digits[coarse] or 0) <= before:
+        # A run in half precision that ends, or keeps its cache, in float32.
+        return None
     if (digits[coarse] or 0) <= min(due, digits[fine] or 0) - DIGITS:
         text = f"all {coarse} numbers have {digits[coarse]} significant bits or fewer, of {due}"
         return Objection(evidence="coarse", reason=f"{text}; those on the other side have {digits[fine]}")

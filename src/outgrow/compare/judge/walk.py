@@ -18,7 +18,7 @@ from outgrow.compare.judge.evidence import (
     peak_error,
 )
 from outgrow.compare.judge.judgement import Judged, Judgement, Measured, Verdict
-from outgrow.compare.judge.rounding import floor_of
+from outgrow.compare.judge.rounding import floor_of, unit_roundoff
 from outgrow.compare.judge.rules import Rules
 from outgrow.compare.measures import Measures
 
@@ -46,6 +46,8 @@ class _Chain:
     """Largest `bias_of` one."""
     floor: float = 0.0
     """Largest `floor_of`."""
+    roundoffs: dict[str, float] = field(default_factory=lambda: {"expected": 0.0, "actual": 0.0})
+    """Largest `unit_roundoff` of each side."""
     growths: dict[tuple[str, str], list[float]] = field(default_factory=dict)
     """By kind and stage: by which factors the error grew there, in each layer."""
     is_wrong: bool = False
@@ -58,7 +60,10 @@ class _Chain:
             # What comes after the layers has no like: it may do what any stage of them did.
             known = [rows for rows in self.growths.values() if len(rows) >= LAYERS]
             growths = [growth for rows in known for growth in rows]
-        return Past(error=self.error, peak=self.peak, floor=self.floor, bias=self.bias, growths=growths)
+        return Past(
+            error=self.error, peak=self.peak, floor=self.floor, bias=self.bias, growths=growths,
+            roundoffs=self.roundoffs,
+        )  # fmt: skip
 
     def inherit(self, other: "_Chain") -> None:
         """Begin no lower than another chain that this one is computed from."""
@@ -66,6 +71,14 @@ class _Chain:
         self.peak = max(self.peak, other.peak)
         self.bias = max(self.bias, other.bias)
         self.floor = max(self.floor, other.floor)
+        for side, roundoff in other.roundoffs.items():
+            self.roundoffs[side] = max(self.roundoffs[side], roundoff)
+
+    def see(self, measures: Measures) -> None:
+        """Take in the dtypes of a pair, right or wrong."""
+        self.floor = max(self.floor, floor_of(measures))
+        for side, dtype in (("expected", measures.expected_dtype), ("actual", measures.actual_dtype)):
+            self.roundoffs[side] = max(self.roundoffs[side], unit_roundoff(dtype))
 
     def add(self, pair: Measured, measures: Measures) -> None:
         """Take in a pair that is right."""
@@ -151,7 +164,7 @@ def _object(
     objection, allowed = object_to(pair.measures, chain.past(pair))
     # Nothing is computed from a weight before it: one in half precision excuses none in float32.
     if name != "parameters":
-        chain.floor = max(chain.floor, floor_of(pair.measures))
+        chain.see(pair.measures)
     if objection is None and chain.is_wrong:
         objection = _object_to_rest(pair.measures, chain)
     if objection is None and name != "parameters":
