@@ -22,6 +22,8 @@ from outgrow.compare.judge import (
     Rules,
     as_computed,
     find_precisions,
+    is_too_fine,
+    is_unseen,
     judge,
 )
 from outgrow.compare.layout import StageLayout, find_stage_layouts
@@ -31,6 +33,7 @@ from outgrow.compare.pair import Pair, Pairing
 from outgrow.compare.readers import open_recording
 from outgrow.compare.readers.limits import Limits
 from outgrow.compare.readers.opening import Source
+from outgrow.compare.sample import sample
 from outgrow.errors import InputError
 from outgrow.events import Listener, Progress, ignore
 
@@ -80,7 +83,7 @@ class Comparison:
         computed in. Not looked for where tolerances were given."""
         if self.rules is not None or self.is_exact:
             return ()
-        return find_precisions(self._measured)
+        return tuple(found for found in find_precisions(self._measured) if self._holds_where_equal(found))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -157,6 +160,12 @@ class Comparison:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _holds_where_equal(self, precision: Precision) -> bool:
+        """Whether no tensor that is equal on both sides speaks against it."""
+        rows = zip(self.pairing.pairs, self.layouts, self._measured, strict=True)
+        unseen = ((pair, layout) for pair, layout, row in rows if is_unseen(row, precision))
+        return not any(is_too_fine(sample(*_tensors(pair, layout)), precision) for pair, layout in unseen)
 
     def _sizes(self) -> tuple[int, int]:
         """How many tensors each side has to pair. Each part of a fused one counts, as its pair does; what was

@@ -53,6 +53,25 @@ def test_a_run_that_becomes_coarse_is_a_fault():
         assert found.first_divergence.pair.expected_name == NAMES[6]
 
 
+def test_equal_numbers_that_are_fine_speak_against_it():
+    """Both runs are equal to the bit until one becomes coarse: not all of its numbers fit."""
+    actual = run()
+    actual |= {name: actual[name].to(torch.bfloat16).float() for name in NAMES[6:]}
+    with compare(expected=run(), actual=actual) as found:
+        assert found.verdict == "differ"
+        assert found.first_divergence.pair.expected_name == NAMES[6]
+        assert not found.notes
+
+
+def test_equal_numbers_that_are_coarse_speak_for_it():
+    """Weights in half precision: what an embedding gives is the same in both runs."""
+    expected, actual = run(), saved(run(noise=2**-8), torch.bfloat16)
+    expected[NAMES[0]] = actual[NAMES[0]]
+    with compare(expected=expected, actual=actual) as found:
+        assert found.verdict == "match"
+        assert len(found.notes) == 1
+
+
 def test_equal_numbers_tell_nothing():
     whole = {name: torch.ones(8, 32) for name in NAMES}
     with compare(expected=whole, actual=whole) as found:

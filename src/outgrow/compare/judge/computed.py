@@ -1,6 +1,6 @@
 """In which precision a run computed, where its dump says otherwise: bfloat16 saved as float32, for numpy."""
 
-__all__ = ["Precision", "as_computed", "find_precisions"]
+__all__ = ["Precision", "as_computed", "find_precisions", "is_too_fine", "is_unseen"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +10,7 @@ import torch
 
 from outgrow.compare.judge.judgement import Measured
 from outgrow.compare.measures import Measures
+from outgrow.compare.sample import SampleFigures
 
 _FEWEST_PAIRS = 4
 _FEWEST_ELEMENTS = 64
@@ -60,6 +61,23 @@ def find_precisions(measured: Sequence[Measured]) -> tuple[Precision, ...]:
             coarsest = max(floats, key=lambda dtype: torch.finfo(dtype).eps)
             found.append(Precision(side=side, computed=computed, stored=coarsest))
     return tuple(found)
+
+
+def is_unseen(row: Measured, precision: Precision) -> bool:
+    """Whether it could speak against it, but is equal on both sides, so that nobody looked at its digits."""
+    measures = row.measures
+    return (
+        row.kind != "parameters"
+        and measures is not None
+        and measures.sample is None
+        and _dtype(measures, precision.side) in _WIDE
+    )
+
+
+def is_too_fine(sample: SampleFigures, precision: Precision) -> bool:
+    """Whether a tensor of that side speaks against it."""
+    digits = sample.expected_digits if precision.side == "expected" else sample.actual_digits
+    return sample.elements >= _FEWEST_ELEMENTS and digits is not None and digits > _DIGITS[precision.computed]
 
 
 def as_computed(measured: Sequence[Measured], precisions: Sequence[Precision]) -> list[Measured]:
