@@ -1,10 +1,16 @@
 """A comparison as a whole: what counts as enough, and that nothing wrong comes out as a match."""
 
+import gc
 import math
+import tarfile
+import threading
+from pathlib import Path
 
 import pytest
 import torch
 
+import outgrow.errors
+import outgrow.events
 from outgrow.compare import compare
 from outgrow.compare.report import sentence
 
@@ -92,3 +98,49 @@ def test_no_bad_number_on_either_side_matches(bad, options):
         with compare(**runs, **options) as comparison:
             assert comparison.verdict == "differ"
             assert comparison.first_divergence.pair.expected_name == "3_query"
+
+
+def held():
+    """Descriptors, threads and pages of files that this process holds."""
+    gc.collect()
+    pages = [line for line in Path("/proc/self/maps").read_text().splitlines() if "/pytest-" in line]
+    return len(list(Path("/proc/self/fd").iterdir())), threading.active_count(), len(pages)
+
+
+@pytest.fixture
+def packed(folder, tmp_path):
+    """A folder, and the same in an archive that has to be unpacked."""
+    place = folder("plain", tensors(6))
+    with tarfile.open(tmp_path / "packed.tar.gz", "w:gz") as archive:
+        archive.add(place, "run")
+    return place, tmp_path / "packed.tar.gz"
+
+
+def interrupt(progress):
+    if progress.task == "comparing" and progress.done:
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("way", ["answered", "unused", "wrong map", "interrupted"])
+def test_fifty_rounds_leave_nothing(packed, way):
+    place, archive = packed
+
+    def compare_once():
+        if way == "wrong map":
+            with pytest.raises(outgrow.errors.InputError, match="nothing that"):
+                compare(expected=place, actual=archive, name_map={"nobody": "nothing"})
+            return
+        listener = interrupt if way == "interrupted" else outgrow.events.ignore
+        with compare(expected=place, actual=archive, listener=listener) as comparison:
+            if way == "answered":
+                assert comparison.verdict == "match"
+                assert comparison.diagnoses == ()
+            if way == "interrupted":
+                with pytest.raises(KeyboardInterrupt):
+                    _ = comparison.verdict
+
+    for number in range(52):
+        compare_once()
+        if number == 1:
+            before = held()
+    assert held() == before
