@@ -1,3 +1,4 @@
+import errno
 import os
 import shutil
 import signal
@@ -106,6 +107,26 @@ def test_without_a_compiler_torch_does_the_work(monkeypatch):
     status = kernel_status(build=True)
     assert not status.is_compiled
     assert "there-is-no-such-compiler" in status.reason
+
+
+@needs_compiler
+@pytest.mark.parametrize("method", ["exists", "stat"])
+def test_a_cache_that_cannot_be_looked_at_is_done_without(monkeypatch, method):
+    """A service whose HOME is somebody else's."""
+    plain = getattr(Path, method)
+
+    def refuse(path, *args, **options):
+        if "kernels" in path.parts:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return plain(path, *args, **options)
+
+    if method == "stat":
+        built_kernel()
+    monkeypatch.setattr(Path, method, refuse)
+    assert large_measures().mismatched == 50_000
+    status = kernel_status(build=True)
+    assert not status.is_compiled
+    assert "Permission denied" in status.reason
 
 
 def test_a_compiler_that_fails_is_named_and_leaves_nothing(monkeypatch, tmp_path):

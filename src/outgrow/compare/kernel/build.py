@@ -1,6 +1,6 @@
 """The compiled kernel as a file: made at first need with the system's compiler, kept in the user's cache."""
 
-__all__ = ["KernelUnavailable", "built_kernel", "find_compiler", "kernel_path"]
+__all__ = ["KernelUnavailable", "built_kernel", "find_compiler", "is_built", "kernel_path"]
 
 import hashlib
 import importlib.resources
@@ -77,10 +77,10 @@ def built_kernel() -> Path:
     compiler = find_compiler()
     path = kernel_path(compiler)
     deadline = time.monotonic() + _COMPILE_SECONDS
-    while not path.exists():
+    while not is_built(path):
         try:
             with lock_directory(path.parent):
-                if not path.exists():
+                if not is_built(path):
                     _compile(compiler, path)
         except StoreLocked as err:
             if time.monotonic() > deadline:
@@ -90,6 +90,18 @@ def built_kernel() -> Path:
             raise KernelUnavailable(str(err)) from err
     _check_owner(path)
     return path
+
+
+def is_built(path: Path) -> bool:
+    """Whether the kernel is there.
+
+    Raises:
+        KernelUnavailable: nobody can tell, as in a home directory that is not this user's.
+    """
+    try:
+        return path.exists()
+    except OSError as err:
+        raise KernelUnavailable(f"cannot look at {str(path)!r}: {err.strerror or err}") from err
 
 
 def _source() -> str:
@@ -143,6 +155,9 @@ def _compile(compiler: str, path: Path) -> None:
 def _check_owner(path: Path) -> None:
     """Nobody else may have put code there."""
     for part in (path, path.parent):
-        about = part.stat()
+        try:
+            about = part.stat()
+        except OSError as err:
+            raise KernelUnavailable(f"cannot look at {str(part)!r}: {err.strerror or err}") from err
         if about.st_uid not in (os.geteuid(), 0) or about.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise KernelUnavailable(f"{part} could be written by somebody else")

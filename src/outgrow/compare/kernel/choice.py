@@ -6,7 +6,13 @@ import functools
 import os
 from dataclasses import dataclass
 
-from outgrow.compare.kernel.build import KernelUnavailable, built_kernel, find_compiler, kernel_path
+from outgrow.compare.kernel.build import (
+    KernelUnavailable,
+    built_kernel,
+    find_compiler,
+    is_built,
+    kernel_path,
+)
 from outgrow.compare.kernel.compiled import CompiledKernel
 from outgrow.compare.kernel.trial import check_kernel
 from outgrow.errors import InputError
@@ -67,9 +73,10 @@ def kernel_status(*, build: bool = False) -> KernelStatus:
         return KernelStatus(is_compiled=False, path=None, reason=f"torch does the work: {SWITCH} says so")
     try:
         path = kernel_path(find_compiler())
+        is_there = is_built(path)
     except KernelUnavailable as err:
         return KernelStatus(is_compiled=False, path=None, reason=f"torch does the work: {err}")
-    if not build and not path.exists():
+    if not build and not is_there:
         return KernelStatus(
             is_compiled=False, path=str(path), reason="the kernel will be compiled at first need"
         )
