@@ -50,7 +50,8 @@ def look_at_replicas(tensors: Sequence[Tensor], expected: Tensor, layout: Layout
         differing=differing,
         elements=max(found[rank][0] for rank in differing),
         largest=max(found[rank][1] for rank in differing),
-        worst=max(range(len(tensors)), key=lambda rank: errors[rank]),
+        # Where float64 sees no distance, as between large integers, still one that differs.
+        worst=max(range(len(tensors)), key=lambda rank: (errors[rank], rank in differing)),
     )
 
 
@@ -59,8 +60,12 @@ def _distance(one: Tensor, other: Tensor) -> tuple[int, float]:
     if one.dtype == other.dtype and one.dtype.itemsize > 1 and torch.equal(one, other):
         return 0, 0.0
     count, largest = 0, 0.0
-    for left, right in _chunks(one, other):
-        differs = (left != right) & ~(left.isnan() & right.isnan())
+    is_exact = one.dtype == other.dtype and not (one.dtype.is_floating_point or one.dtype.is_complex)
+    codes = zip(_pieces(one), _pieces(other), strict=True)
+    for (left, right), (code, other_code) in zip(_chunks(one, other), codes, strict=True):
+        # float64 does not hold every integer.
+        differs = _bits(code) != _bits(other_code) if is_exact else left != right
+        differs &= ~(left.isnan() & right.isnan())
         here = int(differs.sum())
         if here:
             count += here
@@ -82,9 +87,19 @@ def _error(actual: Tensor, expected: Tensor) -> float:
 
 def _chunks(one: Tensor, other: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """Both in float64 or complex128, a piece at a time."""
-    one, other = one.reshape(-1), other.reshape(-1)
-    for start in range(0, one.numel(), _CHUNK):
-        yield _wide(one[start : start + _CHUNK]), _wide(other[start : start + _CHUNK])
+    for left, right in zip(_pieces(one), _pieces(other), strict=True):
+        yield _wide(left), _wide(right)
+
+
+def _pieces(tensor: Tensor) -> Iterator[Tensor]:
+    flat = tensor.reshape(-1)
+    for start in range(0, flat.numel(), _CHUNK):
+        yield flat[start : start + _CHUNK]
+
+
+def _bits(tensor: Tensor) -> Tensor:
+    """torch compares not all integers without a sign."""
+    return tensor.view(torch.int64) if tensor.dtype == torch.uint64 else tensor
 
 
 def _wide(tensor: Tensor) -> Tensor:
