@@ -12,6 +12,8 @@ from outgrow.compare.kernel.compiled import KINDS, CompiledKernel
 from outgrow.compare.kernel.tally import Tally
 from outgrow.compare.kernel.torch_path import torch_tally
 from outgrow.compare.kernel.trial import agree, check_kernel
+from outgrow.compare.sample import sample, size_around
+from outgrow.difference.chunks import unravel
 from outgrow.testing.strategies import tensors
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
@@ -159,3 +161,44 @@ def test_a_kernel_that_is_wrong_is_not_used(kernel):
     check_kernel(kernel)
     with pytest.raises(KernelUnavailable, match="disagree"):
         check_kernel(Wrong())
+
+
+@pytest.mark.parametrize(("actual", "expected"), TAKEN, ids=lambda dtype: str(dtype).replace("torch.", ""))
+@pytest.mark.parametrize("shape", [(1000,), (33, 1, 47), (5, 600, 2, 3), ()], ids=str)
+def test_a_sample_is_the_same_to_the_last_bit(kernel, actual, expected, shape):
+    random = torch.Generator().manual_seed(3)
+    one, other = torch.randn(2, *shape, dtype=torch.float64, generator=random)
+    one.view(-1)[::7] = 0
+    other.view(-1)[3::50] = math.nan
+    one, other = one.to(actual), other.to(expected)
+    for at in {0, other.numel() // 2, other.numel() - 1}:
+        figures, number, size = kernel.sample(one, other, at)
+        index = unravel(at, shape)
+        assert figures == sample(one, other)
+        assert number == pytest.approx(float(other[index]), rel=0, nan_ok=True)
+        if math.isfinite(number):
+            assert abs(number) + size == size_around(other, index)
+
+
+FULL_TILES = {
+    "other signs": lambda one, other: (one, -one + 0.01 * other),
+    "unrelated": lambda one, other: (one, other),
+    "far from zero": lambda one, other: (1000 + one, 1000 + one + 0.1 * other),
+    "zeros with signs": lambda one, other: (one * 0, other * -0.0),
+    "zeros on one side": lambda one, other: (one, other * 0),
+    "few zeros": lambda one, other: (one.clamp(min=0), one.clamp(min=-0.001)),
+    "subnormal": lambda one, other: (one * 1e-41, other * 1e-41),
+    "wide apart": lambda one, other: (one * 1e4, other * 1e-7),
+    "equal exponents": lambda one, other: (one, one + 0.25),
+    "all exponents": lambda one, other: (one, one + other * 2.0 ** -(torch.arange(len(one)) % 70)),
+}
+
+
+@pytest.mark.parametrize("dtype", KINDS, ids=str)
+@pytest.mark.parametrize("case", FULL_TILES)
+def test_full_tiles_agree_with_torch(kernel, case, dtype):
+    random = torch.Generator().manual_seed(4)
+    one, other = torch.randn(2, 5 * TILE, dtype=torch.float64, generator=random)
+    one, other = (side.to(dtype) for side in FULL_TILES[case](one, other))
+    for rtol, atol in ((0.0, 0.0), (1e-3, 1e-4)):
+        assert_agree(*both(kernel, one, other, rtol=rtol, atol=atol))

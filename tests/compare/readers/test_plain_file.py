@@ -88,3 +88,13 @@ def test_more_tensors_than_a_process_may_open_files(path):
 def test_pages_that_cannot_be_had_are_an_error():
     with pytest.raises(OSError, match="Bad file descriptor"):
         map_pages(10**6, 0, 1)
+
+
+def test_large_parts_are_mapped_byte_for_byte(tmp_path):
+    """Those are mapped from a multiple of 2 MiB on, and beyond the end of the file."""
+    file, size = tmp_path / "large", 3 * 2**21 + 12_345
+    content = torch.arange(-(-size // 8)).view(torch.uint8).numpy().tobytes()[:size]
+    file.write_bytes(content)
+    found = PlainFile.of(file)
+    for offset, nbytes in ((0, size), (4097, 2**21), (2**21 - 1, 2**21 + 2), (size - 2**21, 2**21)):
+        assert bytes(found.map(offset, nbytes)) == content[offset : offset + nbytes]

@@ -56,12 +56,8 @@ typedef struct {
     int64_t blocks, next; /* next: taken by the threads */
     int left;             /* set where the range of float64 does not suffice */
     Sums *of_block;
+    int64_t *exponents;   /* of all threads */
 } Job;
-
-typedef struct {
-    int64_t exponents[FIELDS];
-    Job *job;
-} Worker;
 
 typedef struct {
     _Alignas(64) float wide[2][TILE];
@@ -500,7 +496,7 @@ static const void *widened(const char *data, int kind, int n, float *into) {
 /* Most tiles are full, of one dtype, finite, and their mean is not far larger than what varies around it: these
  * need one look, with vectors of 16 numbers. Others are sent away with 0, and looked at twice as below. */
 
-enum { FETCHED = 2048 }; /* so many bytes before they are needed: the processor's own prefetch ends with a page */
+enum { FETCHED = 8192 }; /* so many bytes before they are needed: the processor's own prefetch ends with a page */
 
 INLINE __m512i codes16(const char *data, int kind, int at) {
     if (kind == F32) return _mm512_loadu_si512(data + 4 * at);
@@ -612,7 +608,8 @@ static int64_t count_wide(Scratch *scratch, int top, int64_t *exponents) {
         _mm512_store_si512(scratch->places + i, one);
     }
     int64_t left = unequal;
-    for (int place = 0; place < NEAR && place < top && left; place += 2) {
+    /* Distances of float32 that are not 0 have fields far above NEAR. */
+    for (int place = 0; place < NEAR && left; place += 2) {
         const __m512i first = _mm512_set1_epi8((char)place), second = _mm512_set1_epi8((char)(place + 1));
         const __m512i step = _mm512_set1_epi8(1);
         __m512i counts = none, next = none;
@@ -624,7 +621,6 @@ static int64_t count_wide(Scratch *scratch, int top, int64_t *exponents) {
         int64_t found = _mm512_reduce_add_epi64(_mm512_sad_epu8(counts, none));
         exponents[top - place] += found;
         left -= found;
-        if (place + 1 == top) break; /* the next exponent is that of 0 */
         found = _mm512_reduce_add_epi64(_mm512_sad_epu8(next, none));
         exponents[top - place - 1] += found;
         left -= found;
@@ -732,22 +728,23 @@ static int block(const Job *job, int64_t number, Scratch *scratch, Sums *sums, i
 }
 
 static void *work(void *given) {
-    Worker *worker = given;
-    Job *job = worker->job;
-    Scratch *scratch = aligned_alloc(64, (sizeof *scratch + 63) & ~(size_t)63);
+    Job *job = given;
+    /* On the stack: what malloc gives back to the system after each call has to be fetched again by page faults. */
+    Scratch scratch;
+    int64_t exponents[FIELDS] = {0};
     fenv_t environment;
     /* Round to nearest and keep subnormals, whatever the program has set. */
     fegetenv(&environment);
     fesetenv(FE_DFL_ENV);
-    while (scratch && !__atomic_load_n(&job->left, __ATOMIC_RELAXED)) {
+    while (!__atomic_load_n(&job->left, __ATOMIC_RELAXED)) {
         int64_t number = __atomic_fetch_add(&job->next, 1, __ATOMIC_RELAXED);
         if (number >= job->blocks) break;
-        if (!block(job, number, scratch, &job->of_block[number], worker->exponents))
+        if (!block(job, number, &scratch, &job->of_block[number], exponents))
             __atomic_store_n(&job->left, LEFT, __ATOMIC_RELAXED);
     }
-    if (!scratch) __atomic_store_n(&job->left, NO_MEMORY, __ATOMIC_RELAXED);
+    for (int field = 1; field < FIELDS; field++)
+        if (exponents[field]) __atomic_fetch_add(&job->exponents[field], exponents[field], __ATOMIC_RELAXED);
     fesetenv(&environment);
-    free(scratch);
     return NULL;
 }
 
@@ -782,29 +779,20 @@ int outgrow_measure(const void *actual, int actual_kind, const void *expected, i
     if (threads > MAX_THREADS) threads = MAX_THREADS;
     if (threads > blocks) threads = (int)blocks;
     if (threads < 1) threads = 1;
-    Job job = {{actual, expected}, {actual_kind, expected_kind}, elements, rtol, atol, blocks, 0, DONE, NULL};
-    Worker *workers = malloc((size_t)threads * sizeof *workers);
+    Job job = {{actual, expected}, {actual_kind, expected_kind}, elements, rtol, atol, blocks, 0, DONE, NULL,
+               outcome->exponents};
     job.of_block = malloc((size_t)(blocks ? blocks : 1) * sizeof *job.of_block);
-    if (!workers || !job.of_block) {
-        free(workers);
-        free(job.of_block);
-        return NO_MEMORY;
-    }
-    memset(workers, 0, (size_t)threads * sizeof *workers);
+    if (!job.of_block) return NO_MEMORY;
     pthread_t others[MAX_THREADS];
     int started = 0;
-    for (int i = 0; i < threads; i++) workers[i].job = &job;
     /* Where a thread cannot be had, the others do its work. */
-    while (started < threads - 1 && !pthread_create(&others[started], NULL, work, &workers[started + 1])) started++;
-    work(&workers[0]);
+    while (started < threads - 1 && !pthread_create(&others[started], NULL, work, &job)) started++;
+    work(&job);
     for (int i = 0; i < started; i++) pthread_join(others[i], NULL);
     if (job.left == DONE) {
         for (int64_t number = 0; number < blocks; number++) add_sums(&outcome->sums, &job.of_block[number]);
-        for (int i = 0; i < threads; i++)
-            for (int field = 1; field < FIELDS; field++) outcome->exponents[field] += workers[i].exponents[field];
         if (outcome->sums.max_abs > 0) outcome->sums.max_abs_at = find_largest(&job, outcome->sums.max_abs);
     }
-    free(workers);
     free(job.of_block);
     return job.left;
 }

@@ -14,6 +14,8 @@ _LIBC.mmap.argtypes = (
 )  # fmt: skip
 _LIBC.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
 _FAILED = ctypes.c_void_p(-1).value
+# The page cache may hold pieces of a file of this size, which are mapped as a whole: one page fault, not 32.
+_PIECE = 1 << 21
 
 
 def map_pages(descriptor: int, offset: int, nbytes: int) -> memoryview:
@@ -25,8 +27,12 @@ def map_pages(descriptor: int, offset: int, nbytes: int) -> memoryview:
     Raises:
         OSError: the system refuses.
     """
-    skipped = offset % mmap.ALLOCATIONGRANULARITY
+    is_large = nbytes >= _PIECE
+    skipped = offset % (_PIECE if is_large else mmap.ALLOCATIONGRANULARITY)
     length = skipped + nbytes
+    if is_large:
+        # To the end of the last piece, maybe beyond that of the file: nobody touches those pages.
+        length += -length % _PIECE
     protection = mmap.PROT_READ | mmap.PROT_WRITE
     address = _LIBC.mmap(None, length, protection, mmap.MAP_PRIVATE, descriptor, offset - skipped)
     if address is None or address == _FAILED:
