@@ -200,6 +200,7 @@ def test_a_closed_pipe_is_quiet(body, monkeypatch):
 
 READY = "print('ready', flush=True)"
 SLEEP = "time.sleep(60)"
+LOADING = f"try: {READY}; time.sleep(0.8)\nexcept BaseException: print('which ends the process')"
 
 
 @pytest.mark.parametrize(
@@ -216,8 +217,9 @@ SLEEP = "time.sleep(60)"
         ),
         (["try:", f"    {READY}; {SLEEP}", "except BaseException: pass", SLEEP], ""),
         (["try:", f"    {READY}; {SLEEP}", "except BaseException: raise RuntimeError('cannot import')"], ""),
+        ([f"exec({LOADING!r}, {{'__name__': 'torch', 'time': time}})", SLEEP], ""),
     ],
-    ids=["cleaning up for a while", "swallowed", "turned into another error"],
+    ids=["cleaning up for a while", "swallowed", "turned into another error", "while torch loads"],
 )
 def test_signals_end_it_promptly_and_cleanly(number, code, words, lines, expected):
     program = child_with_command("\n    ".join(lines))

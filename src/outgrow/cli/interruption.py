@@ -9,6 +9,7 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 _SECONDS_BEFORE_AGAIN = 0.3
+_SECONDS_WHILE_TORCH_LOADS = 0.02
 
 
 class Terminated(BaseException):
@@ -23,7 +24,8 @@ class Interruption:
     """As a context: SIGINT raises KeyboardInterrupt and SIGTERM `Terminated` inside, until one gets through.
 
     An exception that was raised and is gone, while the block still runs, was swallowed: then it is raised
-    again. One that still exists is on its way or lets somebody clean up, and is left in peace.
+    again. One that still exists is on its way or lets somebody clean up, and is left in peace. While torch
+    loads nothing is raised: it calls Python where an exception ends the process (`terminate called`).
     """
 
     number: int | None = None
@@ -51,22 +53,34 @@ class Interruption:
             signal.signal(number, handler)
         self._before.clear()
 
-    def _arrive(self, number: int, _frame: FrameType | None) -> None:
+    def _arrive(self, number: int, frame: FrameType | None) -> None:
         self.number = number
         if hasattr(signal, "setitimer"):
             if signal.SIGALRM not in self._before:
                 self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._look_again)
-            signal.setitimer(signal.ITIMER_REAL, _SECONDS_BEFORE_AGAIN, _SECONDS_BEFORE_AGAIN)
+            if _is_torch_loading(frame):
+                signal.setitimer(signal.ITIMER_REAL, *[_SECONDS_WHILE_TORCH_LOADS] * 2)
+                return
         self._raise()
 
-    def _look_again(self, _number: int, _frame: FrameType | None) -> None:
-        if self._raised is not None and self._raised() is None:
+    def _look_again(self, _number: int, frame: FrameType | None) -> None:
+        if (self._raised is None or self._raised() is None) and not _is_torch_loading(frame):
             self._raise()
 
     def _raise(self) -> None:
         error: BaseException = Terminated() if self.number == signal.SIGTERM else _Interrupted()
         self._raised = weakref.ref(error)
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, *[_SECONDS_BEFORE_AGAIN] * 2)
         try:
             raise error
         finally:
             del error  # its traceback leads here: with the name it would hold itself, and never be gone
+
+
+def _is_torch_loading(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_globals.get("__name__") == "torch" and frame.f_code.co_name == "<module>":
+            return True
+        frame = frame.f_back
+    return False
