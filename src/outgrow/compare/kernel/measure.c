@@ -657,6 +657,11 @@ static void tile(const Job *job, int64_t start, int n, Scratch *scratch, Sums *s
     const void *wide_data[2];
     Look look;
     for (int s = 0; s < 2; s++) data[s] = job->data[s] + start * SIZE[job->kind[s]];
+    if (n == TILE && job->kind[0] == job->kind[1] && job->kind[0] != F64 &&
+        (job->kind[0] == F32 || (job->rtol == 0 && job->atol == 0))) {
+        if (quick_tile(data, job, scratch, sums, exponents)) return;
+        clear(sums);
+    }
     if (job->kind[0] == job->kind[1] && !memcmp(data[0], data[1], (size_t)n * SIZE[job->kind[0]])) {
         const void *alone = widened(data[0], job->kind[0], n, scratch->wide[0]);
         if (job->kind[0] == F64) look_alone64(alone, n, &look);
@@ -669,11 +674,6 @@ static void tile(const Job *job, int64_t start, int n, Scratch *scratch, Sums *s
             return;
         }
     } else {
-        if (n == TILE && job->kind[0] == job->kind[1] && job->kind[0] != F64 &&
-            (job->kind[0] == F32 || (job->rtol == 0 && job->atol == 0))) {
-            if (quick_tile(data, job, scratch, sums, exponents)) return;
-            clear(sums);
-        }
         for (int s = 0; s < 2; s++) wide_data[s] = widened(data[s], job->kind[s], n, scratch->wide[s]);
         look_at(wide_data[0], wide_data[1], n, job->kind, &look);
         if (is_finite(&look, 0, job->kind[0]) && is_finite(&look, 1, job->kind[1])) {
