@@ -280,6 +280,16 @@ def test_other_number_of_elements_is_refused_with_the_shapes():
     assert "[8, 6] against [8, 5]: the numbers of elements do not fit" in found.reason
 
 
+def test_a_part_that_fits_by_its_size_and_not_by_its_numbers_is_refused_for_that():
+    gate, up = torch.randn(16, 8), torch.randn(16, 8)
+    whole = torch.cat([torch.randn(16, 8), up])
+    (found,) = find_stage_layouts([pair(gate, whole, fused=gate_up(0))])
+    assert found.layout is None
+    assert found.reason == (
+        "[32, 8] against [16, 8]: the shapes allow gate as a part, but the numbers confirm no way to do it"
+    )
+
+
 def test_few_tensors_are_read_more_than_once():
     reads = []
 

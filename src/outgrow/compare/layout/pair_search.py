@@ -145,7 +145,7 @@ def _among(
             return ordered
     note = None
     if found.option is None:
-        note = f"{_sizes(target, shapes, what)}; the numbers confirm no way to fit them"
+        note = f"{_given(target, shapes)}: the shapes allow {what}, but the numbers confirm no way to do it"
     return PairFound(found=found, note=note, tried=() if found.option else tuple(trials.options))
 
 
@@ -225,9 +225,13 @@ def _is_sum(sides: Sides, summed: Found) -> bool:
 
 
 def _sizes(target: Shape, shapes: Sequence[Shape], what: str) -> str:
-    given = " and ".join(str(list(shape)) for shape in dict.fromkeys(shapes))
-    count = f" on {len(shapes)} ranks" if len(shapes) > 1 else ""
     return (
-        f"{given}{count} against {list(target)}: the numbers of elements do not fit, also not with {what} "
+        f"{_given(target, shapes)}: the numbers of elements do not fit, also not with {what} "
         f"(padded or cut tensors are not laid out)"
     )
+
+
+def _given(target: Shape, shapes: Sequence[Shape]) -> str:
+    given = " and ".join(str(list(shape)) for shape in dict.fromkeys(shapes))
+    count = f" on {len(shapes)} ranks" if len(shapes) > 1 else ""
+    return f"{given}{count} against {list(target)}"
