@@ -1,6 +1,8 @@
 """Pairs for the judge, written out by their figures."""
 
+import dataclasses
 import math
+import zlib
 
 import torch
 
@@ -65,9 +67,11 @@ def pair(name, error=0.0, *, kind="outputs", layer=None, stage=None, **figures):
     number, _, rest = name.partition("_")
     if layer is None and number.isdigit():
         layer, stage = int(number), stage or rest
-    return Measured(
-        name=name, stage=stage or name, layer=layer, kind=kind, measures=measures(error, **figures)
-    )
+    found = measures(error, **figures)
+    # No two tensors are the same one.
+    expected = dataclasses.replace(found.expected, minimum=-4.0 - zlib.crc32(name.encode()) * 2.0**-32)
+    found = dataclasses.replace(found, expected=expected)
+    return Measured(name=name, stage=stage or name, layer=layer, kind=kind, measures=found)
 
 
 def run(errors, **figures):

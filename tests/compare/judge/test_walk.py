@@ -246,6 +246,17 @@ def test_what_is_left_of_an_error_is_not_healed():
     assert judgement.healed_at is None
 
 
+def test_constants_and_copies_of_what_was_before_heal_nothing():
+    """The scale of attention, and what an encoder gave, which the model gives again after all else."""
+    encoded, wrong, after = pair("encoder", 1e-7), pair("decoder", 0.5), pair("after", 1e-7)
+    copy = dataclasses.replace(encoded, name="output.encoder")
+    scale = pair("scaling", elements=1)
+    figures = dataclasses.replace(scale.measures.expected, std=0.0)
+    scale = dataclasses.replace(scale, measures=dataclasses.replace(scale.measures, expected=figures))
+    assert judge([encoded, wrong, scale, copy]).healed_at is None
+    assert judge([encoded, wrong, scale, copy, after]).healed_at == 4
+
+
 def test_rounding_may_grow_after_a_divergence_has_healed():
     pairs = [
         pair(f"t{index}", error)

@@ -20,7 +20,7 @@ from outgrow.compare.judge.evidence import (
 from outgrow.compare.judge.judgement import Judged, Judgement, Measured, Verdict
 from outgrow.compare.judge.rounding import floor_of, unit_roundoff
 from outgrow.compare.judge.rules import Rules
-from outgrow.compare.measures import Measures
+from outgrow.compare.measures import Measures, SideFigures
 
 BRANCHES = (
     {"query": "query", "q": "query", "key": "key", "k": "key", "value": "value", "v": "value"},
@@ -222,9 +222,25 @@ def _find_healing(measured: Sequence[Measured], judged: Sequence[Judged]) -> int
     last = max((index for index in chain if judged[index].status != "ok"), default=None)
     if last is None:
         return None
-    later = (index for index in chain if index > last and not _are_parallel(measured[index], measured[last]))
+    first = next(index for index in chain if judged[index].status != "ok")
+    known = {_content(pair) for pair in measured[:first]}
+    later = (
+        index
+        for index in chain
+        if index > last and not _are_parallel(measured[index], measured[last])
+        # A scale, or what an encoder gave and the model gives again at its end, comes from nothing wrong.
+        if not _is_constant(measured[index]) and _content(measured[index]) not in known
+    )
     found = next(later, None)
     return None if found is None or any(word.status != "ok" for word in judged[found:]) else found
+
+
+def _content(pair: Measured) -> tuple[int, SideFigures] | None:
+    return None if pair.measures is None else (pair.measures.elements, pair.measures.expected)
+
+
+def _is_constant(pair: Measured) -> bool:
+    return pair.measures is None or not pair.measures.expected.std
 
 
 def _decide(pairs: int, first: int | None, expected: int | None, actual: int | None) -> Verdict:
