@@ -141,6 +141,21 @@ def test_no_output_is_written_over_an_input_or_another(arguments, expected, wron
     assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.name != "loop"} == before
 
 
+@pytest.mark.parametrize("name", ["index.jsonl", "0_query.pth", "model.safetensors.index.json"])
+def test_nothing_in_a_folder_that_is_compared_is_written_over(name, expected, tmp_path, capsys):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    torch.save(torch.ones(3), folder / "0_query.pth")
+    (folder / name).touch()
+    before = (folder / name).read_bytes()
+    assert main(["compare", str(folder), expected, "--json", str(folder / name)]) == 2
+    assert "would be written over" in capsys.readouterr().err
+    assert (folder / name).read_bytes() == before
+    (folder / "index.jsonl").unlink(missing_ok=True)
+    for _ in range(2):
+        assert main(["compare", str(folder), str(folder), "--json", str(folder / "report.json")]) == 0
+
+
 def test_outputs_may_share_a_device(expected, capsys):
     assert main(["compare", expected, expected, "--html", os.devnull, "--junit", os.devnull]) == 0
 

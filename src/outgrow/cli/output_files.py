@@ -26,7 +26,8 @@ def check_writable(path: Path | None) -> None:
 
 
 def check_apart(outputs: Iterable[Path], inputs: Iterable[str | Path]) -> None:
-    """Make sure that no output is written over an input or another output.
+    """Make sure that no output is written over an input, what is in one, or another output. Reports of an
+    earlier time in a folder that is an input are no part of it.
 
     Raises:
         InputError: two of them are one file.
@@ -36,12 +37,20 @@ def check_apart(outputs: Iterable[Path], inputs: Iterable[str | Path]) -> None:
         # What is no regular file (`/dev/null`, `/dev/stdout`) holds nothing that could be lost.
         if path.exists() and not path.is_file():
             continue
-        if path.resolve() in taken or any(path.exists() and _is_same(path, other) for other in taken):
+        place = path.resolve()
+        if place in taken or (
+            path.exists() and (_is_part(place, taken) or any(_is_same(path, other) for other in taken))
+        ):
             raise InputError(
                 f"{str(path)!r} would be written over: it is an input, or named twice",
                 hint="give a file of its own",
             )
         taken.add(path.resolve())
+
+
+def _is_part(path: Path, folders: Iterable[Path]) -> bool:
+    is_report = path.suffix in (".json", ".html", ".xml") and not path.name.endswith(".index.json")
+    return not is_report and any(folder in path.parents for folder in folders)
 
 
 def _is_same(path: Path, other: Path) -> bool:
