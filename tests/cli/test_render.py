@@ -36,6 +36,17 @@ def test_a_table_aligns_numbers_right_and_leaves_no_blanks_behind(capsys):
     )
 
 
+@pytest.mark.parametrize("columns", ["0", "1", "8"])
+def test_nothing_is_lost_in_a_terminal_without_width(columns, monkeypatch):
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stdout", stream)
+    render.table("Weights", ("name", "bytes"), [("embed", 5)])
+    assert "Weights" in stream.getvalue()
+    assert "embed" in stream.getvalue()
+
+
 def test_a_long_line_is_not_folded_where_nobody_looks(capsys):
     render.picture("", [("Why", "because " * 20)])
     assert len(capsys.readouterr().out.splitlines()) == 1

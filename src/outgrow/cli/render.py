@@ -35,6 +35,7 @@ from outgrow.events import Listener, Progress
 from outgrow.quantities import format_bytes
 
 _QUIET = "outgrow.quiet"
+_FEWEST_COLUMNS = 20
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
@@ -174,6 +175,9 @@ def _console(stream: Any) -> Console:
     if not console.is_terminal:
         # rich would fold tables at 80 columns, which breaks whatever reads them next.
         console.width = 200
+    else:
+        # COLUMNS=0 says nothing, and in a few columns rich draws nothing: lines that the terminal folds do.
+        console.width = max(console.width, _FEWEST_COLUMNS) if console.width else 80
     return console
 
 
