@@ -3,6 +3,9 @@
 import re
 from html.parser import HTMLParser
 
+import torch
+
+from outgrow.compare import compare
 from outgrow.compare.report import as_html, as_notebook
 from tests.compare.report.conftest import HOSTILE
 
@@ -56,6 +59,14 @@ def test_names_are_text(broken):
     for page in (as_html(broken), as_notebook(broken)):
         assert "<script>alert" not in page
     assert HOSTILE in "".join(read(as_html(broken)).text)
+
+
+def test_control_characters_are_written_out():
+    tensors = {"a\x1b[31m\udcff": torch.ones(2)}
+    with compare(expected=tensors, actual=tensors) as comparison:
+        page = as_html(comparison)
+    assert "\x1b" not in page
+    assert "a\\x1b[31m\\udcff" in page
 
 
 def test_the_page_loads_nothing(broken):

@@ -220,5 +220,13 @@ def _error(finding: Finding) -> float:
 
 
 def _text(value: object) -> str:
-    # Lone surrogates, which file names can hold, would make the page impossible to write.
-    return escape(str(value).encode("utf-8", "backslashreplace").decode("utf-8"))
+    # Lone surrogates, which file names can hold, would make the page impossible to write; control characters
+    # have no place in HTML.
+    return escape(
+        "".join(
+            letter
+            if letter.isprintable() or letter == "\n"
+            else letter.encode("unicode_escape", "backslashreplace").decode()
+            for letter in str(value)
+        )
+    )
