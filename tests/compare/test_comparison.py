@@ -144,3 +144,12 @@ def test_fifty_rounds_leave_nothing(packed, way):
         if number == 1:
             before = held()
     assert held() == before
+
+
+def test_what_both_sides_refuse_is_named_once(tmp_path):
+    for side in ("one", "other"):
+        (tmp_path / side).mkdir()
+        torch.save(torch.ones(4), tmp_path / side / "0_query.pth")
+        (tmp_path / side / "notes.txt").write_text("x")
+    with compare(expected=tmp_path / "one", actual=tmp_path / "other") as comparison:
+        assert [refusal.entry for refusal in comparison.refused] == ["notes.txt"]

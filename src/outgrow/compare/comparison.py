@@ -123,8 +123,9 @@ class Comparison:
 
     @property
     def refused(self) -> tuple[Refusal, ...]:
-        """What was met on either side and not compared."""
-        return (*self.expected.refused, *(refusal for rank in self.actual for refusal in rank.refused))
+        """What was met on either side and not compared; once where several sides refuse the same."""
+        sides = (self.expected, *self.actual)
+        return tuple(dict.fromkeys(refusal for side in sides for refusal in side.refused))
 
     def tensors(self, finding: Finding) -> tuple[Tensor, Tensor]:
         """The actual tensor as it was laid out, and the expected one: equal shapes.
