@@ -11,7 +11,7 @@ import torch
 
 import outgrow.errors
 import outgrow.events
-from outgrow.compare import compare
+from outgrow.compare import Rules, compare
 from outgrow.compare.report import sentence
 
 
@@ -153,3 +153,11 @@ def test_what_both_sides_refuse_is_named_once(tmp_path):
         (tmp_path / side / "notes.txt").write_text("x")
     with compare(expected=tmp_path / "one", actual=tmp_path / "other") as comparison:
         assert [refusal.entry for refusal in comparison.refused] == ["notes.txt"]
+
+
+def test_a_rule_that_fits_nothing_is_refused():
+    tensors = {"0_query": torch.ones(4), "1_query": torch.ones(4)}
+    with pytest.raises(outgrow.errors.InputError, match="no tensor fits the rule for '0_qeury'"):
+        compare(
+            expected=tensors, actual=tensors, rules=Rules(patterns=(("*", 1.0, 0.0), ("0_qeury", 1.0, 0.0)))
+        )

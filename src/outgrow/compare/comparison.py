@@ -4,6 +4,7 @@ __all__ = ["Comparison", "compare"]
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from functools import cached_property
 from os import PathLike
 from types import TracebackType
@@ -34,7 +35,7 @@ from outgrow.compare.readers import open_recording
 from outgrow.compare.readers.limits import Limits
 from outgrow.compare.readers.opening import Source
 from outgrow.compare.sample import sample
-from outgrow.errors import InputError
+from outgrow.errors import InputError, nearest_names
 from outgrow.events import Listener, Progress, ignore
 
 
@@ -245,8 +246,19 @@ def compare(
             for source in (expected, *sources)
         ]
         pairing = pair_records(sides[0], sides[1:], name_map=name_map)
+        if rules is not None:
+            _check_fit(rules, pairing)
         opened.pop_all()
     return Comparison(sides[0], sides[1:], pairing, rules=rules, is_exact=is_exact, listener=listener)
+
+
+def _check_fit(rules: Rules, pairing: Pairing) -> None:
+    """A tolerance for a mistyped name would be none at all."""
+    names = [pair.expected_name for pair in pairing.pairs]
+    for pattern, _, _ in rules.patterns:
+        if names and not any(fnmatchcase(name, pattern) for name in names):
+            near = ", ".join(map(repr, nearest_names(pattern, names) or names[:3]))
+            raise InputError(f"no tensor fits the rule for {pattern!r}", hint=f"there are {near}")
 
 
 def _tensors(pair: Pair, layout: StageLayout) -> tuple[Tensor, Tensor]:
