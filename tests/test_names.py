@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outgrow.names import join_name, matches, natural_key
+from outgrow.names import join_name, matches, natural_key, printable
 
 
 def test_natural_order_puts_2_before_10():
@@ -48,3 +48,9 @@ def test_join_name_adds_a_dot_only_between_two_parts():
     assert join_name("", "weight") == "weight"
     assert join_name("model", "") == "model"
     assert join_name("", "") == ""
+
+
+def test_what_cannot_be_printed_is_written_out():
+    assert printable("a\x1b[31m\udc80\nb") == "a\\x1b[31m\\udc80\\nb"
+    assert printable("a\nb", keep="\n") == "a\nb"
+    assert printable("\u00e9\u4e2d [bold]") == "\u00e9\u4e2d [bold]"

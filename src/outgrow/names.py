@@ -1,6 +1,6 @@
 """Qualified names of modules and weights: globs and the order in which a person would list them."""
 
-__all__ = ["join_name", "matches", "natural_key"]
+__all__ = ["join_name", "matches", "natural_key", "printable"]
 
 import fnmatch
 import re
@@ -29,3 +29,14 @@ def matches(name: str, pattern: str) -> bool:
 def join_name(prefix: str, name: str) -> str:
     """`prefix.name`, without a dot where either is empty."""
     return f"{prefix}.{name}" if prefix and name else prefix or name
+
+
+def printable(text: str, *, keep: str = "") -> str:
+    """A text from a file with whatever cannot be printed written out, so that no terminal obeys it: control
+    characters, lone surrogates. The characters of `keep` stay."""
+    return "".join(
+        letter
+        if letter.isprintable() or letter in keep
+        else letter.encode("unicode_escape", "backslashreplace").decode()
+        for letter in text
+    )

@@ -3,8 +3,8 @@ import sys
 
 import pytest
 
+from outgrow.cache import cache_directory
 from outgrow.cli import render
-from outgrow.cli.cache import cache_directory
 from outgrow.errors import InputError
 from outgrow.events import Progress
 

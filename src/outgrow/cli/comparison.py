@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from outgrow.cli import render
+from outgrow.names import printable
 
 if TYPE_CHECKING:
     from outgrow.compare import Comparison
@@ -41,11 +42,11 @@ def _show_answer(comparison: "Comparison") -> None:
     from outgrow.compare import report
 
     colour = {"match": "bold green", "differ": "bold red", "insufficient": "bold yellow"}[comparison.verdict]
-    render.headline(_plain(report.sentence(comparison)), colour)
+    render.headline(printable(report.sentence(comparison)), colour)
     for found in comparison.diagnoses:
-        render.headline(_plain(f"  probably {found.kind} at {found.at}: {found.detail}"), None)
+        render.headline(printable(f"  probably {found.kind} at {found.at}: {found.detail}"), None)
     for note in comparison.notes:
-        render.headline(_plain(f"  assumed: {note}"), "dim")
+        render.headline(printable(f"  assumed: {note}"), "dim")
 
 
 def _show_curve(comparison: "Comparison") -> None:
@@ -115,9 +116,9 @@ def _row(finding: "Finding", *, is_first: bool, renamed: bool, moved: bool) -> l
     from outgrow.compare import report
 
     pair, measures, layout = finding.pair, finding.measures, finding.layout
-    row = [">" if is_first else "", _plain(pair.expected_name)]
+    row = [">" if is_first else "", printable(pair.expected_name)]
     if renamed:
-        row.append("=" if pair.actual_name == pair.expected_name else _plain(pair.actual_name))
+        row.append("=" if pair.actual_name == pair.expected_name else printable(pair.actual_name))
     if measures is None:
         row += ["-", "-", "", "-", ""]
     else:
@@ -148,7 +149,7 @@ def _show_assumptions(comparison: "Comparison") -> None:
         click.echo(f"\nAssumed: {len(names):,}")
         for assumed, pairs in list(names.items())[:_WORST]:
             more = f" and {len(pairs) - 1:,} more" if len(pairs) > 1 else ""
-            click.echo(f"  {_plain(pairs[0])}{more}: {_plain(assumed)}")
+            click.echo(f"  {printable(pairs[0])}{more}: {printable(assumed)}")
         if len(names) > _WORST:
             click.echo(f"  ... {len(names) - _WORST:,} more; --json lists all")
 
@@ -159,23 +160,15 @@ def _show_rest(comparison: "Comparison") -> None:
         if records:
             click.echo(f"\nOnly in the {side} run: {len(records):,}")
             for record in records[:_WORST]:
-                near = ", ".join(_plain(name) for name in pairing.near.get(record.name, ()))
+                near = ", ".join(printable(name) for name in pairing.near.get(record.name, ()))
                 click.echo(
-                    f"  {_plain(record.name)} {list(record.shape)}" + (f"  like {near}" if near else "")
+                    f"  {printable(record.name)} {list(record.shape)}" + (f"  like {near}" if near else "")
                 )
             if len(records) > _WORST:
                 click.echo(f"  ... {len(records) - _WORST:,} more; --json lists all")
     if comparison.refused:
         click.echo(f"\nNot compared: {len(comparison.refused):,}")
         for refusal in comparison.refused[:_WORST]:
-            click.echo(f"  {_plain(refusal.entry)}: {_plain(refusal.reason)}")
+            click.echo(f"  {printable(refusal.entry)}: {printable(refusal.reason)}")
         if len(comparison.refused) > _WORST:
             click.echo(f"  ... {len(comparison.refused) - _WORST:,} more; --json lists all")
-
-
-def _plain(name: str) -> str:
-    """A name from a file without what a terminal would obey or could not print."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape", "backslashreplace").decode()
-        for letter in name
-    )

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from outgrow.cache import cache_directory
 from outgrow.cli import render
-from outgrow.cli.cache import cache_directory
 from outgrow.cli.comparison import show_briefly
 from outgrow.cli.demo_model import DEMO_MODEL, prepare_model
 from outgrow.cli.output_files import write_text

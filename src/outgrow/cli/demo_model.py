@@ -16,8 +16,8 @@ from pathlib import Path
 
 import click
 
+from outgrow.cache import cache_directory
 from outgrow.cli import render
-from outgrow.cli.cache import cache_directory
 from outgrow.errors import InputError, StoreError
 from outgrow.quantities import format_bytes
 from outgrow.store.lock import StoreLocked, lock_file

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from outgrow.cache import cache_directory
 from outgrow.cli import render
-from outgrow.cli.cache import cache_directory
 from outgrow.cli.demo_model import DEMO_MODEL, prepare_model
 from outgrow.cli.plan import write_picture
 from outgrow.cli.process_memory import process_memory

@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from outgrow import __version__
+from outgrow.cache import cache_directory
 from outgrow.cli import render
-from outgrow.cli.cache import cache_directory
 from outgrow.errors import DeviceError, InputError
 from outgrow.quantities import format_bytes, format_rate, parse_bytes
 
