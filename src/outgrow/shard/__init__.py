@@ -1,0 +1,1 @@
+"""Eager tensors over many workers, from one program: `import outgrow.shard as gt`."""

@@ -1,0 +1,1 @@
+"""The part of the room that its name says."""

@@ -1,0 +1,57 @@
+"""All ranks in one process: the cheap oracle, and collectives as plain arithmetic."""
+
+__all__ = ["SimulatedFabric"]
+
+import torch
+from torch import Tensor
+
+from outgrow.shard.ranks.pieces import piece_of
+
+
+class SimulatedFabric:
+    """Every rank is a lane of this process."""
+
+    def __init__(self, world_size: int) -> None:
+        self.world_size = world_size
+        self.lanes = tuple(range(world_size))
+        self.device = torch.device("cpu")
+
+    def all_reduce(self, pieces: list[Tensor], reduction: str) -> list[Tensor]:
+        """See `Fabric.all_reduce`; adds in the order of the ranks."""
+        whole = _reduce(pieces, reduction)
+        return [whole for _ in pieces]
+
+    def all_gather(self, pieces: list[Tensor], dim: int, size: int) -> list[Tensor]:
+        """See `Fabric.all_gather`."""
+        whole = torch.cat(pieces, dim)
+        return [whole for _ in pieces]
+
+    def reduce_scatter(self, pieces: list[Tensor], dim: int, reduction: str) -> list[Tensor]:
+        """See `Fabric.reduce_scatter`."""
+        whole = _reduce(pieces, reduction)
+        return [piece_of(whole, dim, rank, self.world_size).contiguous() for rank in self.lanes]
+
+    def all_to_all(self, pieces: list[Tensor], from_dim: int, to_dim: int, size: int) -> list[Tensor]:
+        """See `Fabric.all_to_all`."""
+        whole = torch.cat(pieces, from_dim)
+        return [piece_of(whole, to_dim, rank, self.world_size).contiguous() for rank in self.lanes]
+
+    def broadcast(
+        self, pieces: list[Tensor | None], source: int, shape: tuple[int, ...], dtype: torch.dtype
+    ) -> list[Tensor]:
+        """See `Fabric.broadcast`."""
+        whole = pieces[source]
+        assert whole is not None
+        return [whole for _ in pieces]
+
+
+def _reduce(pieces: list[Tensor], reduction: str) -> Tensor:
+    whole = pieces[0]
+    for piece in pieces[1:]:
+        if reduction == "max":
+            whole = torch.maximum(whole, piece)
+        elif reduction == "min":
+            whole = torch.minimum(whole, piece)
+        else:
+            whole = whole + piece
+    return whole / len(pieces) if reduction == "avg" else whole
