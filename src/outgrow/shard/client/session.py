@@ -143,7 +143,7 @@ _default: Session | None = None
 
 def default_session() -> Session:
     """The session that tensors belong to by default; started by the first use."""
-    global _default  # noqa: PLW0603 - the one named exception: users say `device="workers"`, which names no session
+    global _default
     if _default is None:
         from outgrow.shard.engines.simulated import SimulatedLink
 

@@ -84,7 +84,7 @@ class Executor:
         if failure is None:
             try:
                 return self._run(template, inputs, floats)
-            except Exception as error:  # noqa: BLE001 - whatever an op raises belongs to whoever fetches its result
+            except Exception as error:
                 failure = Failure(
                     kind=type(error).__name__,
                     message=str(error),
