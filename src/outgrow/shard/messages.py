@@ -77,6 +77,8 @@ class Fetch:
 
     request: int
     value: int
+    rank: int | None = None
+    """None for the whole; else what this rank holds of it, unreduced and as it is placed: recordings show it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

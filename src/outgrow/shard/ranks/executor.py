@@ -16,6 +16,7 @@ from outgrow.shard.ranks.fabric import Fabric
 from outgrow.shard.ranks.greedy import choose_row
 from outgrow.shard.ranks.held import Failure, Held
 from outgrow.shard.ranks.kernels import Kernel, template_kernel
+from outgrow.shard.ranks.pieces import piece_shape
 from outgrow.shard.ranks.redistribute import redistribute
 from outgrow.shard.rules import Row, rows
 
@@ -161,12 +162,28 @@ class Executor:
         held = self.values[fetch.value]
         if held.failure is not None:
             return Reply(request=fetch.request, body={"error": _as_json(held.failure)})
+        if fetch.rank is not None:
+            return self._fetch_piece(fetch.request, held, fetch.rank)
         target: Placement = held.placement if isinstance(held.placement, Owned) else Replicate()
         pieces = self._moved(held, target)
         body = {"shape": list(held.meta.shape), "dtype": str(held.meta.dtype).removeprefix("torch.")}
         whole = next((piece for piece in pieces if piece is not None), None)
         data = b"" if whole is None else _bytes(whole)
         return Reply(request=fetch.request, body=body, data=data)
+
+    def _fetch_piece(self, request: int, held: Held, rank: int) -> Reply:
+        """What one rank holds; every rank takes part, since the reply is sent by another one."""
+        world_size = self.fabric.world_size
+        is_elsewhere = isinstance(held.placement, Owned) and held.placement.rank != rank
+        shape = piece_shape(held.meta.shape, held.placement, rank, world_size)
+        body: dict[str, Any] = {
+            "placement": str(held.placement),
+            "dtype": str(held.meta.dtype).removeprefix("torch."),
+        }
+        if is_elsewhere:
+            return Reply(request=request, body=body | {"shape": None})
+        pieces = self.fabric.broadcast(held.pieces, rank, shape, held.meta.dtype)
+        return Reply(request=request, body=body | {"shape": list(shape)}, data=_bytes(pieces[0]))
 
     def _answer(self, ask: Ask) -> dict[str, Any]:
         if ask.topic == "describe":
