@@ -118,10 +118,10 @@ class Session:
                     metas[-1 - ref] = meta
         return Segment(templates=known, steps=body, inputs=tuple(meta for meta in metas if meta is not None))
 
-    def fetch(self, value: Value) -> Tensor:
-        """The contents of a value; waits for everything before it."""
+    def fetch(self, value: Value, *, rank: int | None = None) -> Tensor:
+        """The contents of a value, or what one rank holds of it; waits for everything before it."""
         self.flush()
-        reply = self.link.request(Fetch(request=next(self._requests), value=value.number))
+        reply = self.link.request(Fetch(request=next(self._requests), value=value.number, rank=rank))
         error = reply.body.get("error")
         if error is not None:
             raise RemoteError(

@@ -10,6 +10,7 @@ from torch import Tensor
 from outgrow.errors import InputError
 from outgrow.shard.client.device import DEVICE, DEVICE_TYPE
 from outgrow.shard.client.inference import Entry, Kind
+from outgrow.shard.client.pieces import fetch_pieces
 from outgrow.shard.client.session import Session, default_session
 from outgrow.shard.client.values import Cell, Value, View
 from outgrow.shard.instructions import INPUT, TensorMeta
@@ -29,6 +30,14 @@ class WorkersTensor(Tensor):
     @classmethod
     def __torch_dispatch__(cls, op: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return dispatch(op, args, kwargs or {})
+
+    def _read_value(self) -> Value:
+        """The value that it is now."""
+        return self._cell.value if self._view is None else _read(self)
+
+    def rank_pieces(self) -> list[tuple[int, str, Tensor]]:
+        """What each rank holds of it, as recordings want it; see `fetch_pieces`."""
+        return fetch_pieces(self)
 
     def __repr__(self) -> str:  # type: ignore[override]
         return f"{fetched(self)!r}".replace("tensor(", "workers(", 1)

@@ -187,9 +187,8 @@ class Executor:
 
     def _answer(self, ask: Ask) -> dict[str, Any]:
         if ask.topic == "describe":
-            return {
-                "values": {str(value): _description(self.values[value]) for value in ask.details["values"]}
-            }
+            values = {str(value): _description(self.values[value]) for value in ask.details["values"]}
+            return {"world_size": self.fabric.world_size, "values": values}
         if ask.topic == "barrier":
             return {}
         return {
