@@ -202,6 +202,9 @@ def _encode(
         key.append(len(argument))
         for one in argument:
             _encode(one, key, inputs, floats, session)
+    elif isinstance(argument, WorkersTensor):  # of a kind of its own, as those that `outgrow.shard` makes
+        key.append(argument._meta)
+        inputs.append(argument)
     elif isinstance(argument, Tensor):
         if argument.dim():
             raise InputError(
