@@ -127,7 +127,7 @@ def _read_index(
     elif "error" in ends[0]:
         refused.append(Refusal(entry=index.name, reason=f"the recorded run ended with {ends[0]['error']}"))
     records: list[Record] = []
-    names: Counter[str] = Counter()
+    names: Counter[tuple[int, str]] = Counter()
     for entry in content.entries:
         if "refused" in entry:
             refused.append(Refusal(entry=str(entry["refused"]), reason=str(entry.get("reason", ""))))
@@ -137,9 +137,10 @@ def _read_index(
             except (KeyError, TypeError, ValueError, StoreCorrupt) as err:
                 refused.append(_refusal(index, entry, err))
                 continue
-            names[record.name] += 1
-            if names[record.name] > 1:
-                record = replace(record, name=f"{record.name}#{names[record.name]}")
+            known = (record.rank, record.name)
+            names[known] += 1
+            if names[known] > 1:
+                record = replace(record, name=f"{record.name}#{names[known]}")
             records.append(record)
     return records, refused
 

@@ -11,9 +11,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from torch import Tensor
-
 from outgrow.capture.leaves import Leaf, find_leaves
+from outgrow.capture.ranked import RankPiece, rank_pieces
 from outgrow.capture.recording_folder import RunPlace
 from outgrow.capture.recording_writer import RecordingWriter
 from outgrow.capture.tensor_copy import reason_to_refuse
@@ -67,7 +66,7 @@ class Recorder:
         self._sequence = 0
         self._calls: Counter[str] = Counter()
         self._refused: set[str] = set()
-        self._seen: set[tuple[str, int]] = set()
+        self._seen: set[tuple[str, int, int]] = set()
         self._is_failure_told = False
         self._is_step_used = self._is_stepped_by_hand = False
         self._is_open = True
@@ -131,7 +130,9 @@ class Recorder:
             if leaf.tensor is None or reason is not None:
                 self.refuse(full, reason or "")
                 continue
-            if self._take_one(leaf.tensor, full, kind, module, self.step if step is None else step, call):
+            at = self.step if step is None else step
+            pieces = rank_pieces(leaf.tensor)
+            if all(self._take_one(piece, full, kind, module, at, call) for piece in pieces):
                 taken.append(leaf)
         return taken
 
@@ -158,7 +159,9 @@ class Recorder:
             last["error"] = type(error).__name__
         self._writer.close(last)
 
-    def _take_one(self, tensor: Tensor, name: str, kind: str, module: str, step: int, call: int) -> bool:
+    def _take_one(self, piece: RankPiece, name: str, kind: str, module: str, step: int, call: int) -> bool:
+        tensor = piece.tensor
+        rank = self._place.rank if piece.rank is None else piece.rank
         nbytes = tensor.numel() * tensor.dtype.itemsize
         with self._lock:
             is_over = self.max_bytes is not None and self.taken_bytes + nbytes > self.max_bytes
@@ -178,14 +181,15 @@ class Recorder:
             return False
         with self._lock:
             # A second backward pass, for one, comes by here again.
-            while (name, call) in self._seen and step == self.step:
+            while (name, call, rank) in self._seen and step == self.step:
                 call += 1
             if step == self.step:
-                self._seen.add((name, call))
+                self._seen.add((name, call, rank))
             entry = {
                 "sequence": self._sequence, "name": name, "module": module, "kind": kind,
-                "step": step, "call": call, "rank": self._place.rank,
-                "mesh": copy.mesh or dict(self._place.mesh), "placement": copy.placement,
+                "step": step, "call": call, "rank": rank,
+                "mesh": copy.mesh or dict(self._place.mesh),
+                "placement": piece.placement or copy.placement,
                 "dtype": str(copy.dtype).removeprefix("torch."), "shape": copy.shape,
             }  # fmt: skip
             self._sequence += 1

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from outgrow.capture.ranked import HeldByRanks
 from outgrow.store.header import DTYPES
 
 _STORED = frozenset(DTYPES.values())
@@ -147,6 +148,8 @@ def reason_to_refuse(tensor: Tensor) -> str | None:
         return "it is on the meta device and has no values"
     if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
         return "it is inside a transformation of torch.func, where it has no values of its own"
+    if isinstance(tensor, HeldByRanks):
+        return None  # each rank's piece is a plain tensor
     if not hasattr(tensor, "to_local") and type(tensor).__torch_dispatch__ != _PLAIN_DISPATCH:
         return f"it is a {type(tensor).__module__}.{type(tensor).__qualname__}, which holds no plain values"
     if tensor.is_quantized:
