@@ -1,77 +1,93 @@
-"""What the planner is asked and what it answers: plain values."""
+"""Candidates for how to run one training step, the one that is predicted to be fastest first."""
 
-__all__ = ["Costs", "Plan", "Problem"]
+__all__ = ["Costs", "Plan", "Problem", "make_plan"]
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-from outgrow.placement import Placement
-from outgrow.shard.instructions import Segment
-from outgrow.shard.rules import Row
+from outgrow.placement import Owned
+from outgrow.shard.planner.baselines import data_parallel, replicated_choices, solo_seconds
+from outgrow.shard.planner.cost import collectives_between
+from outgrow.shard.planner.graph import Graph
+from outgrow.shard.planner.problem import Costs, Plan, Problem
+from outgrow.shard.planner.search import Search
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Costs:
-    """What this machine's ranks were measured to cost. Seconds, bytes of the whole tensor, bytes a second."""
+def make_plan(problem: Problem) -> tuple[Plan, ...]:
+    """Plans for a step, best first by prediction; at least one.
 
-    world_size: int
-    latency_seconds: Mapping[str, float]
-    """By collective: `all_reduce`, `all_gather`, `reduce_scatter`, `all_to_all`, `broadcast`."""
-    bandwidth: Mapping[str, float]
-    """Bytes of the whole tensor a second, by collective."""
-    flops: float
-    """Floating point operations a second of one rank while all ranks compute."""
-    solo_flops: float
-    """Those of one rank that has all cores to itself."""
-    memory_bandwidth: float
-    """Bytes a second of one rank while all ranks compute."""
-    solo_memory_bandwidth: float
-    """Bytes a second of one rank that has the machine to itself."""
-    op_seconds: float = 5e-6
-    """Of any op, however small."""
+    Beside the found plan there are those that need no search, where they are possible: `data parallel`,
+    `replicated`, `solo`. Two candidates are never alike. The answer depends on the problem alone.
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """One training step as a segment, with everything that decides where its tensors should be."""
-
-    segment: Segment
-    """All segments of the step, joined."""
-    rows: tuple[tuple[Row, ...], ...]
-    """For each step of the segment, the ways it can run; the replicated one first."""
-    state: tuple[tuple[int, int], ...]
-    """`(input, local number)`: the value made there is that input at the next call."""
-    kept: tuple[int, ...]
-    """Other inputs that are the same value at every call."""
-    uploads: tuple[int, ...]
-    """Inputs that are sent anew for every call."""
-    live: tuple[int, ...]
-    """Local numbers that are needed after it."""
-    costs: Costs
-    memory_bytes: int | None = None
-    """What one rank may hold of state and kept inputs; None for no limit."""
-    pinned: Mapping[int, Placement] = field(default_factory=dict)
-    """Inputs that must be held so."""
+    Raises:
+        InputError: something pinned is impossible.
+        MemoryLimitTooSmall: no plan holds what one rank may hold.
+    """
+    graph = Graph(problem)
+    search = Search(graph)
+    found = [plan_of(graph, "planned", search.solve().choices)]
+    parallel = data_parallel(search)
+    if parallel is not None:
+        found.append(plan_of(graph, "data parallel", parallel[0].choices, batch_size=parallel[1]))
+    found.append(plan_of(graph, "replicated", replicated_choices(graph)))
+    if problem.is_solo_allowed and not problem.pinned and not problem.pinned_values:
+        found.append(solo_plan(graph))
+    unlike: dict[Any, Plan] = {}
+    for plan in found:
+        unlike.setdefault((plan.rows, plan.inputs), plan)
+    return tuple(sorted(unlike.values(), key=lambda plan: plan.predicted_seconds))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """Which row each step runs and how values are held at the borders."""
+def plan_of(graph: Graph, kind: str, choices: tuple[int, ...], **details: Any) -> Plan:
+    """Choices as a plan."""
+    problem, variables = graph.problem, graph.variables
+    chosen = [variable.options[choice] for variable, choice in zip(variables, choices, strict=True)]
+    outputs = {}
+    for local in problem.live:
+        value = graph.values[local + graph.inputs]
+        outputs[local] = chosen[value.maker].outputs[value.output]
+    inputs = tuple(row.outputs[0] for row in chosen[: graph.inputs])
+    for given, local in problem.state:
+        outputs[local] = inputs[given]
+    moves = [
+        {
+            "value": number - graph.inputs,
+            "from": str(old),
+            "to": str(new),
+            "collectives": list(collectives_between(old, new)),
+            "bytes": graph.values[number].meta.nbytes,
+            "is_deferred": is_deferred,
+            "predicted_seconds": seconds,
+        }
+        for number, old, new, is_deferred, seconds in graph.moves(choices)
+        if collectives_between(old, new)
+    ]
+    state = {given for given, _ in problem.state} | set(problem.kept)
+    return Plan(
+        kind=kind,
+        rows=tuple(
+            variable.numbers[choice]
+            for variable, choice in zip(variables[graph.inputs :], choices[graph.inputs :], strict=True)
+        ),
+        inputs=inputs,
+        outputs=outputs,
+        predicted_seconds=graph.seconds(choices),
+        state_bytes=sum(
+            graph.cost.local_bytes(problem.segment.inputs[number], inputs[number]) for number in sorted(state)
+        ),
+        details={"collectives": moves, **details},
+    )
 
-    kind: str
-    """`planned`, `data parallel`, `replicated` or `solo` (one rank does everything with all cores; rows are then empty)."""
-    rows: tuple[int, ...]
-    """For each step, an index into `Problem.rows`."""
-    inputs: tuple[Placement, ...]
-    """For each input of the segment."""
-    outputs: Mapping[int, Placement]
-    """For each live local number."""
-    predicted_seconds: float
-    """Of one step."""
-    state_bytes: int
-    """Of state and kept inputs on the fullest rank."""
-    notes: tuple[str, ...] = ()
-    """Why, in sentences."""
-    details: Mapping[str, Any] = field(default_factory=dict)
-    """Plain JSON: collectives with bytes and predicted seconds, for the table and the picture."""
+
+def solo_plan(graph: Graph) -> Plan:
+    """One rank does everything with all cores."""
+    problem = graph.problem
+    state = {given for given, _ in problem.state} | set(problem.kept)
+    return Plan(
+        kind="solo",
+        rows=(),
+        inputs=(Owned(0),) * graph.inputs,
+        outputs=dict.fromkeys(problem.live, Owned(0)),
+        predicted_seconds=solo_seconds(graph),
+        state_bytes=sum(problem.segment.inputs[number].nbytes for number in sorted(state)),
+        details={"collectives": []},
+    )

@@ -1,0 +1,179 @@
+"""Seconds of a row and of a redistribution, from what was measured on this machine: pure."""
+
+__all__ = ["BUCKET_BYTES", "SMALL_BYTES", "VIEWS", "CostModel", "collectives_between", "flops_of"]
+
+import math
+from collections.abc import Callable
+from typing import Final
+
+from outgrow.placement import Owned, Partial, Placement, Replicate, Shard
+from outgrow.shard.instructions import Template, TensorMeta
+from outgrow.shard.planner.problem import Costs
+from outgrow.shard.rules import Row
+
+SMALL_BYTES: Final = 256 * 1024
+"""Deferred all-reduces of at most so many bytes share a message with others."""
+BUCKET_BYTES: Final = 1024 * 1024
+"""What one such message carries."""
+
+VIEWS: Final = frozenset(
+    f"aten.{name}"
+    for name in (
+        "alias.default", "as_strided.default", "detach.default", "diagonal.default", "expand.default",
+        "movedim.int", "narrow.default", "permute.default", "select.int", "slice.Tensor",
+        "split.Tensor", "split_with_sizes.default", "squeeze.default", "squeeze.dim", "squeeze.dims",
+        "swapaxes.default", "t.default", "transpose.int", "unbind.int", "unfold.default",
+        "unsqueeze.default", "view.default", "_reshape_alias.default", "_unsafe_view.default",
+        "unflatten.int", "view_as_real.default", "view_as_complex.default", "chunk.default",
+    )
+)  # fmt: skip
+"""Ops that move nothing."""
+Counter = Callable[[Template], float]
+_VIEW_SECONDS = 3e-7
+_SLICE_SECONDS = 5e-7
+
+
+class CostModel:
+    """Predictions for one machine and one number of ranks."""
+
+    def __init__(self, costs: Costs) -> None:
+        self.costs = costs
+        self.world_size = costs.world_size
+        self._moves: dict[tuple[Placement, Placement, int, bool], float] = {}
+
+    def row(self, template: Template, row: Row) -> float:
+        """Seconds in which the slowest rank computes an op by a row."""
+        if template.op in VIEWS or template.op == "outgrow.read_view":
+            return _VIEW_SECONDS
+        costs = self.costs
+        moved = sum(map(self.local_bytes, template.inputs, row.inputs))
+        moved += sum(map(self.local_bytes, template.outputs, row.outputs))
+        is_split = any(type(placement) is Shard for placement in (*row.inputs, *row.outputs))
+        flops = flops_of(template) / (self.world_size if is_split else 1)
+        return costs.op_seconds + max(flops / costs.flops, moved / costs.memory_bandwidth)
+
+    def solo(self, template: Template) -> float:
+        """Seconds in which one rank that has all cores computes an op."""
+        if template.op in VIEWS or template.op == "outgrow.read_view":
+            return _VIEW_SECONDS
+        costs = self.costs
+        moved = sum(meta.nbytes for meta in (*template.inputs, *template.outputs))
+        return costs.op_seconds + max(
+            flops_of(template) / costs.solo_flops, moved / costs.solo_memory_bandwidth
+        )
+
+    def local_bytes(self, meta: TensorMeta, placement: Placement) -> int:
+        """What the fullest rank holds of a tensor."""
+        if type(placement) is not Shard or not meta.elements:
+            return meta.nbytes
+        size = meta.shape[placement.dim]
+        return meta.nbytes // size * -(-size // self.world_size)
+
+    def move(self, old: Placement, new: Placement, nbytes: int, is_deferred: bool) -> float:
+        """Seconds of turning a tensor of `nbytes` that is held as `old` into `new`.
+
+        `is_deferred`: nothing but one parameter's update waits for it, so that small all-reduces share
+        messages.
+        """
+        if old == new:
+            return 0.0
+        key = (old, new, nbytes, is_deferred)
+        found = self._moves.get(key)
+        if found is None:
+            found = self._moves[key] = self._move(old, new, nbytes, is_deferred)
+        return found
+
+    def collective(self, name: str, nbytes: int, is_deferred: bool = False) -> float:
+        """Seconds of one collective over a tensor of `nbytes` in the whole."""
+        latency, bandwidth = self.costs.latency_seconds[name], self.costs.bandwidth[name]
+        if is_deferred and name == "all_reduce" and nbytes <= SMALL_BYTES:
+            # Joined and cut again: two copies through memory and a share of the message's latency.
+            joined = 8e-6 + 2 * nbytes / self.costs.memory_bandwidth
+            return nbytes / bandwidth + joined + latency * nbytes / BUCKET_BYTES
+        return latency + nbytes / bandwidth
+
+    def _move(self, old: Placement, new: Placement, nbytes: int, is_deferred: bool) -> float:
+        memory = self.costs.memory_bandwidth
+        seconds = sum(self.collective(name, nbytes, is_deferred) for name in collectives_between(old, new))
+        if isinstance(new, Shard) and not isinstance(old, (Shard, Partial)):
+            seconds += _SLICE_SECONDS + nbytes / self.world_size / memory
+        elif isinstance(new, Partial) and new.reduction == "sum":
+            seconds += 2 * _SLICE_SECONDS + nbytes / memory / 2
+        elif isinstance(old, Partial) and isinstance(new, Partial):
+            seconds += nbytes / memory
+        return seconds
+
+
+def collectives_between(old: Placement, new: Placement) -> tuple[str, ...]:
+    """Which collectives `redistribute` runs; empty where each rank has all it needs."""
+    if old == new or isinstance(old, Replicate):
+        return ()
+    if isinstance(old, Owned):
+        return ("broadcast",)
+    if isinstance(old, Shard):
+        return ("all_to_all",) if isinstance(new, Shard) else ("all_gather",)
+    if isinstance(new, Shard):
+        return ("reduce_scatter",)
+    if isinstance(new, Partial) and {old.reduction, new.reduction} == {"avg", "sum"}:
+        return ()
+    return ("all_reduce",)
+
+
+def flops_of(template: Template) -> float:
+    """Floating point operations of an op on whole tensors, where they can outweigh its bytes; else 0."""
+    counter = _COUNTERS.get(template.op)
+    return 0.0 if counter is None else float(counter(template))
+
+
+def _mm(first: int) -> Counter:
+    def count(template: Template) -> float:
+        left, right = template.inputs[first].shape, template.inputs[first + 1].shape
+        return 2.0 * math.prod(left) * right[-1]
+
+    return count
+
+
+def _convolution(template: Template) -> float:
+    weight = template.inputs[1].shape
+    # A transposed convolution does for each input element what the other does for each output element.
+    spread = template.inputs[0] if _flag(template, 6) else template.outputs[0]
+    return 2.0 * spread.elements * math.prod(weight) / max(1, weight[0])
+
+
+def _convolution_backward(template: Template) -> float:
+    gradient, given, weight = (meta for meta in template.inputs[:3])
+    spread = given if _flag(template, 7) else gradient
+    once = 2.0 * spread.elements * math.prod(weight.shape) / max(1, weight.shape[0])
+    return once * sum(len(meta.shape) > 1 for meta in template.outputs)
+
+
+def _flag(template: Template, position: int) -> bool:
+    return len(template.args) > position and template.args[position] is True
+
+
+def _attention(factor: float, query: int) -> Counter:
+    def count(template: Template) -> float:
+        shape, key = template.inputs[query].shape, template.inputs[query + 1].shape
+        return factor * math.prod(shape) * key[-2]
+
+    return count
+
+
+_COUNTERS: dict[str, Counter] = {
+    "aten.mm.default": _mm(0),
+    "aten.bmm.default": _mm(0),
+    "aten.addmm.default": _mm(1),
+    "aten.baddbmm.default": _mm(1),
+    "aten.mv.default": lambda template: 2.0 * template.inputs[0].elements,
+    "aten.addmv.default": lambda template: 2.0 * template.inputs[1].elements,
+    "aten.dot.default": lambda template: 2.0 * template.inputs[0].elements,
+    "aten.convolution.default": _convolution,
+    "aten.convolution_backward.default": _convolution_backward,
+    "aten._scaled_dot_product_flash_attention_for_cpu.default": _attention(4.0, 0),
+    "aten._scaled_dot_product_efficient_attention.default": _attention(4.0, 0),
+    "aten._scaled_dot_product_flash_attention.default": _attention(4.0, 0),
+    "aten._scaled_dot_product_attention_math_for_mps.default": _attention(4.0, 0),
+    "aten._scaled_dot_product_flash_attention_for_cpu_backward.default": _attention(10.0, 1),
+    "aten._scaled_dot_product_efficient_attention_backward.default": _attention(10.0, 1),
+    "aten._scaled_dot_product_flash_attention_backward.default": _attention(10.0, 1),
+}

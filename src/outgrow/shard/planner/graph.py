@@ -1,0 +1,386 @@
+"""One training step as variables and the tables between them: pure.
+
+A variable for each input of the segment and for each of its steps; its options are placements or rows. What a
+row costs is its own table; what turning a value from one placement into another costs is a table between the
+variable that makes the value and each that reads it. The new contents of a parameter are tied to the
+parameter itself, so that a placement found for one step fits the next: data parallelism and its relatives
+come out where they are cheapest, they are not put in.
+"""
+
+__all__ = ["END", "Graph", "Use", "Value", "Variable"]
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from outgrow.errors import InputError
+from outgrow.placement import Placement, Replicate, Shard
+from outgrow.shard.instructions import TensorMeta
+from outgrow.shard.planner.cost import CostModel
+from outgrow.shard.planner.elimination import IMPOSSIBLE, Table
+from outgrow.shard.planner.problem import Problem
+from outgrow.shard.rules import Row
+
+END: Final = -1
+"""The position of a use that is not an argument of a step: a new state becoming an input, a value being
+fetched."""
+_FAR = 64
+_TIE = 1e-9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variable:
+    """Something that is held or run in one of several ways."""
+
+    options: tuple[Row, ...]
+    """Without doubles. An input's options read nothing and make the input."""
+    numbers: tuple[int, ...]
+    """For each option, which of the problem's rows it is; for an input 0 and up."""
+    step: int | None
+    """None for an input."""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A value being read."""
+
+    variable: int
+    position: int
+    """Which argument, or END."""
+    is_deferred: bool
+    """Nothing but one parameter's update waits for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Value:
+    """An input or something a step makes."""
+
+    meta: TensorMeta
+    maker: int
+    """A variable."""
+    output: int
+    uses: tuple[Use, ...]
+
+
+class Graph:
+    """The variables and values of a problem, and tables over them."""
+
+    def __init__(self, problem: Problem) -> None:
+        """Raises InputError where a pinned placement is impossible."""
+        self.problem = problem
+        self.cost = CostModel(problem.costs)
+        self.inputs = len(problem.segment.inputs)
+        self._doubles: dict[int, tuple[tuple[Row, ...], tuple[int, ...]]] = {}
+        self._tables: dict[tuple[object, ...], Table] = {}
+        self._seconds: dict[tuple[int, int], Table] = {}
+        self.values = self._values()
+        self.variables = self._variables()
+        updated = {local for _, local in problem.state}
+        self.fetched = tuple(
+            local + self.inputs
+            for local in problem.live
+            if local not in updated and self._is_number(self.values[local + self.inputs])
+        )
+        """Single numbers that outlive the step: losses, which somebody will look at."""
+
+    # What there is
+
+    def _values(self) -> tuple[Value, ...]:
+        """Inputs first, then local numbers."""
+        segment, inputs = self.problem.segment, self.inputs
+        metas = list(segment.inputs)
+        makers = [(number, 0) for number in range(inputs)]
+        uses: list[list[tuple[int, int]]] = [[] for _ in metas]
+        for index, step in enumerate(segment.steps):
+            for position, ref in enumerate(step.inputs):
+                uses[self.value_of(ref)].append((inputs + index, position))
+            for output, meta in enumerate(segment.templates[step.template].outputs):
+                metas.append(meta)
+                makers.append((inputs + index, output))
+                uses.append([])
+        later = _Deferral(self.problem, makers, uses)
+        found = []
+        for number, (meta, (maker, output), reads) in enumerate(zip(metas, makers, uses, strict=True)):
+            own = [
+                Use(variable, position, later.is_deferred(maker, variable)) for variable, position in reads
+            ]
+            own += [Use(variable, END, True) for variable in later.ends.get(number, ())]
+            found.append(Value(meta=meta, maker=maker, output=output, uses=tuple(own)))
+        return tuple(found)
+
+    def _is_number(self, value: Value) -> bool:
+        return not value.meta.shape and value.meta.dtype.is_floating_point and value.maker >= self.inputs
+
+    def value_of(self, ref: int) -> int:
+        """The value that a step's input means."""
+        return ref + self.inputs if ref >= 0 else -1 - ref
+
+    def _variables(self) -> tuple[Variable, ...]:
+        problem = self.problem
+        steps = []
+        for index, rows in enumerate(problem.rows):
+            options, numbers = self._without_doubles(rows)
+            steps.append(Variable(options=options, numbers=numbers, step=index))
+        wanted: list[set[Placement]] = [set() for _ in range(self.inputs)]
+        for number in range(self.inputs):
+            for use in self.values[number].uses:
+                if use.position >= 0:
+                    wanted[number].update(
+                        row.inputs[use.position] for row in steps[use.variable - self.inputs].options
+                    )
+        for given, local in problem.state:
+            value = self.values[local + self.inputs]
+            if value.maker >= self.inputs:
+                wanted[given].update(
+                    row.outputs[value.output] for row in steps[value.maker - self.inputs].options
+                )
+        leaves = []
+        for number in range(self.inputs):
+            pin = problem.pinned.get(number)
+            held = (pin,) if pin is not None else tuple(_restable(wanted[number]))
+            options = tuple(Row((), (placement,)) for placement in held)
+            leaves.append(Variable(options=options, numbers=tuple(range(len(options))), step=None))
+        for local, placement in problem.pinned_values.items():
+            self._pin_step(steps, local, placement)
+        return (*leaves, *steps)
+
+    def _without_doubles(self, rows: tuple[Row, ...]) -> tuple[tuple[Row, ...], tuple[int, ...]]:
+        found = self._doubles.get(id(rows))
+        if found is None:
+            seen: dict[tuple[tuple[Placement, ...], tuple[Placement, ...]], int] = {}
+            for number, row in enumerate(rows):
+                seen.setdefault((row.inputs, row.outputs), number)
+            numbers = tuple(seen.values())
+            found = self._doubles[id(rows)] = (tuple(rows[number] for number in numbers), numbers)
+        return found
+
+    def _pin_step(self, steps: list[Variable], local: int, placement: Placement) -> None:
+        value = self.values[local + self.inputs]
+        index = value.maker - self.inputs
+        variable = steps[index]
+        keep = [at for at, row in enumerate(variable.options) if row.outputs[value.output] == placement]
+        if not keep:
+            possible = ", ".join(sorted({str(row.outputs[value.output]) for row in variable.options}))
+            raise InputError(
+                f"the value {local} cannot be made as {placement}", hint=f"possible are {possible}"
+            )
+        steps[index] = Variable(
+            options=tuple(variable.options[at] for at in keep),
+            numbers=tuple(variable.numbers[at] for at in keep),
+            step=index,
+        )
+
+    # Tables
+
+    def own_tables(
+        self, *, allowed: Mapping[int, frozenset[Placement]] | None = None, bytes_price: Sequence[float] = ()
+    ) -> list[Table]:
+        """What each option costs by itself, seconds.
+
+        `allowed`: for some inputs, the placements that they may have. `bytes_price`: for each value, seconds
+        that a byte of it on a rank costs (a memory limit's multiplier); empty for nothing.
+        """
+        tables = []
+        for number, variable in enumerate(self.variables):
+            if variable.step is None:
+                table = np.array(
+                    [0.0 if type(row.outputs[0]) is Replicate else _TIE for row in variable.options]
+                )
+                held = None if allowed is None else allowed.get(number)
+                if held is not None:
+                    table = table + [
+                        0.0 if row.outputs[0] in held else IMPOSSIBLE for row in variable.options
+                    ]
+            else:
+                table = self._rows_seconds(variable)
+            tables.append(table)
+        for number in self.fetched:
+            value = self.values[number]
+            fetch = self._move_table(self._made(value), (Replicate(),), value.meta.nbytes, True)
+            tables[value.maker] = tables[value.maker] + fetch[:, 0]
+        if bytes_price:
+            for value, price in zip(self.values, bytes_price, strict=True):
+                if price:
+                    options = self.variables[value.maker].options
+                    sizes = [self.cost.local_bytes(value.meta, row.outputs[value.output]) for row in options]
+                    tables[value.maker] = tables[value.maker] + np.array(sizes) * price
+        return tables
+
+    def _rows_seconds(self, variable: Variable) -> Table:
+        assert variable.step is not None
+        template = self.problem.segment.steps[variable.step].template
+        key = (template, id(variable.options))
+        found = self._seconds.get(key)
+        if found is None:
+            body = self.problem.segment.templates[template]
+            found = np.array([self.cost.row(body, row) for row in variable.options])
+            self._seconds[key] = found
+        return found
+
+    def pair_tables(
+        self, shared: Iterable[int] = ()
+    ) -> tuple[dict[tuple[int, int], list[Table]], list[Table]]:
+        """Tables between variables, and the own tables of further variables: one for each value in `shared`.
+
+        Such a variable says into which placement the value is turned once for all who want it so.
+        """
+        pairs: dict[tuple[int, int], list[Table]] = {}
+        further: list[Table] = []
+        copied = set(shared)
+        for number, value in enumerate(self.values):
+            if number in copied:
+                self._share(value, pairs, further)
+                continue
+            made = self._made(value)
+            for use in value.uses:
+                if use.variable != value.maker:
+                    table = self._move_table(made, self._needed(use), value.meta.nbytes, use.is_deferred)
+                    if table.any():
+                        pairs.setdefault((value.maker, use.variable), []).append(table)
+        return pairs, further
+
+    def _share(self, value: Value, pairs: dict[tuple[int, int], list[Table]], further: list[Table]) -> None:
+        made = self._made(value)
+        needs = [self._needed(use) for use in value.uses]
+        kinds = sorted({use.is_deferred for use in value.uses})
+        several = list(dict.fromkeys(new for need in needs for new in need))
+        states: list[tuple[Placement, Placement | None, bool]] = []
+        costs = []
+        for old in dict.fromkeys(made):
+            states.append((old, None, True))
+            costs.append(0.0)
+            for new in several:
+                if sum(new in need for need in needs) < 2:
+                    continue
+                for is_deferred in kinds:
+                    seconds = self.cost.move(old, new, value.meta.nbytes, is_deferred)
+                    if old != new and seconds > 5e-6:
+                        states.append((old, new, is_deferred))
+                        costs.append(seconds)
+        variable = len(self.variables) + len(further)
+        further.append(np.array(costs))
+        match = np.array([[0.0 if old == state[0] else IMPOSSIBLE for state in states] for old in made])
+        pairs.setdefault((value.maker, variable), []).append(match)
+        for use, need in zip(value.uses, needs, strict=True):
+            table = [
+                [
+                    0.0
+                    if new == copy and (use.is_deferred or not is_deferred)
+                    else self.cost.move(old, new, value.meta.nbytes, use.is_deferred)
+                    for new in need
+                ]
+                for old, copy, is_deferred in states
+            ]
+            pairs.setdefault((variable, use.variable), []).append(np.array(table))
+
+    def _made(self, value: Value) -> tuple[Placement, ...]:
+        return tuple(row.outputs[value.output] for row in self.variables[value.maker].options)
+
+    def _needed(self, use: Use) -> tuple[Placement, ...]:
+        options = self.variables[use.variable].options
+        return tuple(row.outputs[0] if use.position == END else row.inputs[use.position] for row in options)
+
+    def _move_table(
+        self, made: tuple[Placement, ...], needed: tuple[Placement, ...], nbytes: int, is_deferred: bool
+    ) -> Table:
+        key = (made, needed, nbytes, is_deferred)
+        found = self._tables.get(key)
+        if found is None:
+            rows = [[self.cost.move(old, new, nbytes, is_deferred) for new in needed] for old in made]
+            found = self._tables[key] = np.array(rows)
+        return found
+
+    # Judging a choice
+
+    def moves(self, choices: Sequence[int]) -> list[tuple[int, Placement, Placement, bool, float]]:
+        """`(value, old, new, is deferred, seconds)` for each redistribution that the choices lead to, each
+        once."""
+        found, fetched = [], set(self.fetched)
+        for number, value in enumerate(self.values):
+            if not value.uses and number not in fetched:
+                continue
+            old = self.variables[value.maker].options[choices[value.maker]].outputs[value.output]
+            wanted: dict[Placement, bool] = {}
+            if number in fetched and old != Replicate():
+                wanted[Replicate()] = True
+            for use in value.uses:
+                row = self.variables[use.variable].options[choices[use.variable]]
+                new = row.outputs[0] if use.position == END else row.inputs[use.position]
+                if new != old:
+                    wanted[new] = wanted.get(new, True) and use.is_deferred
+            for new, is_deferred in wanted.items():
+                seconds = self.cost.move(old, new, value.meta.nbytes, is_deferred)
+                found.append((number, old, new, is_deferred, seconds))
+        return found
+
+    def seconds(self, choices: Sequence[int]) -> float:
+        """The predicted time of a step."""
+        compute = sum(
+            float(self._rows_seconds(variable)[choice])
+            for variable, choice in zip(self.variables, choices, strict=True)
+            if variable.step is not None
+        )
+        return compute + sum(move[-1] for move in self.moves(choices))
+
+
+class _Deferral:
+    """Which reads nothing waits for but the update of one parameter."""
+
+    def __init__(
+        self, problem: Problem, makers: list[tuple[int, int]], uses: list[list[tuple[int, int]]]
+    ) -> None:
+        inputs = len(problem.segment.inputs)
+        count = inputs + len(problem.segment.steps)
+        self.ends: dict[int, list[int]] = {}
+        """From a value to the inputs that it becomes."""
+        reach = [0] * count
+        for bit, (given, local) in enumerate(problem.state):
+            self.ends.setdefault(local + inputs, []).append(given)
+            reach[makers[local + inputs][0]] |= 1 << bit
+        updated = {local + inputs for _, local in problem.state}
+        other = 1 << len(problem.state)
+        for local in problem.live:
+            if local + inputs not in updated and not uses[local + inputs]:
+                reach[makers[local + inputs][0]] |= other
+        made: list[list[int]] = [[] for _ in range(count)]
+        for value, (maker, _) in enumerate(makers):
+            made[maker].append(value)
+        for variable in range(count - 1, -1, -1):
+            for value in made[variable]:
+                for reader, _ in uses[value]:
+                    reach[variable] |= reach[reader]
+        self._reach, self._inputs = reach, inputs
+        self._group = self._groups([given for given, _ in problem.state], other)
+
+    def _groups(self, given: list[int], other: int) -> list[int]:
+        """For each state, the set of states that belong to the same parameter: an optimizer's state reaches
+        only those."""
+        groups = [1 << bit for bit in range(len(given))]
+        for bit, leaf in enumerate(given):
+            mask = self._reach[leaf]
+            if mask & other or mask.bit_count() > 8:
+                continue
+            joined = mask | 1 << bit
+            for member in range(len(given)):
+                if joined >> member & 1:
+                    groups[member] |= joined
+        return groups
+
+    def is_deferred(self, maker: int, reader: int) -> bool:
+        mask = self._reach[reader]
+        if not mask:
+            return reader - maker > _FAR
+        first = (mask & -mask).bit_length() - 1
+        if first < len(self._group) and mask & ~self._group[first] == 0:
+            return True
+        return maker >= self._inputs and reader - maker > _FAR
+
+
+def _restable(wanted: set[Placement]) -> list[Placement]:
+    """How an input may be held between calls: whole or cut, never as sums."""
+    held = sorted(
+        (placement for placement in wanted if isinstance(placement, Shard)), key=lambda one: one.dim
+    )
+    return [Replicate(), *held]
