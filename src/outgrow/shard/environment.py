@@ -41,7 +41,7 @@ VARIABLES: Final[dict[str, Variable]] = {
     "GT_DEBUG_COMPILE": Variable(effect="1: say on stderr which segments are replayed and how."),
     "GT_AUTO_COMPILE": Variable(effect="1: as `gt.compile(True)` at the start of the program."),
     "GT_HOTPATH_THRESHOLD": Variable(
-        effect="None: a segment is replayed once its second run agrees with a plain one, so nothing is guessed.",
+        effect="None: what repeats is replayed once it was verified, so there is nothing to guess.",
         is_used=False,
     ),
     "GT_HOTPATH_WINDOW": Variable(
@@ -117,7 +117,7 @@ class Environment:
         )
 
     def world_size(self, gpus: int, asked: int | None = None) -> int:
-        """How many workers to start: `GT_WORKERS`, else what the program asked for, else by `GT_AUTO_SHARD`, else one."""
+        """How many to start: `GT_WORKERS`, else `asked` by the program, else by `GT_AUTO_SHARD`, else 1."""
         if self.workers is not None:
             return self.workers
         if asked is not None:
