@@ -1,8 +1,12 @@
 """One client's line to its workers: instructions gathered into segments, contents sent and fetched."""
 
-__all__ = ["Link", "Session", "default_session"]
+__all__ = ["Link", "Session", "default_session", "set_default_session", "use_session"]
 
+import contextlib
+import importlib
+import importlib.util
 import itertools
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import torch
@@ -12,6 +16,7 @@ from outgrow.errors import RemoteError
 from outgrow.placement import Placement
 from outgrow.shard.client.inference import Inference
 from outgrow.shard.client.values import Value
+from outgrow.shard.environment import Environment
 from outgrow.shard.instructions import Segment, Step, TensorMeta
 from outgrow.shard.messages import Ask, Call, Define, Fetch, Message, Put, Reply
 
@@ -142,10 +147,39 @@ _default: Session | None = None
 
 
 def default_session() -> Session:
-    """The session that tensors belong to by default; started by the first use."""
+    """The session that new tensors belong to; started by the first use.
+
+    Raises:
+        InputError: what the environment says cannot be.
+    """
     global _default
     if _default is None:
-        from outgrow.shard.engines.simulated import SimulatedLink
-
-        _default = Session(SimulatedLink(2))
+        _default = _start()
     return _default
+
+
+def set_default_session(session: Session | None) -> Session | None:
+    """Let new tensors belong to this session; gives the one before, which is left open. None: the next use starts one."""
+    global _default
+    before, _default = _default, session
+    return before
+
+
+@contextlib.contextmanager
+def use_session(session: Session) -> Iterator[Session]:
+    """While inside, new tensors belong to this session, in every thread."""
+    before = set_default_session(session)
+    try:
+        yield session
+    finally:
+        set_default_session(before)
+
+
+def _start() -> Session:
+    if importlib.util.find_spec("outgrow.shard.engines.local") is not None:
+        local = importlib.import_module("outgrow.shard.engines.local")
+        link: Link = local.start_local()
+        return Session(link)
+    from outgrow.shard.engines.simulated import SimulatedLink
+
+    return Session(SimulatedLink(Environment.read().world_size(torch.cuda.device_count())))
