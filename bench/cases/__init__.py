@@ -16,6 +16,7 @@ from bench.cases import (
     planted,
     record_overhead,
     run7b,
+    shard_ops,
 )
 
 CASES: dict[str, ModuleType] = {
@@ -30,4 +31,5 @@ CASES: dict[str, ModuleType] = {
     "planted": planted,
     "axis_matching": axis_matching,
     "record_overhead": record_overhead,
+    "shard_ops": shard_ops,
 }

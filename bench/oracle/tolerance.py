@@ -1,0 +1,24 @@
+"""How far two right answers may lie apart: from the dtype and the length of the reductions alone."""
+
+__all__ = ["LOOSER", "tolerance"]
+
+import math
+
+import torch
+
+_ULPS = 64.0
+"""Units in the last place, for one element: kernels vectorise pieces in another way than the whole."""
+
+LOOSER: dict[str, tuple[float, str]] = {}
+"""By entry: a factor on the tolerance, and why it is needed."""
+
+
+def tolerance(dtype: torch.dtype, elements: int, *, entry: str = "") -> float:
+    """Relative to the largest finite magnitude among the numbers compared; 0 for integers and bools.
+
+    `elements`: of the largest input, the longest sum that can have occurred in one op.
+    """
+    if not (dtype.is_floating_point or dtype.is_complex):
+        return 0.0
+    factor = LOOSER.get(entry, (1.0, ""))[0]
+    return factor * _ULPS * torch.finfo(dtype).eps * math.sqrt(max(1, elements))
