@@ -77,6 +77,8 @@ class Graph:
         self._seconds: dict[tuple[int, int], Table] = {}
         self.values = self._values()
         self.variables = self._variables()
+        self.resting = tuple(sorted({given for given, _ in problem.state} | set(problem.kept)))
+        """Inputs that stay with the ranks from step to step."""
         updated = {local for _, local in problem.state}
         self.fetched = tuple(
             local + self.inputs
@@ -175,12 +177,12 @@ class Graph:
     # Tables
 
     def own_tables(
-        self, *, allowed: Mapping[int, frozenset[Placement]] | None = None, bytes_price: Sequence[float] = ()
+        self, *, allowed: Mapping[int, frozenset[Placement]] | None = None, state_price: float = 0.0
     ) -> list[Table]:
         """What each option costs by itself, seconds.
 
-        `allowed`: for some inputs, the placements that they may have. `bytes_price`: for each value, seconds
-        that a byte of it on a rank costs (a memory limit's multiplier); empty for nothing.
+        `allowed`: for some inputs, the placements that they may have. `state_price`: seconds that a byte of
+        state or of a kept input costs on a rank, a memory limit's multiplier.
         """
         tables = []
         for number, variable in enumerate(self.variables):
@@ -200,12 +202,10 @@ class Graph:
             value = self.values[number]
             fetch = self._move_table(self._made(value), (Replicate(),), value.meta.nbytes, True)
             tables[value.maker] = tables[value.maker] + fetch[:, 0]
-        if bytes_price:
-            for value, price in zip(self.values, bytes_price, strict=True):
-                if price:
-                    options = self.variables[value.maker].options
-                    sizes = [self.cost.local_bytes(value.meta, row.outputs[value.output]) for row in options]
-                    tables[value.maker] = tables[value.maker] + np.array(sizes) * price
+        if state_price:
+            for number in self.resting:
+                sizes = [self._bytes_held(number, option) for option in range(len(tables[number]))]
+                tables[number] = tables[number] + np.array(sizes) * state_price
         return tables
 
     def _rows_seconds(self, variable: Variable) -> Table:
@@ -293,6 +293,14 @@ class Graph:
         return found
 
     # Judging a choice
+
+    def _bytes_held(self, number: int, option: int) -> int:
+        placement = self.variables[number].options[option].outputs[0]
+        return self.cost.local_bytes(self.problem.segment.inputs[number], placement)
+
+    def state_bytes(self, choices: Sequence[int]) -> int:
+        """What the fullest rank holds of state and kept inputs."""
+        return sum(self._bytes_held(number, choices[number]) for number in self.resting)
 
     def moves(self, choices: Sequence[int]) -> list[tuple[int, Placement, Placement, bool, float]]:
         """`(value, old, new, is deferred, seconds)` for each redistribution that the choices lead to, each

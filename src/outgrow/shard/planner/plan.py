@@ -1,6 +1,6 @@
 """Candidates for how to run one training step, the one that is predicted to be fastest first."""
 
-__all__ = ["Costs", "Plan", "Problem", "make_plan"]
+__all__ = ["Costs", "Plan", "Problem", "make_plan", "plan_from_json", "plan_to_json"]
 
 from typing import Any
 
@@ -8,7 +8,9 @@ from outgrow.placement import Owned
 from outgrow.shard.planner.baselines import data_parallel, replicated_choices, solo_seconds
 from outgrow.shard.planner.cost import collectives_between
 from outgrow.shard.planner.graph import Graph
+from outgrow.shard.planner.memory import solve_within
 from outgrow.shard.planner.problem import Costs, Plan, Problem
+from outgrow.shard.planner.record import plan_from_json, plan_to_json
 from outgrow.shard.planner.search import Search
 
 
@@ -22,15 +24,17 @@ def make_plan(problem: Problem) -> tuple[Plan, ...]:
         InputError: something pinned is impossible.
         MemoryLimitTooSmall: no plan holds what one rank may hold.
     """
-    graph = Graph(problem)
+    graph, limit = Graph(problem), problem.memory_bytes
     search = Search(graph)
-    found = [plan_of(graph, "planned", search.solve().choices)]
+    found = [plan_of(graph, "planned", solve_within(search, limit).choices)]
     parallel = data_parallel(search)
     if parallel is not None:
         found.append(plan_of(graph, "data parallel", parallel[0].choices, batch_size=parallel[1]))
     found.append(plan_of(graph, "replicated", replicated_choices(graph)))
     if problem.is_solo_allowed and not problem.pinned and not problem.pinned_values:
         found.append(solo_plan(graph))
+    if limit is not None:
+        found = [plan for plan in found if plan.state_bytes <= limit]
     unlike: dict[Any, Plan] = {}
     for plan in found:
         unlike.setdefault((plan.rows, plan.inputs), plan)
@@ -61,7 +65,6 @@ def plan_of(graph: Graph, kind: str, choices: tuple[int, ...], **details: Any) -
         for number, old, new, is_deferred, seconds in graph.moves(choices)
         if collectives_between(old, new)
     ]
-    state = {given for given, _ in problem.state} | set(problem.kept)
     return Plan(
         kind=kind,
         rows=tuple(
@@ -71,9 +74,7 @@ def plan_of(graph: Graph, kind: str, choices: tuple[int, ...], **details: Any) -
         inputs=inputs,
         outputs=outputs,
         predicted_seconds=graph.seconds(choices),
-        state_bytes=sum(
-            graph.cost.local_bytes(problem.segment.inputs[number], inputs[number]) for number in sorted(state)
-        ),
+        state_bytes=graph.state_bytes(choices),
         details={"collectives": moves, **details},
     )
 
@@ -81,13 +82,12 @@ def plan_of(graph: Graph, kind: str, choices: tuple[int, ...], **details: Any) -
 def solo_plan(graph: Graph) -> Plan:
     """One rank does everything with all cores."""
     problem = graph.problem
-    state = {given for given, _ in problem.state} | set(problem.kept)
     return Plan(
         kind="solo",
         rows=(),
         inputs=(Owned(0),) * graph.inputs,
         outputs=dict.fromkeys(problem.live, Owned(0)),
         predicted_seconds=solo_seconds(graph),
-        state_bytes=sum(problem.segment.inputs[number].nbytes for number in sorted(state)),
+        state_bytes=sum(problem.segment.inputs[number].nbytes for number in graph.resting),
         details={"collectives": []},
     )

@@ -37,11 +37,11 @@ class Search:
         self,
         *,
         allowed: Mapping[int, frozenset[Placement]] | None = None,
-        bytes_price: Sequence[float] = (),
+        state_price: float = 0.0,
     ) -> Solution:
         """The cheapest choices; for the arguments see `Graph.own_tables`."""
         graph, best = self.graph, None
-        own = graph.own_tables(allowed=allowed, bytes_price=bytes_price)
+        own = graph.own_tables(allowed=allowed, state_price=state_price)
         for _ in range(_ROUNDS):
             pairs, further = graph.pair_tables(self._shared)
             found = self._eliminator.solve([*own, *further], pairs)
