@@ -1,25 +1,45 @@
 """Eager PyTorch on many workers from one program: `import outgrow.shard as gt`."""
 
 __all__ = [
+    "Owned",
+    "Replicate",
+    "Shard",
+    "ShardConfig",
+    "SignalConfig",
     "bool",
     "cat",
+    "debug",
     "float32",
     "float64",
     "from_numpy",
+    "get_config",
+    "get_signal_config",
     "int32",
     "int64",
+    "load_config",
     "nn",
     "no_grad",
     "ones",
+    "place",
+    "placement_of",
     "rand",
     "randn",
+    "register_config",
+    "replicated",
+    "signal",
+    "signals",
     "tensor",
     "zeros",
 ]
 
 from torch import no_grad
 
-from outgrow.shard import nn
+from outgrow.placement import Owned, Replicate, Shard
+from outgrow.shard import debug, nn, signals
+from outgrow.shard import signals as signal
 from outgrow.shard.interface.creation import cat, from_numpy, ones, rand, randn, tensor, zeros
 from outgrow.shard.interface.dtypes import bool_ as bool
 from outgrow.shard.interface.dtypes import float32, float64, int32, int64
+from outgrow.shard.interface.placing import place, placement_of, replicated
+from outgrow.shard.interface.signal_config import ShardConfig, SignalConfig
+from outgrow.shard.signals import get_config, get_signal_config, load_config, register_config

@@ -13,8 +13,10 @@ from outgrow.errors import InputError
 from outgrow.shard.client.tensor import WorkersTensor
 from outgrow.shard.interface.dtypes import DtypeName, as_torch_dtype
 from outgrow.shard.interface.host_array import HostArray
+from outgrow.shard.interface.tape import Tape
 
 _enabled = torch._C._is_torch_function_enabled
+_tape = Tape()
 Axes = int | tuple[int, ...] | list[int] | None
 
 
@@ -93,6 +95,11 @@ class ReferenceTensor(WorkersTensor):
             return self
         return self.sub_(other)  # type: ignore[return-value]
 
+    @staticmethod
+    def recorded() -> list[Tensor]:
+        """Tensors of this kind that can go backward, oldest first."""
+        return _tape.alive()
+
     @property
     def id(self) -> int:
         """The number of the value that it holds now: another one after each write."""
@@ -124,6 +131,8 @@ def _adopt(result: Any, args: Any) -> Any:
         # An in-place op gives back what it was given, which may be torch's own.
         if not any(result is argument for argument in args):
             result.__class__ = ReferenceTensor
+            if result.requires_grad:
+                _tape.add(result)
     elif isinstance(result, (tuple, list)):
         for one in result:
             _adopt(one, args)
