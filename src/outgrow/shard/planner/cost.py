@@ -92,6 +92,16 @@ class CostModel:
             return nbytes / bandwidth + joined + latency * nbytes / BUCKET_BYTES
         return latency + nbytes / bandwidth
 
+    def is_joined(self, old: Placement, new: Placement, nbytes: int, is_deferred: bool) -> bool:
+        """Whether a redistribution shares a message with others."""
+        return is_deferred and nbytes <= SMALL_BYTES and collectives_between(old, new) == ("all_reduce",)
+
+    def unfilled(self, joined_bytes: int) -> float:
+        """Seconds of latency that `move` does not count, where so many bytes are joined: the last message is
+        not full."""
+        missing = -joined_bytes % BUCKET_BYTES
+        return self.costs.latency_seconds["all_reduce"] * missing / BUCKET_BYTES
+
     def _move(self, old: Placement, new: Placement, nbytes: int, is_deferred: bool) -> float:
         memory = self.costs.memory_bandwidth
         seconds = sum(self.collective(name, nbytes, is_deferred) for name in collectives_between(old, new))

@@ -20,7 +20,7 @@ class MemoryLimitTooSmall(InputError):
     def __init__(self, limit: int, least_bytes: int, world_size: int) -> None:
         super().__init__(
             f"a worker may hold {format_bytes(limit)} of parameters, optimizer state and constants; with "
-            f"{world_size} workers the fullest holds at least {format_bytes(least_bytes)} ({least_bytes:,} bytes)",
+            f"{world_size} workers the fullest holds at least {least_bytes:,} bytes",
             hint=f"set GT_WORKER_MEMORY to {least_bytes} or more, or start more workers",
         )
         self.least_bytes = least_bytes

@@ -1,0 +1,105 @@
+"""Plans of a step whose best one is known."""
+
+import dataclasses
+
+import pytest
+
+from outgrow.placement import Owned, Replicate, Shard
+from outgrow.shard.planner.memory import MemoryLimitTooSmall
+from outgrow.shard.planner.plan import make_plan
+from tests.shard.planner.linear_step import MM, S0, S1, P, R, costs, linear_step
+
+
+def _plans(problem):
+    return {plan.kind: plan for plan in make_plan(problem)}
+
+
+def test_a_wide_layer_is_cut_along_its_features():
+    plan = _plans(linear_step())["planned"]
+    assert plan.inputs == (S1, S0, R)
+    assert plan.rows[0] == MM.index(((S1, S0), (P,), None))
+    assert [move["bytes"] for move in plan.details["collectives"]] == [4 * 128 * 4]
+    assert plan.state_bytes == 4 * (4 * 20_000 + 20_000 * 128 + 4 * 128)
+
+
+def test_a_large_batch_of_a_narrow_layer_is_cut_along_the_batch():
+    plans = _plans(linear_step(batch=400_000, features=64, outputs=1))
+    assert plans["planned"].inputs == (S0, R, S0)
+    assert "data parallel" not in plans, "it is the planned one"
+    (move,) = plans["planned"].details["collectives"]
+    assert move["collectives"] == ["all_reduce"]
+    assert move["is_deferred"]
+
+
+def test_the_found_plan_is_never_worse_than_the_others_that_use_all_ranks():
+    for batch, features, outputs in (
+        (4, 40_000, 128),
+        (64, 64, 64),
+        (4096, 512, 512),
+        (2, 8, 30_000),
+        (64, 64, 1),
+    ):
+        plans = make_plan(linear_step(batch, features, outputs))
+        found = {plan.kind: plan.predicted_seconds for plan in plans}
+        assert found["planned"] <= min(seconds for kind, seconds in found.items() if kind != "solo") * (
+            1 + 1e-9
+        )
+        assert list(found.values()) == sorted(found.values())
+
+
+def test_one_rank_does_a_small_step_alone():
+    plans = make_plan(linear_step(4, 64, 1))
+    assert plans[0].kind == "solo"
+    assert plans[0].inputs == (Owned(0),) * 3
+    assert plans[0].rows == ()
+
+
+def test_one_rank_does_not_where_it_may_not():
+    problem = linear_step(4, 64, 1)
+    assert "solo" not in _plans(dataclasses.replace(problem, is_solo_allowed=False))
+    assert "solo" not in _plans(dataclasses.replace(problem, pinned={1: S0}))
+    assert "solo" not in _plans(dataclasses.replace(problem, memory_bytes=4 * (4 * 64 + 64)))
+
+
+def test_a_memory_limit_cuts_what_would_else_be_whole():
+    free = linear_step(batch=400_000, features=64, outputs=1)
+    held = _plans(free)["planned"].state_bytes
+    limit = held - 64 * 4 // 2
+    plans = make_plan(dataclasses.replace(free, memory_bytes=limit))
+    assert all(plan.state_bytes <= limit for plan in plans)
+    assert plans[0].inputs[1] == S0
+
+
+def test_the_least_limit_is_named_and_works():
+    problem = linear_step()
+    with pytest.raises(MemoryLimitTooSmall, match="GT_WORKER_MEMORY") as caught:
+        make_plan(dataclasses.replace(problem, memory_bytes=1000))
+    least = caught.value.least_bytes
+    assert make_plan(dataclasses.replace(problem, memory_bytes=least))[0].state_bytes == least
+    with pytest.raises(MemoryLimitTooSmall):
+        make_plan(dataclasses.replace(problem, memory_bytes=least - 1))
+
+
+def test_what_is_pinned_stays():
+    problem = linear_step()
+    for placement in (Replicate(), Shard(1)):
+        for plan in make_plan(dataclasses.replace(problem, pinned={1: placement})):
+            assert plan.inputs[1] == placement
+            assert plan.outputs[4] == placement
+
+
+def test_a_step_finds_its_state_where_the_last_one_left_it():
+    for plan in make_plan(linear_step()):
+        assert plan.outputs[4] == plan.inputs[1]
+
+
+def test_the_same_problem_has_the_same_answer():
+    assert make_plan(linear_step()) == make_plan(linear_step())
+
+
+def test_fast_links_make_solo_lose():
+    fast = dict.fromkeys(costs().latency_seconds, 1e-6)
+    problem = linear_step(
+        64, 4096, 4096, costs=costs(latency_seconds=fast, bandwidth=dict.fromkeys(fast, 1e12))
+    )
+    assert make_plan(problem)[0].kind == "planned"
