@@ -123,7 +123,7 @@ class Executor:
             if row.kernel is None:
                 kernels = [template_kernel(template, self.fabric.device)] * len(self.fabric.lanes)
             else:
-                kernels = [row.kernel(rank, self.fabric.world_size) for rank in self.fabric.lanes]
+                kernels = [row.kernel(rank, self.fabric.world_size, self.fabric.device) for rank in self.fabric.lanes]
             found = self._kernels[key] = (row, kernels)
         return found[1]
 

@@ -1,43 +1,61 @@
 """Running one template on what one rank holds."""
 
-__all__ = ["OWN_OPS", "Kernel", "resolve_op", "template_kernel"]
+__all__ = ["OWN_OPS", "Kernel", "plain_op", "resolve_op", "template_kernel"]
 
+import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
 
-from outgrow.shard.instructions import INPUT, Template, fill
+from outgrow.shard.instructions import INPUT, Template, TensorMeta, fill
 
 Kernel = Callable[[list[Tensor], Sequence[float]], tuple[Tensor, ...]]
-"""Takes one rank's inputs and the floats; gives its outputs in the order of `Template.outputs`. It writes into the inputs that
-the template mutates: the caller hands a copy of each whose old contents are still needed."""
+"""Takes one rank's inputs and the floats; gives its outputs in the order of `Template.outputs`. It may write into the inputs
+that the template mutates, and only these: the caller hands a copy of each whose old contents are still needed. Outputs may
+share memory with inputs."""
 
 
+@functools.cache
 def resolve_op(name: str) -> Any:
     """The torch op of a qualified name, `aten.add.Tensor`."""
     namespace, packet, overload = name.split(".")
     return getattr(getattr(getattr(torch.ops, namespace), packet), overload)
 
 
+def plain_op(name: str) -> Any:
+    """The torch op itself where a template's kernel is just that, whatever its inputs are laid out like; None elsewhere."""
+    if name in OWN_OPS or name in _DENSE or name in _AS_LAID_OUT or name in _ANY_LAYOUT:
+        return None
+    return resolve_op(name)
+
+
 def template_kernel(template: Template, device: torch.device) -> Kernel:
-    """The op itself, with the template's own arguments."""
+    """The op itself, with the template's own arguments, on pieces that may be laid out in another order than the template says."""
     if template.op in OWN_OPS:
-        own, chain = OWN_OPS[template.op], template.args[-1]
-        return lambda inputs, floats: (own(inputs, chain),)
+        return functools.partial(OWN_OPS[template.op], template)
     op = resolve_op(template.op)
     kwargs = dict(template.kwargs)
     if any(argument.name == "device" for argument in op._schema.arguments):
         kwargs["device"] = device
-    args, mutates = template.args, template.mutates
+    if template.op in _DENSE:
+        return _prepared(template, op, kwargs, _dense)
+    if template.op in _AS_LAID_OUT:
+        return _prepared(template, op, kwargs, _as_laid_out)
+    op = _ANY_LAYOUT.get(template.op, op)
     if (
         not kwargs
-        and all(argument is INPUT for argument in args)
-        and not mutates
+        and all(argument is INPUT for argument in template.args)
+        and not template.mutates
         and len(template.outputs) == 1
     ):
         return lambda inputs, floats: (op(*inputs),)
+    return _filled(template, op, kwargs)
+
+
+def _filled(template: Template, op: Any, kwargs: dict[str, Any]) -> Kernel:
+    args, mutates = template.args, template.mutates
 
     def kernel(inputs: list[Tensor], floats: Sequence[float]) -> tuple[Tensor, ...]:
         next_input, next_float = iter(inputs).__next__, iter(floats).__next__
@@ -50,25 +68,98 @@ def template_kernel(template: Template, device: torch.device) -> Kernel:
     return kernel
 
 
-def _read_view(inputs: list[Tensor], chain: Any) -> Tensor:
-    whole = inputs[0]
+def _prepared(
+    template: Template, op: Any, kwargs: dict[str, Any], prepare: Callable[[Tensor, TensorMeta], Tensor]
+) -> Kernel:
+    run, metas = _filled(template, op, kwargs), template.inputs
+
+    def kernel(inputs: list[Tensor], floats: Sequence[float]) -> tuple[Tensor, ...]:
+        return run([prepare(one, meta) for one, meta in zip(inputs, metas, strict=True)], floats)
+
+    return kernel
+
+
+def _dense(tensor: Tensor, meta: TensorMeta) -> Tensor:
+    return tensor.contiguous()
+
+
+def _as_laid_out(tensor: Tensor, meta: TensorMeta) -> Tensor:
+    """The tensor with the strides that the client sees. Elements that share memory there are held once."""
+    if tuple(tensor.stride()) == meta.stride or tuple(tensor.shape) != meta.shape:
+        return tensor
+    laid_out = torch.empty_strided(meta.shape, meta.stride, dtype=tensor.dtype, device=tensor.device)
+    target = laid_out
+    for dim, stride in enumerate(meta.stride):
+        if stride == 0 and meta.shape[dim] > 1:
+            target, tensor = target.narrow(dim, 0, 1), tensor.narrow(dim, 0, 1)
+    target.copy_(tensor)
+    return laid_out
+
+
+_ANY_LAYOUT: Final[dict[str, Any]] = {
+    "aten.view.default": torch.reshape,
+    "aten._unsafe_view.default": torch.reshape,
+    "aten._reshape_alias.default": lambda tensor, size, stride: tensor.reshape(size),
+    # What is left in memory by whoever had it before would differ from rank to rank, and from run to run.
+    "aten.empty.memory_format": lambda size, memory_format=None, **options: torch.zeros(size, **options),
+    "aten.empty_strided.default": lambda size, stride, **options: torch.zeros(size, **options),
+    "aten.empty_like.default": torch.zeros_like,
+    "aten.new_empty.default": lambda tensor, size, **options: tensor.new_zeros(size, **options),
+    "aten.new_empty_strided.default": lambda tensor, size, stride, **options: tensor.new_zeros(
+        size, **options
+    ),
+}
+"""Ops that need the strides which the client sees, in a form that does not."""
+
+_AS_LAID_OUT: Final = (
+    "aten.as_strided.default",
+    "aten.as_strided_.default",
+    "aten.as_strided_scatter.default",
+    "aten.view.dtype",
+    "aten.view_as_complex.default",
+    "aten.view_as_real.default",
+)
+"""Ops that read memory in the order in which the client sees it."""
+
+_DENSE: Final = (
+    "aten._fused_adam_.default",
+    "aten._fused_adam_.tensor_lr",
+    "aten._fused_adamw_.default",
+    "aten._fused_adamw_.tensor_lr",
+    "aten._fused_sgd_.default",
+    "aten._fused_sgd_.tensor_lr",
+    "aten._fused_adagrad_.default",
+    "aten._fused_adagrad_.tensor_lr",
+    "aten.native_layer_norm_backward.default",
+)
+"""Ops that take for granted that all their tensors are laid out alike: wrong numbers otherwise (torch 2.13, CPU)."""
+
+
+def read_chain(whole: Tensor, chain: Any) -> Tensor:
+    """A view cut out by links `(op name, args, kwargs, index)`; shares memory with the whole unless torch refuses."""
     for name, args, kwargs, index in chain:
         whole = resolve_op(name)(whole, *args, **dict(kwargs))
         whole = whole if index is None else whole[index]
     return whole
 
 
-def _write_view(inputs: list[Tensor], chain: Any) -> Tensor:
-    whole = inputs[0].clone()
-    _read_view([whole], chain).copy_(inputs[1])
-    return whole
+def _read_view(template: Template, inputs: list[Tensor], floats: Sequence[float]) -> tuple[Tensor, ...]:
+    return (read_chain(_as_laid_out(inputs[0], template.inputs[0]), template.args[-1]),)
 
 
-OWN_OPS: dict[str, Callable[[list[Tensor], Any], Tensor]] = {
+def _write_view(template: Template, inputs: list[Tensor], floats: Sequence[float]) -> tuple[Tensor, ...]:
+    meta = template.inputs[0]
+    whole = torch.empty_strided(meta.shape, meta.stride, dtype=inputs[0].dtype, device=inputs[0].device)
+    whole.copy_(inputs[0])
+    read_chain(whole, template.args[-1]).copy_(inputs[1])
+    return (whole,)
+
+
+OWN_OPS: dict[str, Callable[[Template, list[Tensor], Sequence[float]], tuple[Tensor, ...]]] = {
     "outgrow.read_view": _read_view,
     "outgrow.write_view": _write_view,
 }
-"""Ops that torch has no name for, from the inputs and the last argument."""
+"""Ops that torch has no name for."""
 
 
 def _tensors(result: Any) -> list[Tensor]:

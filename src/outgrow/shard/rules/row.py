@@ -1,26 +1,38 @@
 """One way to run an op on pieces: what each rank must hold of its inputs, and what it then holds of the outputs."""
 
-__all__ = ["Row", "replicated"]
+__all__ = ["SUM", "WHOLE", "Row", "RowKernel", "replicated"]
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from outgrow.placement import Placement, Replicate
+import torch
+
+from outgrow.placement import Partial, Placement, Replicate
 from outgrow.shard.instructions import Template
 from outgrow.shard.ranks.kernels import Kernel
 
+RowKernel = Callable[[int, int, torch.device], Kernel]
+"""From `(rank, world_size, device)` to what that rank runs. Pure; may be called again for the same rank."""
+
+WHOLE: Final = Replicate()
+SUM: Final = Partial("sum")
+
 
 class Row(NamedTuple):
-    """If the inputs are held so and each rank runs the kernel on its pieces, the outputs are held so."""
+    """If the inputs are held so and each rank runs the kernel on its pieces, the outputs are held so.
+
+    Outputs may share memory with inputs (views do); a kernel writes only into inputs that the template mutates, and may
+    give a new tensor for these, too.
+    """
 
     inputs: tuple[Placement, ...]
     """For each of `Template.inputs`."""
     outputs: tuple[Placement, ...]
     """For each of `Template.outputs`."""
-    kernel: Callable[[int, int], Kernel] | None = None
-    """From `(rank, world_size)` to what that rank runs; None for the op with the template's own arguments."""
+    kernel: RowKernel | None = None
+    """None for the op with the template's own arguments."""
 
 
 def replicated(template: Template) -> Row:
     """Every rank does all the work: right for every op."""
-    return Row((Replicate(),) * len(template.inputs), (Replicate(),) * len(template.outputs))
+    return Row((WHOLE,) * len(template.inputs), (WHOLE,) * len(template.outputs))
