@@ -1,0 +1,79 @@
+"""Whether the processes of a gang run, as the page and the kernel tell."""
+
+__all__ = ["SignsOfLife", "ending"]
+
+import os
+import signal
+from collections.abc import Sequence
+
+from outgrow.shard.recovery.events import Gone, Sign
+from outgrow.shard.recovery.pulse import PulseBoard
+
+_STOPPED = frozenset("Tt")
+
+
+class SignsOfLife:
+    """Looks at one gang, some ten times a second."""
+
+    def __init__(
+        self, gang: int, board: PulseBoard, pids: Sequence[int], *, doubtful_seconds: float = 0.4
+    ) -> None:
+        """`doubtful_seconds`: after so long without a beat the kernel is asked about the process."""
+        self._gang = gang
+        self._board = board
+        self._pids = tuple(pids)
+        self._doubtful = doubtful_seconds
+        self._beats = [0] * len(self._pids)
+        self._beaten = [0.0] * len(self._pids)
+        self._cpu = [-1.0] * len(self._pids)
+
+    def look(self, at: float) -> list[Sign | Gone]:
+        """Signs since the last look, at the time `at` in seconds."""
+        found: list[Sign | Gone] = []
+        for rank, pid in enumerate(self._pids):
+            reading = self._board.read(rank)
+            if reading.beats != self._beats[rank]:
+                self._beats[rank], self._beaten[rank] = reading.beats, at
+                lives = True
+            elif reading.beats and at - self._beaten[rank] > self._doubtful:
+                # A long call that holds Python's lock (copying a gigabyte) silences the counter, not the
+                # process.
+                state, cpu = _state(pid)
+                lives = cpu > self._cpu[rank] >= 0 and state not in _STOPPED
+                self._cpu[rank] = cpu
+                if state in _STOPPED:
+                    found.append(Gone(gang=self._gang, rank=rank, how="is stopped by a signal"))
+                    continue
+            else:
+                lives = False
+            if lives:
+                found.append(
+                    Sign(gang=self._gang, rank=rank, started=reading.started, finished=reading.finished)
+                )
+        return found
+
+
+def ending(code: int) -> tuple[str, bool]:
+    """An exit code in words that finish `rank 1 ...`, and whether it was SIGKILL; negative codes are
+    signals."""
+    if code >= 0:
+        return f"ended with code {code}", False
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    return f"was killed by {name}", -code == signal.SIGKILL
+
+
+def _state(pid: int) -> tuple[str, float]:
+    """The kernel's letter for what a process does, and the CPU seconds it has used; `X` where it is gone.
+
+    Source: proc_pid_stat(5), fields 3, 14 and 15.
+    """
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - ten times a second
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return "X", 0.0
+    ticks = int(fields[11]) + int(fields[12])
+    return fields[0].decode(), ticks / os.sysconf("SC_CLK_TCK")

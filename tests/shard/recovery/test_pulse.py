@@ -1,0 +1,159 @@
+"""Signs of life: what the page says of a rank, and what the kernel says when the page is silent."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from outgrow.shard.recovery.events import Gone, Sign
+from outgrow.shard.recovery.pulse import PulseBoard
+from outgrow.shard.recovery.signs_of_life import SignsOfLife, ending
+
+
+def forked(board, rank, work):
+    """A child that beats as `rank` and works; its pid."""
+    pid = os.fork()
+    if pid == 0:
+        pulse = board.pulse(rank)
+        pulse.start(every_seconds=0.02)
+        try:
+            work(pulse)
+        finally:
+            os._exit(0)
+    return pid
+
+
+@pytest.fixture
+def board():
+    with PulseBoard(2) as board:
+        yield board
+
+
+def test_what_a_rank_writes_is_read_after_its_death(board):
+    pid = forked(
+        board, 1, lambda pulse: (pulse.takes_up(7), pulse.done_with(7), pulse.takes_up(8), pulse.fail(8, 3))
+    )
+    os.waitpid(pid, 0)
+    reading = board.read(1)
+    assert (reading.started, reading.finished, reading.failures) == (8, 7, 1)
+    assert board.failure(1, 1) == (8, 3)
+    assert board.failure(1, 2) is None
+    assert board.read(0).started == -1
+    board.clear()
+    assert board.read(1).started == -1
+    assert board.failure(1, 1) is None
+
+
+def looks(signs, seconds, every=0.02):
+    found = []
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found += signs.look(time.monotonic())
+        time.sleep(every)
+    return found
+
+
+@pytest.fixture
+def child(board):
+    pid = forked(board, 0, lambda pulse: time.sleep(60))
+    yield pid
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+def test_a_rank_that_waits_gives_signs(board, child):
+    found = looks(SignsOfLife(1, board, [child]), 0.5)
+    assert len(found) > 3
+    assert set(map(type, found)) == {Sign}
+
+
+def test_a_stopped_rank_is_told_from_a_busy_one(board, child):
+    signs = SignsOfLife(1, board, [child], doubtful_seconds=0.2)
+    looks(signs, 0.2)
+    os.kill(child, signal.SIGSTOP)
+    began = time.monotonic()
+    while not (found := [one for one in signs.look(time.monotonic()) if isinstance(one, Gone)]):
+        time.sleep(0.01)
+        assert time.monotonic() - began < 5
+    assert found[0].how == "is stopped by a signal"
+    assert not found[0].is_kill
+
+
+def test_a_long_call_that_holds_the_lock_is_alive(board):
+    """Its counter stands still, its CPU time does not."""
+    text = "x" * 3_000_000 + "y"
+
+    def hold(pulse):
+        time.sleep(0.2)
+        for _ in range(10**6):
+            # One call into C that never gives the interpreter's lock away.
+            sum(map(ord, text))
+
+    pid = forked(board, 0, hold)
+    try:
+        os.sched_setaffinity(pid, os.sched_getaffinity(0))
+        found = looks(SignsOfLife(1, board, [pid], doubtful_seconds=0.05), 1.0)
+        assert found
+        assert set(map(type, found)) == {Sign}
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def test_before_the_first_beat_there_is_no_sign(board, child):
+    assert SignsOfLife(1, board, [child, child]).look(0.0)[1:] == []
+
+
+def test_ranks_that_fail_alike_agree(board):
+    first, second = board.pulse(0), board.pulse(1)
+    for count in range(1, 12):
+        waiting = threading.Thread(target=first.wait_for_agreement, args=(first.fail(count, 2),))
+        waiting.start()
+        time.sleep(0.005)
+        assert waiting.is_alive(), "the other has not failed"
+        second.wait_for_agreement(second.fail(count, 2))
+        waiting.join(5)
+        assert not waiting.is_alive()
+
+
+@pytest.mark.parametrize("other", [None, (5, 1), (4, 2), (5, None)], ids=str)
+def test_ranks_that_do_not_fail_alike_wait_for_their_end(board, other):
+    second = board.pulse(1)
+    if other is not None:
+        second.fail(*other)
+    pid = forked(board, 0, lambda pulse: pulse.wait_for_agreement(pulse.fail(5, 2)))
+    time.sleep(0.2)
+    assert os.waitpid(pid, os.WNOHANG) == (0, 0)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+@pytest.mark.parametrize(
+    ("code", "how", "is_kill"),
+    [
+        (-9, "was killed by SIGKILL", True),
+        (-11, "was killed by SIGSEGV", False),
+        (3, "ended with code 3", False),
+    ],
+)
+def test_endings_in_words(code, how, is_kill):
+    assert ending(code) == (how, is_kill)
+
+
+def test_the_page_is_gone_with_its_last_user():
+    code = """
+import os
+from outgrow.shard.recovery.pulse import PulseBoard
+before = set(os.listdir('/proc/self/fd'))
+for _ in range(50):
+    with PulseBoard(4) as board:
+        pulse = board.pulse(1)
+        pulse.start(every_seconds=0.001)
+        pulse.stop()
+assert set(os.listdir('/proc/self/fd')) == before
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
