@@ -1,1 +1,1 @@
-"""The part of the room that its name says."""
+"""What passes between processes: frames, messages in bytes, addresses, tokens, the handshake."""

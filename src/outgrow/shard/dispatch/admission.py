@@ -1,0 +1,103 @@
+"""Whether a client's frame may go to the ranks: checked once, before any rank sees it, so that no rank can
+fail on it alone."""
+
+__all__ = ["Admission"]
+
+from outgrow.errors import InputError
+from outgrow.shard.dispatch.dispatch_state import Entry
+from outgrow.shard.messages import Ask, Call, Fetch, Place, Put
+from outgrow.shard.wire.codec import Decoder
+from outgrow.shard.wire.frame import CLIENT_KINDS, Frame, FrameKind, ProtocolError
+from outgrow.shard.wire.segments import SegmentCounts, count_segment
+
+_MOST_VALUES = 1 << 22
+_MOST_SEGMENTS = 1 << 16
+_MOST_TEMPLATES = 1 << 18
+
+
+class Admission:
+    """What one client has made known, and so may name."""
+
+    def __init__(self, session: int, world_size: int) -> None:
+        self.session = session
+        self.world_size = world_size
+        self.values: set[int] = set()
+        self._segments: dict[int, SegmentCounts] = {}
+        self._decoder = Decoder()
+
+    def admit(self, frame: Frame) -> Entry:
+        """The message, ready for its queue.
+
+        Raises:
+            ProtocolError: it is no message of a client, or names what is not there.
+        """
+        if frame.kind not in CLIENT_KINDS or frame.kind is FrameKind.CLOSE:
+            raise ProtocolError(f"a client sent a {frame.kind.name}")
+        if len(frame.files) > (frame.kind is FrameKind.PUT):
+            raise ProtocolError(f"a {frame.kind.name} came with {len(frame.files)} files")
+        entry = Entry(self.session, frame.kind, frame.payload, frame.files, nbytes=len(frame.payload))
+        if frame.kind is FrameKind.DEFINE:
+            self._define(frame)
+            return entry
+        message = self._decoder.decode(frame)
+        match message:
+            case Call():
+                entry.cost += self._call(message)
+            case Put():
+                self._new([message.value])
+                entry.nbytes += len(message.data) if frame.files else 0
+            case Place():
+                self._known([message.value])
+            case Fetch():
+                self._known([message.value])
+                if message.rank is not None and message.rank >= self.world_size:
+                    raise ProtocolError(f"there is no rank {message.rank}, only {self.world_size} ranks")
+                entry.request = message.request
+            case Ask():
+                entry.request = message.request
+        if len(self._decoder.templates) > _MOST_TEMPLATES:
+            raise ProtocolError(f"a client has more than {_MOST_TEMPLATES:,} kinds of instructions")
+        return entry
+
+    def _define(self, frame: Frame) -> None:
+        try:
+            counts = count_segment(frame.payload, self._decoder.templates)
+        except (KeyError, TypeError, ValueError, IndexError) as err:
+            raise ProtocolError(f"a segment cannot be read: {type(err).__name__}: {err}") from err
+        if counts.number in self._segments:
+            raise ProtocolError(f"segment {counts.number} is defined twice")
+        if len(self._segments) >= _MOST_SEGMENTS:
+            raise ProtocolError(f"a client has more than {_MOST_SEGMENTS:,} segments")
+        self._segments[counts.number] = counts
+
+    def _call(self, call: Call) -> int:
+        counts = self._segments.get(call.segment)
+        if counts is None:
+            raise ProtocolError(f"a call names segment {call.segment}, which was not defined")
+        if len(call.inputs) != counts.inputs or len(call.floats) != counts.floats:
+            raise ProtocolError(
+                f"a call gives segment {call.segment} {len(call.inputs)} values and {len(call.floats)} "
+                f"floats, and it takes {counts.inputs} and {counts.floats}"
+            )
+        if call.live and (max(call.live) >= counts.values or len(set(call.live)) != len(call.live)):
+            raise ProtocolError(f"a call keeps values that segment {call.segment} does not make")
+        self._known(call.inputs)
+        self._known(call.freed)
+        self._new(call.outputs)
+        self.values.difference_update(call.freed)
+        return counts.steps
+
+    def _known(self, values: tuple[int, ...] | list[int]) -> None:
+        if not self.values.issuperset(values):
+            missing = next(value for value in values if value not in self.values)
+            raise ProtocolError(
+                f"value {missing} is none of this session",
+                hint="a tensor can be used in the session that made it only",
+            )
+
+    def _new(self, values: tuple[int, ...] | list[int]) -> None:
+        if not self.values.isdisjoint(values) or len(set(values)) != len(values):
+            raise ProtocolError("a value is made a second time")
+        self.values.update(values)
+        if len(self.values) > _MOST_VALUES:
+            raise InputError(f"a client holds more than {_MOST_VALUES:,} values", hint="free some")

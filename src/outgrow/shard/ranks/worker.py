@@ -1,0 +1,220 @@
+"""A rank: takes messages in the order in which every rank takes them, does them, answers."""
+
+__all__ = ["Worker", "serve_rank"]
+
+import hashlib
+import json
+import os
+import resource
+import socket
+import threading
+import time
+import traceback
+from datetime import timedelta
+from typing import Any
+
+import torch
+
+from outgrow.shard.messages import Reply
+from outgrow.shard.ranks.executor import Executor
+from outgrow.shard.ranks.fabric import Fabric
+from outgrow.shard.ranks.group_fabric import GroupFabric
+from outgrow.shard.wire.codec import Decoder, encode_reply
+from outgrow.shard.wire.connection import Connection, ConnectionEnded
+from outgrow.shard.wire.frame import Frame, FrameKind, ProtocolError
+
+BEAT_SECONDS = 0.2
+"""Between two signs of life."""
+_ACK_EVERY = 16
+_FRAME_LIMIT = 1 << 40
+
+
+class Worker:
+    """Executors of all sessions on one rank, behind one line to the dispatcher."""
+
+    def __init__(self, connection: Connection, fabric: Fabric, *, rank: int, generation: int = 0) -> None:
+        self.connection = connection
+        self.fabric = fabric
+        self.rank = rank
+        self.generation = generation
+        self.executors: dict[int, Executor] = {}
+        self.decoders: dict[int, Decoder] = {}
+        self.done = 0
+        """Sequence of the last message that was done."""
+        self.order = hashlib.blake2b(digest_size=16)
+        """Of all messages so far: equal on all ranks, since they do the same in the same order."""
+        self.busy_seconds = 0.0
+        self.steps = 0
+        """Instructions done, those of replayed segments included."""
+        self.queued = 0
+        """Messages that came and are not done."""
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        """Take messages until the dispatcher says stop or is gone."""
+        beat = threading.Thread(target=self._beat, name="outgrow-beat", daemon=True)
+        beat.start()
+        try:
+            self._send(FrameKind.READY)
+            unacknowledged = 0
+            while True:
+                frames = self.connection.wait(sends=False)  # the other thread sends, too
+                self.queued = len(frames)
+                for frame in frames:
+                    if frame.kind is FrameKind.STOP:
+                        return
+                    started = time.perf_counter()
+                    try:
+                        self._do(frame)
+                    finally:
+                        for file in frame.files:
+                            os.close(file)
+                    self.done = frame.sequence
+                    self.busy_seconds += time.perf_counter() - started
+                    self.queued -= 1
+                    unacknowledged += 1
+                    if unacknowledged >= _ACK_EVERY:
+                        self._send(FrameKind.ACK, sequence=self.done)
+                        unacknowledged = 0
+                if unacknowledged:
+                    self._send(FrameKind.ACK, sequence=self.done)
+                    unacknowledged = 0
+        except ConnectionEnded:
+            return
+        finally:
+            self._ended.set()
+
+    def _do(self, frame: Frame) -> None:
+        session = frame.session
+        self.order.update(frame.session.to_bytes(4, "little") + bytes([frame.kind]))
+        self.order.update(frame.payload)
+        if frame.kind is FrameKind.OPEN:
+            self.executors[session], self.decoders[session] = Executor(self.fabric), Decoder()
+            return
+        if frame.kind is FrameKind.CLOSE:
+            self.executors.pop(session, None)
+            self.decoders.pop(session, None)
+            return
+        message = self.decoders[session].decode(frame)
+        if message is None:
+            return
+        reply = self.executors[session].handle(message)
+        # The whole of a value is there on rank 0; a question is put to every rank.
+        if reply is not None and (self.rank == 0 or frame.kind is FrameKind.ASK):
+            self._reply(session, frame.sequence, reply)
+
+    def _reply(self, session: int, sequence: int, reply: Reply) -> None:
+        encoded = encode_reply(reply, passes_files=self.connection.passes_files)
+        files = () if encoded.file is None else (encoded.file,)
+        try:
+            self._send(encoded.kind, *encoded.parts, session=session, sequence=sequence, files=files)
+        finally:
+            for file in files:
+                os.close(file)
+
+    def _send(self, kind: FrameKind, *parts: Any, **fields: Any) -> None:
+        with self._lock:
+            self.connection.queue(kind, *parts, generation=self.generation, **fields)
+            self.connection.flush_all()
+
+    def _beat(self) -> None:
+        while not self._ended.wait(BEAT_SECONDS):
+            try:
+                self._send(FrameKind.BEAT, json.dumps(self.statistics()).encode(), sequence=self.done)
+            except (ConnectionEnded, OSError):
+                return
+
+    def statistics(self) -> dict[str, Any]:
+        """What this rank did so far; all numbers only rise, except `queue` and the memory."""
+        return {
+            "rank": self.rank,
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "seconds": time.monotonic(),
+            "busy_seconds": self.busy_seconds,
+            "messages": self.done,
+            "queue": self.queued,
+            "memory_bytes": _resident_bytes(),
+            "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "sent_bytes": self.connection.sent_bytes,
+            "received_bytes": self.connection.received_bytes,
+            "sessions": len(self.executors),
+            "values": sum(len(executor.values) for executor in list(self.executors.values())),
+            "order": self.order.hexdigest(),
+        }
+
+
+def _resident_bytes() -> int:
+    with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - in a thread, every 200 ms
+        return int(file.read().split()[1]) * resource.getpagesize()
+
+
+def serve_rank(opened: socket.socket) -> None:
+    """Be a rank at the end of this socket until the dispatcher lets go of it: told what it is one of by the
+    first frame.
+
+    What goes wrong before the group stands is told to the dispatcher.
+    """
+    connection = Connection(opened, limit=_FRAME_LIMIT)
+    try:
+        configure = connection.take()
+        told = json.loads(bytes(configure.payload))
+        try:
+            fabric = _join(connection, told, opened)
+        except (RuntimeError, OSError, ValueError, ProtocolError) as err:
+            body = {"message": f"{type(err).__name__}: {err}", "traceback": traceback.format_exc()}
+            connection.queue(FrameKind.FAILED, json.dumps(body).encode(), generation=told["generation"])
+            connection.flush_all(time.monotonic() + 5)
+            return
+        Worker(connection, fabric, rank=told["rank"], generation=told["generation"]).run()
+    except ConnectionEnded:
+        return
+    finally:
+        connection.close()
+
+
+def _join(connection: Connection, told: dict[str, Any], opened: socket.socket) -> GroupFabric:
+    rank, world_size = told["rank"], told["world_size"]
+    torch.set_num_threads(told["threads"])
+    device = torch.device(told["device"])
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    store = None
+    if world_size > 1:
+        if told.get("interface"):
+            os.environ["GLOO_SOCKET_IFNAME"] = told["interface"]
+        store = _store(connection, told, opened)
+    return GroupFabric(
+        rank=rank,
+        world_size=world_size,
+        store=store,
+        backend=told["backend"],
+        device=device,
+        timeout_seconds=told["timeout_seconds"],
+    )
+
+
+def _store(connection: Connection, told: dict[str, Any], opened: socket.socket) -> Any:
+    """Rank 0 opens the store on the address at which it talks to the dispatcher, and nowhere else."""
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
+    timeout = timedelta(seconds=told["start_timeout_seconds"])
+    if told["rank"] == 0:
+        host = "127.0.0.1" if connection.passes_files else opened.getsockname()[0]
+        listener = socket.create_server((host, 0))
+        port = listener.getsockname()[1]
+        store = TCPStore(
+            host, port, told["world_size"], is_master=True, timeout=timeout, wait_for_workers=False,
+            master_listen_fd=listener.detach(),
+        )  # fmt: skip
+        connection.queue(
+            FrameKind.STORE, json.dumps({"host": host, "port": port}).encode(), generation=told["generation"]
+        )
+        connection.flush_all()
+        return store
+    frame = connection.take()
+    if frame.kind is not FrameKind.STORE:
+        raise ProtocolError(f"a {frame.kind.name} came where the meeting place was expected")
+    place = json.loads(bytes(frame.payload))
+    return TCPStore(place["host"], place["port"], told["world_size"], is_master=False, timeout=timeout)
