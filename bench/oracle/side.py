@@ -2,8 +2,8 @@
 
 __all__ = ["Plain", "Side", "Workers"]
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -12,8 +12,8 @@ from torch.utils._pytree import tree_map
 
 from bench.oracle.rowchoice import Chooser
 from outgrow.placement import Placement
-from outgrow.shard.client import session as sessions
 from outgrow.shard.client.inference import Inference
+from outgrow.shard.client.session import Session, use_session
 from outgrow.shard.client.tensor import WorkersTensor
 from outgrow.shard.engines.simulated import SimulatedLink
 from outgrow.shard.messages import Place
@@ -77,17 +77,12 @@ class Workers(Side):
         link = SimulatedLink(world_size)
         if choose is not None:
             link.executor = Executor(SimulatedFabric(world_size), choose=choose)
-        self.session = sessions.Session(link)
+        self.session = Session(link)
         self.session.inference = _INFERENCE
 
-    @contextlib.contextmanager
-    def active(self) -> Iterator[None]:
-        """While inside, this is the default session."""
-        before, sessions._default = sessions._default, self.session
-        try:
-            yield
-        finally:
-            sessions._default = before
+    def active(self) -> AbstractContextManager[Any]:
+        """While inside, new tensors belong to this session."""
+        return use_session(self.session)
 
     def _move(self, given: Tensor, number: int) -> Tensor:
         here = given.detach().to("workers")

@@ -2,15 +2,22 @@
 
 __all__ = ["SimulatedLink"]
 
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import torch
 
 from outgrow.shard.messages import Ask, Fetch, Message, Reply
 from outgrow.shard.ranks.executor import Executor
 from outgrow.shard.ranks.simulated_fabric import SimulatedFabric
 
-_OUTSIDE = (torch._C._dispatch_tls_local_include_set(), torch._C._dispatch_tls_local_exclude_set())
-"""What torch does for a tensor besides its op, as a process of its own has it. A message may be sent from within an op, where
-torch has turned off what was done before: conjugate and negated views would be read as they lie in memory."""
+
+def _fresh() -> tuple[Any, Any]:
+    """What torch does for a tensor around its op, as in a thread that runs no op: the link may be made within one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(
+            lambda: (torch._C._dispatch_tls_local_include_set(), torch._C._dispatch_tls_local_exclude_set())
+        ).result()
 
 
 class SimulatedLink:
@@ -18,15 +25,18 @@ class SimulatedLink:
 
     def __init__(self, world_size: int) -> None:
         self.executor = Executor(SimulatedFabric(world_size))
+        # A message may be sent from within an op, where torch has turned off what it did before it: pieces that are
+        # conjugate views would be read as they lie in memory.
+        self._outside = _fresh()
 
     def send(self, message: Message) -> None:
         """See `Link.send`."""
-        with torch._C._ForceDispatchKeyGuard(*_OUTSIDE):
+        with torch._C._ForceDispatchKeyGuard(*self._outside):
             self.executor.handle(message)
 
     def request(self, message: Fetch | Ask) -> Reply:
         """See `Link.request`."""
-        with torch._C._ForceDispatchKeyGuard(*_OUTSIDE):
+        with torch._C._ForceDispatchKeyGuard(*self._outside):
             reply = self.executor.handle(message)
         assert reply is not None
         return reply

@@ -219,5 +219,5 @@ def _description(held: Held) -> dict[str, Any]:
 
 
 def _bytes(whole: Tensor) -> bytes:
-    dense = whole.detach().cpu().contiguous().reshape(-1)
+    dense = whole.detach().cpu().resolve_conj().resolve_neg().contiguous().reshape(-1)
     return bytes(dense.view(torch.uint8).numpy()) if dense.numel() else b""
