@@ -155,9 +155,14 @@ def _write_view(template: Template, inputs: list[Tensor], floats: Sequence[float
     return (whole,)
 
 
+def _place(template: Template, inputs: list[Tensor], floats: Sequence[float]) -> tuple[Tensor, ...]:
+    return (inputs[0],)
+
+
 OWN_OPS: dict[str, Callable[[Template, list[Tensor], Sequence[float]], tuple[Tensor, ...]]] = {
     "outgrow.read_view": _read_view,
     "outgrow.write_view": _write_view,
+    "outgrow.place.default": _place,
 }
 """Ops that torch has no name for."""
 

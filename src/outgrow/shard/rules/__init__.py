@@ -26,6 +26,7 @@ from outgrow.shard.rules import (
     view,
 )
 from outgrow.shard.rules.arguments import packet_of
+from outgrow.shard.rules.placing import PLACE, place_rows
 from outgrow.shard.rules.row import Row, replicated
 
 Rule = Callable[[Template, int], tuple[Row, ...]]
@@ -100,7 +101,12 @@ def rule_of(op: str) -> Rule | None:
 
 
 def rows(template: Template, world_size: int) -> tuple[Row, ...]:
-    """All rows of an op, the replicated one first; each is right whatever the numbers are."""
+    """All rows of an op, the replicated one first; each is right whatever the numbers are.
+
+    Where the program itself says how a tensor is to be held, that is the only row.
+    """
+    if template.op == PLACE and world_size > 1:
+        return place_rows(template)
     rule = rule_of(template.op)
     first = replicated(template)
     if rule is None or world_size == 1:
