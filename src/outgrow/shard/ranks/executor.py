@@ -2,222 +2,246 @@
 
 __all__ = ["Executor"]
 
-import traceback
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from outgrow.placement import Owned, Placement, Replicate
-from outgrow.shard.instructions import Segment, Template, TensorMeta
+from outgrow.placement import Owned, Placement, Replicate, Shard
+from outgrow.shard.instructions import Segment, TensorMeta
 from outgrow.shard.messages import Ask, Call, Define, Fetch, Message, Place, Put, Reply
+from outgrow.shard.planner import Costs
+from outgrow.shard.ranks.answers import array_of, contents, described, failed_reply
+from outgrow.shard.ranks.eager import Chooser, Eager, SegmentOps
 from outgrow.shard.ranks.fabric import Fabric
-from outgrow.shard.ranks.greedy import choose_row
 from outgrow.shard.ranks.held import Failure, Held
-from outgrow.shard.ranks.kernels import Kernel, template_kernel
-from outgrow.shard.ranks.pieces import piece_shape
+from outgrow.shard.ranks.holdings import Holdings
+from outgrow.shard.ranks.pieces import piece_bounds, piece_shape
 from outgrow.shard.ranks.redistribute import redistribute
-from outgrow.shard.rules import Row, rows
+from outgrow.shard.replay.candidates import Pins
+from outgrow.shard.replay.replayer import Replayer
 
-Chooser = Callable[[tuple[Row, ...], list[Placement], Template], Row]
+
+def _ignored(decision: dict[str, Any]) -> None:
+    """Nobody logs what is decided."""
 
 
 class Executor:
     """The state of one client on the lanes of one process. Every rank is given the same messages in the same order."""
 
-    def __init__(self, fabric: Fabric, *, choose: Chooser | None = None) -> None:
-        """`choose` picks a row where no plan does; by default the one that moves the fewest bytes."""
+    def __init__(
+        self,
+        fabric: Fabric,
+        *,
+        choose: Chooser | None = None,
+        memory_bytes: int | None = None,
+        costs: Callable[[], Costs] | None = None,
+        on_decision: Callable[[dict[str, Any]], None] = _ignored,
+        decisions: Sequence[dict[str, Any]] = (),
+        decided_until: int = -1,
+        is_replaying: bool = True,
+    ) -> None:
+        """`choose` picks a row where no plan does; by default the one that moves the fewest bytes.
+
+        `memory_bytes` is what one rank may hold of values at rest. `costs` measures what ranks cost, on all of them at once.
+        `on_decision` is told, on every rank, of each decision before the call that it is about runs. `decisions` are those
+        of an earlier life, complete for calls up to number `decided_until`: what runs until then runs as it ran.
+        """
         self.fabric = fabric
-        self.values: dict[int, Held] = {}
-        self.segments: dict[int, Segment] = {}
-        self._choose = choose or self._cheapest
-        self._rows: dict[Template, tuple[Row, ...]] = {}
-        self._kernels: dict[tuple[Template, int], tuple[Row, list[Kernel]]] = {}
+        self.values = Holdings(fabric, memory_bytes)
+        self.segments: dict[int, SegmentOps] = {}
+        self.calls_run = 0
+        self.busy_seconds = 0.0
+        self.poisoned: dict[int, Failure] = {}
+        """By the number of a call: it is not run, its outputs fail so."""
+        self.eager = Eager(fabric, choose)
+        self.replayer = Replayer(
+            fabric,
+            self.eager,
+            costs=costs,
+            on_decision=on_decision,
+            decisions=decisions,
+            decided_until=decided_until,
+            memory_bytes=memory_bytes,
+            is_replaying=is_replaying and choose is None,
+        )
 
     def handle(self, message: Message) -> Reply | None:
         """Do what a message says; a reply for those that want one."""
-        match message:
-            case Call():
-                self._call(message)
-            case Put():
-                self._put(message)
-            case Define():
-                self.segments[message.segment] = message.body
-            case Place():
-                self._place(message)
-            case Fetch():
-                return self._fetch(message)
-            case Ask():
-                return Reply(request=message.request, body=self._answer(message))
+        with torch.inference_mode():
+            match message:
+                case Call():
+                    self._call(message)
+                case Put():
+                    self._put(message)
+                case Define():
+                    self.define(message.segment, message.body)
+                case Place():
+                    self._place(message)
+                case Fetch():
+                    return self._fetch(message)
+                case Ask():
+                    return Reply(request=message.request, body=self._answer(message))
         return None
+
+    def define(self, number: int, segment: Segment) -> None:
+        """A segment that calls may name."""
+        self.segments[number] = self.eager.prepare(segment)
 
     # Calls
 
     def _call(self, call: Call) -> None:
-        segment = self.segments[call.segment]
+        began = time.perf_counter()
+        ops = self.segments[call.segment]
         given = [self.values[value] for value in call.inputs]
+        failure = self.poisoned.pop(call.number, None)
+        if failure is not None:
+            metas = ops.segment.values()
+            made = [self.eager.failed(metas[number], failure) for number in call.live]
+        else:
+            made = self.replayer.run(call, ops, given, self._pins)
+        del given
         for value in call.freed:
-            self.values.pop(value, None)
-        live = dict(zip(call.live, call.outputs, strict=True))
-        last_use = _last_uses(segment)
-        made: dict[int, Held] = {}
-        number, at_float = 0, 0
-        for index, step in enumerate(segment.steps):
-            inputs = [made[ref] if ref >= 0 else given[-1 - ref] for ref in step.inputs]
-            floats = call.floats[at_float : at_float + step.floats]
-            at_float += step.floats
-            template = segment.templates[step.template]
-            for held in self._step(template, inputs, floats, call.number, index):
-                if number in live:
-                    self.values[live[number]] = held
-                if number in live or number in last_use:
-                    made[number] = held
-                number += 1
-            for ref in step.inputs:
-                if ref >= 0 and last_use[ref] == index:
-                    made.pop(ref, None)
+            self.values.drop(value)
+        for value, held in zip(call.outputs, made, strict=True):
+            self.values.add(value, held, call.number)
+        self.calls_run += 1
+        self.busy_seconds += time.perf_counter() - began
 
-    def _step(
-        self, template: Template, inputs: list[Held], floats: tuple[float, ...], call: int, index: int
-    ) -> list[Held]:
-        failure = next((held.failure for held in inputs if held.failure is not None), None)
-        if failure is None:
-            try:
-                return self._run(template, inputs, floats)
-            except Exception as error:
-                failure = Failure(
-                    kind=type(error).__name__,
-                    message=str(error),
-                    traceback=traceback.format_exc(),
-                    call=call,
-                    step=index,
-                )
-        return [self._failed(meta, failure) for meta in template.outputs]
-
-    def _failed(self, meta: TensorMeta, failure: Failure) -> Held:
-        return Held(meta, Replicate(), [None] * len(self.fabric.lanes), failure=failure)
-
-    def _run(self, template: Template, inputs: list[Held], floats: tuple[float, ...]) -> list[Held]:
-        known = self._rows.get(template)
-        if known is None:
-            known = self._rows[template] = rows(template, self.fabric.world_size)
-        row = self._choose(known, [held.placement for held in inputs], template)
-        kernels = self._kernels_of(template, row)
-        lanes_inputs = [self._moved(held, new) for held, new in zip(inputs, row.inputs, strict=True)]
-        results: list[tuple[Tensor, ...]] = []
-        for lane, kernel in enumerate(kernels):
-            own = [pieces[lane] for pieces in lanes_inputs]
-            for written in template.mutates:
-                own[written] = own[written].clone()  # type: ignore[union-attr]
-            results.append(kernel(own, floats))  # type: ignore[arg-type]
-        return [
-            Held(meta, placement, [result[number] for result in results])
-            for number, (meta, placement) in enumerate(zip(template.outputs, row.outputs, strict=True))
-        ]
-
-    def _kernels_of(self, template: Template, row: Row) -> list[Kernel]:
-        key = (template, id(row))
-        found = self._kernels.get(key)
-        if found is None:
-            if row.kernel is None:
-                kernels = [template_kernel(template, self.fabric.device)] * len(self.fabric.lanes)
-            else:
-                kernels = [row.kernel(rank, self.fabric.world_size, self.fabric.device) for rank in self.fabric.lanes]
-            found = self._kernels[key] = (row, kernels)
-        return found[1]
-
-    def _moved(self, held: Held, new: Placement) -> list[Tensor | None]:
-        return redistribute(held.pieces, held.meta, held.placement, new, self.fabric)
-
-    def _cheapest(self, known: tuple[Row, ...], placements: list[Placement], template: Template) -> Row:
-        return (
-            known[0]
-            if len(known) == 1
-            else choose_row(known, placements, template.inputs, self.fabric.world_size)
-        )
+    def _pins(self) -> Pins:
+        held = ((value, self.values[value]) for value in self.values)
+        return Pins(values={value: one.placement for value, one in held if one.is_pinned}, names={})
 
     # Values
 
     def _put(self, put: Put) -> None:
-        whole = (
-            torch.frombuffer(bytearray(put.data), dtype=torch.uint8)
-            if len(put.data)
-            else torch.empty(0, dtype=torch.uint8)
-        )
-        tensor = whole.view(put.meta.dtype).reshape(put.meta.shape).to(self.fabric.device)
-        held = Held(put.meta, Replicate(), [tensor] * len(self.fabric.lanes))
-        if put.placement is not None:
-            held = Held(put.meta, put.placement, self._moved(held, put.placement))
-        self.values[put.value] = held
+        placement = put.placement or self.replayer.wanted(put.meta) or self.values.default_placement(put.meta)
+        array = array_of(put.data, put.meta)
+        pieces: list[Tensor | None] = []
+        for rank in self.fabric.lanes:
+            own = array
+            if isinstance(placement, Shard):
+                start, stop = piece_bounds(put.meta.shape[placement.dim], rank, self.fabric.world_size)
+                own = array[(slice(None),) * placement.dim + (slice(start, stop),)]
+            bits = torch.from_numpy(own.copy())
+            pieces.append(bits.view(put.meta.dtype).to(self.fabric.device))
+        is_cut = isinstance(placement, Shard | Replicate)
+        held = Held(put.meta, placement if is_cut else Replicate(), pieces, is_own=True)
+        if not is_cut:
+            held = self._moved(held, placement)
+        self.values.add(put.value, held)
+        self.replayer.hot.arrive(put.value)
+
+    def _moved(self, held: Held, placement: Placement) -> Held:
+        pieces = redistribute(held.pieces, held.meta, held.placement, placement, self.fabric)
+        return Held(held.meta, placement, pieces, is_pinned=held.is_pinned)
 
     def _place(self, place: Place) -> None:
         held = self.values[place.value]
         if held.failure is None:
-            held.pieces = self._moved(held, place.placement)
-            held.placement = place.placement
+            self.values.place(held, place.placement)
         held.is_pinned = place.is_pinned
 
     def _fetch(self, fetch: Fetch) -> Reply:
         held = self.values[fetch.value]
         if held.failure is not None:
-            return Reply(request=fetch.request, body={"error": _as_json(held.failure)})
+            return failed_reply(fetch.request, held.failure)
         if fetch.rank is not None:
             return self._fetch_piece(fetch.request, held, fetch.rank)
         target: Placement = held.placement if isinstance(held.placement, Owned) else Replicate()
-        pieces = self._moved(held, target)
+        pieces = redistribute(held.pieces, held.meta, held.placement, target, self.fabric)
         body = {"shape": list(held.meta.shape), "dtype": str(held.meta.dtype).removeprefix("torch.")}
-        whole = next((piece for piece in pieces if piece is not None), None)
-        data = b"" if whole is None else _bytes(whole)
-        return Reply(request=fetch.request, body=body, data=data)
+        return contents(fetch.request, next((piece for piece in pieces if piece is not None), None), body)
 
     def _fetch_piece(self, request: int, held: Held, rank: int) -> Reply:
         """What one rank holds; every rank takes part, since the reply is sent by another one."""
-        world_size = self.fabric.world_size
         is_elsewhere = isinstance(held.placement, Owned) and held.placement.rank != rank
-        shape = piece_shape(held.meta.shape, held.placement, rank, world_size)
-        body: dict[str, Any] = {
-            "placement": str(held.placement),
-            "dtype": str(held.meta.dtype).removeprefix("torch."),
-        }
+        shape = piece_shape(held.meta.shape, held.placement, rank, self.fabric.world_size)
+        dtype = str(held.meta.dtype).removeprefix("torch.")
+        body: dict[str, Any] = {"placement": str(held.placement), "dtype": dtype}
         if is_elsewhere:
             return Reply(request=request, body=body | {"shape": None})
         pieces = self.fabric.broadcast(held.pieces, rank, shape, held.meta.dtype)
-        return Reply(request=request, body=body | {"shape": list(shape)}, data=_bytes(pieces[0]))
+        return contents(request, pieces[0], body | {"shape": list(shape)})
+
+    # Questions
 
     def _answer(self, ask: Ask) -> dict[str, Any]:
-        if ask.topic == "describe":
-            values = {str(value): _description(self.values[value]) for value in ask.details["values"]}
-            return {"world_size": self.fabric.world_size, "values": values}
-        if ask.topic == "barrier":
-            return {}
+        match ask.topic:
+            case "describe":
+                values = {str(value): described(self.values[value]) for value in ask.details["values"]}
+                return {"world_size": self.fabric.world_size, "values": values}
+            case "explain":
+                return {"world_size": self.fabric.world_size, "cycles": self.replayer.decided.explain()}
+            case "statistics":
+                return self.statistics()
+            case "barrier":
+                return {}
+        error = {
+            "kind": "InputError",
+            "message": f"nothing is known about {ask.topic!r}",
+            "traceback": "",
+            "call": -1,
+            "step": None,
+        }
+        return {"error": error}
+
+    def statistics(self) -> dict[str, Any]:
+        """What this process did for the client so far."""
         return {
-            "error": {
-                "kind": "InputError",
-                "message": f"nothing is known about {ask.topic!r}",
-                "traceback": "",
-            }
+            "calls": self.calls_run,
+            "replayed_calls": self.replayer.replays,
+            "ops": self.eager.ops_run + self.replayer.ops_run,
+            "busy_seconds": self.busy_seconds,
+            "values": len(self.values),
+            "held_bytes": self.values.bytes,
+            "peak_bytes": self.values.peak_bytes,
+            "memory_bytes": self.values.memory_bytes,
         }
 
+    # Another life
 
-def _last_uses(segment: Segment) -> dict[int, int]:
-    last: dict[int, int] = {}
-    for index, step in enumerate(segment.steps):
-        for ref in step.inputs:
-            if ref >= 0:
-                last[ref] = index
-    return last
+    def snapshot(self) -> dict[str, Any]:
+        """Everything that a rank which takes this one's place must know, but for the segments: those are in the log.
 
+        `state` is plain JSON; `pieces` holds, for each value with contents on a lane, `(value, lane, tensor)`. The tensors
+        are the ones in use: whoever keeps them copies them before the next message.
+        """
+        values, pieces = [], []
+        for number in self.values:
+            held = self.values[number]
+            failure = None if held.failure is None else failed_reply(0, held.failure).body["error"]
+            values.append(
+                {
+                    "value": number,
+                    "shape": list(held.meta.shape),
+                    "stride": list(held.meta.stride),
+                    "dtype": str(held.meta.dtype).removeprefix("torch."),
+                    "placement": str(held.placement),
+                    "is_pinned": held.is_pinned,
+                    "failure": failure,
+                }
+            )
+            pieces += [(number, lane, piece) for lane, piece in enumerate(held.pieces) if piece is not None]
+        return {"state": {"values": values, "decisions": self.replayer.decided.in_force()}, "pieces": pieces}
 
-def _as_json(failure: Failure) -> dict[str, Any]:
-    return {field: getattr(failure, field) for field in ("kind", "message", "traceback", "call", "step")}
+    def restore(self, state: dict[str, Any], pieces: Sequence[tuple[int, int, Tensor]]) -> None:
+        """Take up what `snapshot` gave; for an executor that has done nothing yet. The tensors become ours."""
+        from outgrow.placement import parse_placement
 
-
-def _description(held: Held) -> dict[str, Any]:
-    shape = next((list(piece.shape) for piece in held.pieces if piece is not None), None)
-    return {"placement": str(held.placement), "piece_shape": shape, "is_pinned": held.is_pinned}
-
-
-def _bytes(whole: Tensor) -> bytes:
-    dense = whole.detach().cpu().resolve_conj().resolve_neg().contiguous().reshape(-1)
-    return bytes(dense.view(torch.uint8).numpy()) if dense.numel() else b""
+        own: dict[int, list[Tensor | None]] = {}
+        for value, lane, piece in pieces:
+            own.setdefault(value, [None] * len(self.fabric.lanes))[lane] = piece
+        for entry in state["values"]:
+            dtype = getattr(torch, entry["dtype"])
+            held = Held(
+                TensorMeta(tuple(entry["shape"]), tuple(entry["stride"]), dtype),
+                parse_placement(entry["placement"]),
+                own.get(entry["value"], [None] * len(self.fabric.lanes)),
+                failure=None if entry["failure"] is None else Failure(**entry["failure"]),
+                is_pinned=entry["is_pinned"],
+            )
+            self.values.restore(entry["value"], held)
+        self.replayer.restore(state["decisions"])

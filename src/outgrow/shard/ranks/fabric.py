@@ -1,11 +1,19 @@
 """How ranks exchange pieces of tensors: what every way of running them must be able to do."""
 
-__all__ = ["Fabric"]
+__all__ = ["Fabric", "Pending"]
 
 from typing import Protocol
 
 import torch
 from torch import Tensor
+
+
+class Pending(Protocol):
+    """A collective that is under way."""
+
+    def wait(self) -> None:
+        """Come back once its results are there."""
+        ...
 
 
 class Fabric(Protocol):
@@ -24,6 +32,13 @@ class Fabric(Protocol):
 
     def all_reduce(self, pieces: list[Tensor], reduction: str) -> list[Tensor]:
         """Each rank's piece reduced over all ranks (`sum`, `avg`, `max`, `min`), in an order that does not change from run to run."""
+        ...
+
+    def start_all_reduce(self, buffers: list[Tensor], reduction: str) -> Pending:
+        """Begin to reduce one flat, dense buffer of each lane over all ranks, in place; nobody touches them before the wait.
+
+        The same order of calls on every rank is the caller's to keep, also among the other collectives.
+        """
         ...
 
     def all_gather(self, pieces: list[Tensor], dim: int, size: int) -> list[Tensor]:

@@ -1,11 +1,18 @@
 """All ranks in one process: the cheap oracle, and collectives as plain arithmetic."""
 
-__all__ = ["SimulatedFabric"]
+__all__ = ["Done", "SimulatedFabric"]
 
 import torch
 from torch import Tensor
 
 from outgrow.shard.ranks.pieces import piece_of
+
+
+class Done:
+    """Something that was under way and is over."""
+
+    def wait(self) -> None:
+        """See `Pending.wait`."""
 
 
 class SimulatedFabric:
@@ -35,6 +42,13 @@ class SimulatedFabric:
         """See `Fabric.all_to_all`."""
         whole = torch.cat(pieces, from_dim)
         return [piece_of(whole, to_dim, rank, self.world_size).contiguous() for rank in self.lanes]
+
+    def start_all_reduce(self, buffers: list[Tensor], reduction: str) -> Done:
+        """See `Fabric.start_all_reduce`; done at once."""
+        whole = _reduce(buffers, reduction)
+        for buffer in buffers:
+            buffer.copy_(whole)
+        return Done()
 
     def broadcast(
         self, pieces: list[Tensor | None], source: int, shape: tuple[int, ...], dtype: torch.dtype
