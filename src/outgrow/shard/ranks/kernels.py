@@ -131,6 +131,12 @@ _DENSE: Final = (
     "aten._fused_adagrad_.default",
     "aten._fused_adagrad_.tensor_lr",
     "aten.native_layer_norm_backward.default",
+    "aten.native_group_norm.default",
+    "aten.native_group_norm_backward.default",
+    "aten.nll_loss2d_forward.default",
+    "aten.nll_loss2d_backward.default",
+    "aten.adaptive_max_pool2d_backward.default",
+    "aten.adaptive_max_pool3d_backward.default",
 )
 """Ops that take for granted that all their tensors are laid out alike: wrong numbers otherwise (torch 2.13, CPU)."""
 

@@ -52,7 +52,7 @@ RULES: dict[str, Rule] = {
     ),
     **_named(along.matrix_rows, "tril triu"),
     **_named(norm.layer_norm_rows, "native_layer_norm _fused_rms_norm"),
-    **_named(norm.layer_norm_backward_rows, "native_layer_norm_backward _fused_rms_norm_backward"),
+    **_named(norm.layer_norm_backward_rows, "native_layer_norm_backward"),
     **_named(norm.group_norm_rows, "native_group_norm"),
     **_named(norm.group_norm_backward_rows, "native_group_norm_backward"),
     **_named(
@@ -68,9 +68,7 @@ RULES: dict[str, Rule] = {
     **_named(view.fold_rows, "constant_pad_nd repeat"),
     **_named(joining.cat_rows, "cat"),
     **_named(joining.stack_rows, "stack"),
-    **_named(
-        factory.factory_rows, "full zeros ones empty empty_strided arange eye linspace logspace scalar_tensor"
-    ),
+    **_named(factory.factory_rows, "full zeros ones empty empty_strided arange eye linspace logspace"),
     **_named(embedding.embedding_rows, "embedding"),
     **_named(embedding.embedding_backward_rows, "embedding_dense_backward"),
     **_named(indexing.gather_rows, "gather"),

@@ -26,10 +26,11 @@ class Slot:
 
 @functools.cache
 def _parameters(op: str) -> tuple[tuple[str, Any], ...]:
-    return tuple(
-        (argument.name, argument.default_value if argument.has_default_value() else None)
-        for argument in resolve_op(op)._schema.arguments
-    )
+    found = []
+    for argument in resolve_op(op)._schema.arguments:
+        default = argument.default_value if argument.has_default_value() else None
+        found.append((argument.name, tuple(default) if isinstance(default, list) else default))
+    return tuple(found)
 
 
 def bound(template: Template) -> dict[str, Any]:

@@ -62,13 +62,8 @@ def linear_rows(template: Template, groups: Iterable[Sequence[int]]) -> list[Row
     """A row for each group of inputs in which the op is linear together: partial sums of these give partial sums."""
     if not all(is_float(meta) for meta in template.outputs):
         return []
-    found = []
-    for group in groups:
-        if all(index < len(template.inputs) and is_float(template.inputs[index]) for index in group):
-            found.append(
-                Row(
-                    pick(len(template.inputs), dict.fromkeys(group, SUM)),
-                    (SUM,) * len(template.outputs),
-                )
-            )
-    return found
+    return [
+        Row(pick(len(template.inputs), dict.fromkeys(group, SUM)), (SUM,) * len(template.outputs))
+        for group in groups
+        if all(index < len(template.inputs) and is_float(template.inputs[index]) for index in group)
+    ]

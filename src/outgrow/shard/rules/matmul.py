@@ -22,14 +22,12 @@ def _product(template: Template, world_size: int, at: int) -> tuple[Row, ...]:
     left, right, out = template.inputs[at].shape, template.inputs[at + 1].shape, template.outputs[0].shape
     dims = len(left)
     contracted = max(len(right) - 2, 0)
-    found = []
 
     def row(a: Placement, b: Placement, result: Placement) -> Row:
         return Row((*(_added(template, result),) * at, a, b), (result,))
 
-    for batch in range(dims - 2):
-        if cuts(left[batch], world_size):
-            found.append(row(Shard(batch), Shard(batch), Shard(batch)))
+    batches = [batch for batch in range(dims - 2) if cuts(left[batch], world_size)]
+    found = [row(Shard(batch), Shard(batch), Shard(batch)) for batch in batches]
     if cuts(left[dims - 2], world_size):
         found.append(row(Shard(dims - 2), WHOLE, Shard(dims - 2)))
     if len(right) == dims and cuts(right[-1], world_size):

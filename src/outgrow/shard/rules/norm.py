@@ -133,16 +133,24 @@ def batch_norm_rows(template: Template, world_size: int) -> tuple[Row, ...]:
     metas = (*template.inputs, *template.outputs)
     if any(meta.shape not in (first.shape, (channels,), (0,)) for meta in metas):
         return ()
-    found = []
-    if cuts(channels, world_size) and all(meta.shape != (0,) for meta in metas):
-        placements = tuple(Shard(1) if meta.shape == first.shape else Shard(0) for meta in metas)
-        found.append(Row(placements[: len(template.inputs)], placements[len(template.inputs) :]))
-    is_training = given.get(
-        "train", given.get("training", packet_of(template.op) != "aten._batch_norm_no_update")
-    )
-    if not is_training and not is_backward and not template.mutates:
-        for dim, size in enumerate(first.shape):
-            if dim != 1 and cuts(size, world_size):
-                mixed: tuple[Placement, ...] = tuple(Shard(dim) if meta.shape == first.shape else WHOLE for meta in metas)
-                found.append(Row(mixed[: len(template.inputs)], mixed[len(template.inputs) :]))
-    return tuple(found)
+
+    def row(dim: int) -> Row:
+        placements = tuple(
+            Shard(dim)
+            if meta.shape == first.shape
+            else Shard(0)
+            if dim == 1 and meta.shape == (channels,)
+            else WHOLE
+            for meta in metas
+        )
+        return Row(placements[: len(template.inputs)], placements[len(template.inputs) :])
+
+    dims = [1]
+    if not _is_training(template, given) and not is_backward and not template.mutates:
+        dims += [dim for dim in range(len(first.shape)) if dim != 1]
+    return tuple(row(dim) for dim in dims if cuts(first.shape[dim], world_size))
+
+
+def _is_training(template: Template, given: dict[str, Any]) -> bool:
+    never = ("aten._batch_norm_no_update", "aten._native_batch_norm_legit_no_training")
+    return bool(given.get("train", given.get("training", packet_of(template.op) not in never)))

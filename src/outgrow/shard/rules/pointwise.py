@@ -78,7 +78,8 @@ def pointwise_rows(template: Template, world_size: int) -> tuple[Row, ...]:
     if not template.outputs:
         return ()
     shape = template.outputs[0].shape
-    if any(meta.shape != shape for meta in template.outputs):
+    # What is written may be a lone number beside the tensors: the count of an optimizer's steps.
+    if any(meta.shape not in (shape, ()) for meta in template.outputs):
         return ()
     found = []
     for dim, size in enumerate(shape):
@@ -88,15 +89,18 @@ def pointwise_rows(template: Template, world_size: int) -> tuple[Row, ...]:
         for meta in template.inputs:
             own = dim - (len(shape) - len(meta.shape))
             inputs.append(Shard(own) if own >= 0 and meta.shape[own] == size else WHOLE)
-        found.append(Row(tuple(inputs), (Shard(dim),) * len(template.outputs)))
+        outputs = tuple(Shard(dim) if meta.shape == shape else WHOLE for meta in template.outputs)
+        found.append(Row(tuple(inputs), outputs))
     if template.op.endswith("_mode"):
         return tuple(found)
     return (*found, *linear_rows(template, LINEAR.get(plain_packet(template.op), ())))
 
 
 def plain_packet(op: str) -> str:
-    """`aten.add` of `aten.add_.Tensor` and of `aten._foreach_add_.List`."""
+    """`aten.add` of `aten.add_.Tensor` and of `aten._foreach_add_.List`; `aten.__xor__` of `aten.__ixor__.Tensor`."""
     packet = packet_of(op)
     if packet.startswith("aten._foreach_"):
         packet = "aten." + packet.removeprefix("aten._foreach_")
-    return packet.removesuffix("_") if not packet.endswith("__") else packet
+    if packet.endswith("__"):
+        return packet.replace("aten.__i", "aten.__", 1)
+    return packet.removesuffix("_")

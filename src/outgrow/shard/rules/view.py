@@ -84,7 +84,17 @@ def permute_rows(template: Template, world_size: int) -> tuple[Row, ...]:
     else:
         pairs = list(enumerate(_order(template, len(shape))))
         pairs = [(dim, made) for made, dim in pairs]
-    found = [Row((Shard(dim),), (Shard(made),)) for dim, made in pairs if cuts(shape[dim], world_size)]
+    # Squeezing every dim of size 1 would squeeze a piece of one entry, too.
+    is_blind = template.op == "aten.squeeze.default"
+    found = [
+        Row(
+            (Shard(dim),),
+            (Shard(made),),
+            functools.partial(_reshaped, template, Shard(made)) if is_blind else None,
+        )
+        for dim, made in pairs
+        if cuts(shape[dim], world_size)
+    ]
     return (*found, *linear_rows(template, ((0,),)))
 
 
