@@ -1,15 +1,18 @@
-"""What an op will give, without running it: a cache by everything that decides it, and FakeTensor on a miss."""
+"""What an op will give, without running it: a cache by all that decides it, and FakeTensor on a miss."""
 
-__all__ = ["Entry", "Inference", "Kind"]
+__all__ = ["Entry", "Inference", "Kind", "op_name"]
 
 import enum
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from outgrow.shard.instructions import FLOAT, INPUT, Template, TensorMeta
+from outgrow.shard.client.forms import Form, form_of_tensor
+from outgrow.shard.instructions import FLOAT, INPUT, Template, TensorMeta, walk
 
 
 class Kind(enum.IntEnum):
@@ -23,109 +26,204 @@ class Kind(enum.IntEnum):
     """The op writes into arguments."""
     VIEW = 3
     """One or more views of the first argument."""
+    HERE = 4
+    """Shapes depend on the numbers, or cannot be told beforehand: the client runs it on what it fetches."""
+    COMPOSITE = 5
+    """Made of other ops: torch takes it apart."""
 
 
 class Entry:
     """All that a later call of the same kind needs."""
 
-    __slots__ = ("index", "kind", "metas", "offsets", "returns", "template", "written")
+    __slots__ = (
+        "details",
+        "forms",
+        "index",
+        "is_list",
+        "kind",
+        "link",
+        "offsets",
+        "returns",
+        "template",
+        "written",
+    )
 
-    def __init__(self, index: int, kind: Kind, template: Template) -> None:
-        self.index = index
+    def __init__(self, kind: Kind) -> None:
         self.kind = kind
-        self.template = template
-        self.metas: tuple[TensorMeta | None, ...] = ()
+        self.index = -1
+        """Of the template."""
+        self.template: Template | None = None
+        self.forms: tuple[Form | None, ...] = ()
         """Of each returned tensor, in order; None where the op returns none there."""
         self.offsets: tuple[int, ...] = ()
-        """Storage offsets of each view, counted from the tensor that is viewed, in elements."""
-        self.returns: Any = None
-        """What is returned: see `WorkersTensor`."""
+        """Storage offsets of each view, counted from the tensor that is viewed, in elements of the view's dtype."""
+        self.is_list = False
+        """Whether several results come as a list; else as a tuple."""
+        self.returns: tuple[int | None, ...] = ()
+        """For each returned tensor, which input it is; None for a new one."""
         self.written: tuple[int, ...] = ()
         """Inputs that are written, by their place among the inputs."""
+        self.link: tuple[tuple[Any, ...], ...] = ()
+        """A view op as `outgrow.write_view` wants it: `(op name, args, kwargs)`, perhaps several."""
+        self.details = ""
+        """Why it is run by the client, where it is."""
+
+
+# A view of one tensor, by the op that gives the same numbers as a tensor of their own.
+_AS_VALUES = {
+    "aten._conj.default": "aten._conj_physical.default",
+    "aten._neg_view.default": "aten.neg.default",
+}
+# Floats of these decide the shape of the result, or which of several ways is taken.
+_STATIC_FLOATS = (
+    "arange",
+    "range",
+    "upsample",
+    "_upsample",
+    "grid_sampler",
+    "bernoulli",
+    "linspace",
+    "logspace",
+)
+
+
+def has_static_floats(op: Any) -> bool:
+    """Whether floats among the arguments decide more than numbers."""
+    return str(op._opname).startswith(_STATIC_FLOATS)
+
+
+def op_name(op: Any) -> str:
+    """`aten.add.Tensor`."""
+    return f"{op.namespace}.{op._opname}.{op._overloadname}"
 
 
 class Inference:
-    """Templates by key. A key holds ops, metas and scalars with their types: `1 == 1.0 == True` in Python."""
+    """Templates by key. A key holds ops, forms and scalars so that `1`, `1.0` and `True` differ."""
 
     def __init__(self) -> None:
         self.entries: dict[tuple[Any, ...], Entry] = {}
+        self.forms: dict[tuple[Any, ...], Form] = {}
+        """Forms of results that no instruction makes, by what decides them."""
         self.templates: list[Template] = []
+        self.float_counts: list[int] = []
+        """Of each template, how many floats a step of it takes."""
+        self._lock = threading.RLock()
         self._fake = FakeTensorMode(allow_non_fake_inputs=True)
 
-    def infer(self, op: Any, metas: Sequence[TensorMeta], args: Any, kwargs: dict[str, Any]) -> Entry:
+    def add(self, template: Template) -> int:
+        """The index of a new template."""
+        with self._lock:
+            self.templates.append(template)
+            leaves = (*walk(template.args), *(leaf for _, value in template.kwargs for leaf in walk(value)))
+            self.float_counts.append(sum(leaf is FLOAT for leaf in leaves))
+            return len(self.templates) - 1
+
+    def entry(self, key: tuple[Any, ...], make: Callable[[], Template], form: Form) -> Entry:
+        """The entry of an instruction that is none of torch's, with one result."""
+        found = self.entries.get(key)
+        if found is None:
+            found = Entry(Kind.ONE)
+            found.template = make()
+            found.forms = (form,)
+            found.index = self.add(found.template)
+            self.entries[key] = found
+        return found
+
+    def infer(self, op: Any, forms: Sequence[Form], args: Any, kwargs: dict[str, Any]) -> Entry:
         """Run the op on fakes; raises what torch raises.
 
         `args` and `kwargs` hold `INPUT` where tensors were; floats are as given.
         """
-        made = []
-        for meta in metas:
-            with self._fake:
-                made.append(torch.empty_strided(meta.shape, meta.stride, dtype=meta.dtype))
+        with self._lock:
+            return self._infer(op, forms, args, kwargs)
+
+    def shape(self, op: Any, forms: Sequence[Form], args: Any, kwargs: dict[str, Any]) -> Form:
+        """The form of an op's one result; no template is made."""
+        with self._lock:
+            result, _, _, _ = self._run(op, forms, args, kwargs)
+            return form_of_tensor(result)
+
+    def _run(self, op: Any, forms: Sequence[Form], args: Any, kwargs: dict[str, Any]) -> Any:
+        with self._fake:
+            made = [torch.empty_strided(form.shape, form.stride, dtype=form.dtype) for form in forms]
         supply = iter(made).__next__
         filled = _fill(args, supply)
         filled_kwargs = {name: _fill(value, supply) for name, value in kwargs.items()}
         with self._fake:
-            result = op(*filled, **filled_kwargs)
-        kind, written, returns = _kind(op, filled, filled_kwargs, result, made)
-        results = [result] if isinstance(result, torch.Tensor) else list(result or ())
+            return op(*filled, **filled_kwargs), made, filled, filled_kwargs
+
+    def _infer(self, op: Any, forms: Sequence[Form], args: Any, kwargs: dict[str, Any]) -> Entry:
+        result, made, filled, filled_kwargs = self._run(op, forms, args, kwargs)
+        results = list(result) if isinstance(result, (list, tuple)) else [] if result is None else [result]
+        if any(one is not None and not isinstance(one, Tensor) for one in results):
+            return Entry(Kind.HERE)
+        written = _written(op, filled, filled_kwargs, made)
+        if any(form_of_tensor(made[index]) is not forms[index] for index in written):
+            return Entry(Kind.HERE)
+        entry = Entry(_kind(op, result, written))
+        entry.is_list = isinstance(result, list) or (
+            entry.kind is Kind.VIEW and isinstance(result, (list, tuple))
+        )
+        entry.written = written
+        entry.returns = tuple(
+            next((index for index, fake in enumerate(made) if fake is one), None) for one in results
+        )
+        if entry.kind is not Kind.WRITE and any(at is not None for at in entry.returns):
+            return Entry(Kind.HERE)
+        entry.forms = tuple(None if one is None else form_of_tensor(one) for one in results)
+        entry.offsets = tuple(0 if one is None else int(one.storage_offset()) for one in results)
         fresh = [
-            one for one in results if one is not None and not any(one is made[index] for index in written)
+            form.meta for form, at in zip(entry.forms, entry.returns, strict=True) if form and at is None
         ]
-        outputs = tuple(_meta(made[index]) for index in written) + tuple(_meta(one) for one in fresh)
-        template = Template(
-            op=f"{op.namespace}.{op._opname}.{op._overloadname}",
-            args=_without_floats(args),
-            kwargs=tuple((name, _without_floats(value)) for name, value in kwargs.items()),
-            inputs=tuple(metas),
-            outputs=outputs,
+        name, frozen = op_name(op), tuple((key, _freeze(value, op)) for key, value in kwargs.items())
+        entry.template = Template(
+            op=_AS_VALUES.get(name, name),
+            args=_freeze(args, op),
+            kwargs=frozen,
+            inputs=tuple(form.meta for form in forms),
+            outputs=tuple(forms[index].meta for index in written) + tuple(fresh),
             mutates=written,
         )
-        entry = Entry(len(self.templates), kind, template)
-        self.templates.append(template)
-        entry.written, entry.returns = written, returns
-        entry.metas = tuple(None if one is None else _meta(one) for one in results)
-        entry.offsets = tuple(0 if one is None else int(one.storage_offset()) for one in results)
+        entry.link = ((name, entry.template.args[1:], frozen),)
+        entry.index = self.add(entry.template)
         return entry
 
 
-def _kind(op: Any, args: Any, kwargs: Any, result: Any, made: list[Any]) -> tuple[Kind, tuple[int, ...], Any]:
-    schema = op._schema
-    written = []
-    for position, argument in enumerate(schema.arguments):
+def _written(op: Any, args: Any, kwargs: Any, made: list[Tensor]) -> tuple[int, ...]:
+    written: list[int] = []
+    for position, argument in enumerate(op._schema.arguments):
         if argument.alias_info is None or not argument.alias_info.is_write:
             continue
         given = args[position] if position < len(args) else kwargs.get(argument.name)
         for one in given if isinstance(given, (list, tuple)) else [given]:
-            if one is not None:
-                written.append(next(index for index, fake in enumerate(made) if fake is one))
+            written.extend(index for index, fake in enumerate(made) if fake is one)
+    return tuple(written)
+
+
+def _kind(op: Any, result: Any, written: tuple[int, ...]) -> Kind:
     if written:
-        returns = []
-        for one in [result] if isinstance(result, torch.Tensor) else list(result or ()):
-            at = next((index for index in written if made[index] is one), None)
-            returns.append(at)
-        return Kind.WRITE, tuple(written), tuple(returns)
-    if any(one.alias_info is not None for one in schema.returns):
-        return Kind.VIEW, (), isinstance(result, (list, tuple))
-    if isinstance(result, torch.Tensor):
-        return Kind.ONE, (), None
-    return Kind.MANY, (), len(schema.returns) == 1
-
-
-def _meta(tensor: Any) -> TensorMeta:
-    return TensorMeta(tuple(tensor.shape), tuple(tensor.stride()), tensor.dtype)
+        return Kind.WRITE
+    if any(one.alias_info is not None for one in op._schema.returns):
+        return Kind.VIEW
+    return Kind.ONE if isinstance(result, Tensor) else Kind.MANY
 
 
 def _fill(arguments: Any, supply: Any) -> Any:
     if arguments is INPUT:
         return supply()
     if isinstance(arguments, (tuple, list)):
-        return type(arguments)(_fill(argument, supply) for argument in arguments)
+        return [_fill(argument, supply) for argument in arguments]
     return arguments
 
 
-def _without_floats(arguments: Any) -> Any:
-    if type(arguments) is float:
+def _freeze(arguments: Any, op: Any) -> Any:
+    if type(arguments) is float and not has_static_floats(op):
         return FLOAT
     if isinstance(arguments, (tuple, list)):
-        return tuple(_without_floats(argument) for argument in arguments)
+        return tuple(_freeze(argument, op) for argument in arguments)
     return arguments
+
+
+def metas_of(forms: Sequence[Form]) -> tuple[TensorMeta, ...]:
+    """Of each form, what goes into a template."""
+    return tuple(form.meta for form in forms)

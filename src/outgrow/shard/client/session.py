@@ -2,11 +2,11 @@
 
 __all__ = ["Link", "Session", "default_session", "set_default_session", "use_session"]
 
+import collections
 import contextlib
-import importlib
-import importlib.util
 import itertools
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -14,7 +14,10 @@ from torch import Tensor
 
 from outgrow.errors import RemoteError
 from outgrow.placement import Placement
+from outgrow.shard.client.forms import Form, form_of_tensor
 from outgrow.shard.client.inference import Inference
+from outgrow.shard.client.outside import outside
+from outgrow.shard.client.sources import Place, Sources, describe
 from outgrow.shard.client.values import Value
 from outgrow.shard.environment import Environment
 from outgrow.shard.instructions import Segment, Step, TensorMeta
@@ -38,109 +41,183 @@ class Link(Protocol):
 
 
 class Session:
-    """Values of one client. Nothing is sent before a value is fetched, a step ends or the segment grows long."""
+    """Values of one client. Nothing is sent before one is fetched, a step ends or the segment grows long.
+
+    Safe in several threads: instructions are numbered and gathered under a lock, so each sees its own in order.
+    """
 
     LONGEST = 20_000
     """Instructions after which a segment is sent though nobody waits: bounds what the client holds."""
+    REMEMBERED = 64
+    """Calls whose lines are kept for errors; those under way are fewer."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, *, inference: Inference | None = None) -> None:
+        """`inference` may be shared: what ops give does not depend on the workers."""
         self.link = link
-        self.inference = Inference()
-        self.steps: list[tuple[int, list[int], tuple[int, ...], tuple[float, ...]]] = []
-        """`(template, input values, output values, floats)` not sent yet."""
-        self.freed: list[int] = []
+        self.inference = inference or Inference()
+        self.lock = threading.RLock()
+        self.sources = Sources()
+        self._body: list[tuple[int, tuple[int, ...]]] = []
+        """`(template, local numbers of the inputs)` of each instruction not sent yet."""
+        self._floats: list[float] = []
+        self._places: list[Place | None] = []
+        self._local: dict[int, int] = {}
+        """From a value's number to its local one in the segment that is being gathered."""
+        self._inputs: list[int] = []
+        self._made = 0
+        self._freed: list[int] = []
         self._numbers = itertools.count(1)
         self._requests = itertools.count(1)
         self._segments: dict[tuple[Any, ...], int] = {}
         self._calls = itertools.count()
+        self._sent: collections.OrderedDict[int, list[Place | None]] = collections.OrderedDict()
 
-    def new_value(self) -> Value:
-        """A value that an instruction to come will make."""
-        return Value(next(self._numbers), self.freed.append)
+    def emit(
+        self, template: int, inputs: Sequence[Value], floats: Sequence[float] = (), outputs: int = 1
+    ) -> list[Value]:
+        """Gather one instruction; gives the values that it makes. `template` is an index into the inference's."""
+        forget = self._freed.append
+        with self.lock:
+            local = self._local
+            refs = []
+            for value in inputs:
+                ref = local.get(value.number)
+                if ref is None:
+                    self._inputs.append(value.number)
+                    ref = local[value.number] = -len(self._inputs)
+                refs.append(ref)
+            self._body.append((template, tuple(refs)))
+            self._places.append(self.sources.here())
+            if floats:
+                self._floats.extend(floats)
+            made = []
+            for ref in range(self._made, self._made + outputs):
+                number = next(self._numbers)
+                local[number] = ref
+                made.append(Value(number, forget))
+            self._made += outputs
+            if len(self._body) >= self.LONGEST:
+                self.flush()
+        return made
 
     def put(self, tensor: Tensor, placement: Placement | None = None) -> Value:
         """Send the contents of a CPU tensor at once: it may be changed right after."""
-        value = self.new_value()
-        dense = tensor.detach().contiguous().reshape(-1)
-        data = bytes(dense.view(torch.uint8).numpy()) if dense.numel() else b""
-        meta = TensorMeta(tuple(tensor.shape), tuple(tensor.stride()), tensor.dtype)
-        self.link.send(Put(value=value.number, meta=meta, data=data, placement=placement))
+        with outside():
+            dense = tensor.detach().resolve_conj().resolve_neg().contiguous()
+            data = bytes(dense.reshape(-1).view(torch.uint8).numpy()) if dense.numel() else b""
+        meta = TensorMeta(tuple(dense.shape), tuple(dense.stride()), dense.dtype)
+        with self.lock:
+            value = Value(next(self._numbers), self._freed.append)
+            self.link.send(Put(value=value.number, meta=meta, data=data, placement=placement))
         return value
 
     def flush(self, *, ends_step: bool = False) -> None:
         """Send what was gathered as one segment."""
-        steps, self.steps = self.steps, []
-        freed, self.freed[:] = list(self.freed), []
-        if not steps and not freed:
-            return
-        local: dict[int, int] = {}
-        inputs: list[int] = []
-        templates: dict[int, int] = {}
-        body: list[Step] = []
-        floats: list[float] = []
-        made = 0
-        for template, arguments, outputs, values in steps:
-            refs = []
-            for number in arguments:
-                ref = local.get(number)
-                if ref is None:
-                    inputs.append(number)
-                    ref = local[number] = -len(inputs)
-                refs.append(ref)
-            body.append(
-                Step(templates.setdefault(template, len(templates)), tuple(refs), len(outputs), len(values))
+        with self.lock:
+            # Before the instructions are taken: what is freed now is used by none that comes later.
+            freed = self._freed[:]
+            del self._freed[: len(freed)]
+            if not self._body and not freed:
+                return
+            body, self._body = tuple(self._body), []
+            floats, self._floats = tuple(self._floats), []
+            places, self._places = self._places, []
+            local, self._local = self._local, {}
+            inputs, self._inputs = self._inputs, []
+            self._made = 0
+            gone = set(freed)
+            live = [(ref, number) for number, ref in local.items() if ref >= 0 and number not in gone]
+            segment = self._segments.get(body)
+            if segment is None:
+                segment = self._segments[body] = len(self._segments)
+                self.link.send(Define(segment=segment, body=self._segment(body, len(inputs))))
+            number = next(self._calls)
+            self._sent[number] = places
+            if len(self._sent) > self.REMEMBERED:
+                self._sent.popitem(last=False)
+            self.link.send(
+                Call(
+                    segment=segment,
+                    inputs=tuple(inputs),
+                    live=tuple([ref for ref, _ in live]),
+                    outputs=tuple([number for _, number in live]),
+                    freed=tuple([number for number in freed if local.get(number, -1) < 0]),
+                    floats=floats,
+                    ends_step=ends_step,
+                    number=number,
+                )
             )
-            floats.extend(values)
-            for number in outputs:
-                local[number] = made
-                made += 1
-        gone = set(freed)
-        live = [(ref, number) for number, ref in local.items() if ref >= 0 and number not in gone]
-        key = (tuple(templates), tuple(body))
-        segment = self._segments.get(key)
-        if segment is None:
-            segment = self._segments[key] = len(self._segments)
-            self.link.send(Define(segment=segment, body=self._segment(tuple(templates), tuple(body), inputs)))
-        self.link.send(
-            Call(
-                segment=segment,
-                inputs=tuple(inputs),
-                live=tuple(ref for ref, _ in live),
-                outputs=tuple(number for _, number in live),
-                freed=tuple(number for number in freed if local.get(number, -1) < 0),
-                floats=tuple(floats),
-                ends_step=ends_step,
-                number=next(self._calls),
-            )
-        )
 
-    def _segment(self, templates: tuple[int, ...], body: tuple[Step, ...], inputs: list[int]) -> Segment:
-        known = tuple(self.inference.templates[template] for template in templates)
-        metas: list[TensorMeta | None] = [None] * len(inputs)
-        for step in body:
-            for ref, meta in zip(step.inputs, known[step.template].inputs, strict=True):
+    def _segment(self, body: tuple[tuple[int, tuple[int, ...]], ...], count: int) -> Segment:
+        templates: dict[int, int] = {}
+        steps = []
+        metas: list[TensorMeta | None] = [None] * count
+        for index, refs in body:
+            template = self.inference.templates[index]
+            steps.append(
+                Step(
+                    templates.setdefault(index, len(templates)),
+                    refs,
+                    len(template.outputs),
+                    self.inference.float_counts[index],
+                )
+            )
+            for ref, meta in zip(refs, template.inputs, strict=True):
                 if ref < 0:
                     metas[-1 - ref] = meta
-        return Segment(templates=known, steps=body, inputs=tuple(meta for meta in metas if meta is not None))
+        return Segment(
+            templates=tuple(self.inference.templates[index] for index in templates),
+            steps=tuple(steps),
+            inputs=tuple(meta for meta in metas if meta is not None),
+        )
 
-    def fetch(self, value: Value, *, rank: int | None = None) -> Tensor:
-        """The contents of a value, or what one rank holds of it; waits for everything before it."""
-        self.flush()
-        reply = self.link.request(Fetch(request=next(self._requests), value=value.number, rank=rank))
-        error = reply.body.get("error")
-        if error is not None:
-            raise RemoteError(
-                f"{error['kind']}: {error['message']}\n{error['traceback']}", hint="see the traceback"
-            )
+    def fetch(self, value: Value, *, rank: int | None = None, form: Form | None = None) -> Tensor:
+        """The contents of a value, or what one rank holds of it; waits for everything before it.
+
+        `form` gives the strides of the result; row-major without it.
+
+        Raises:
+            RemoteError: what should have made it failed on a worker; names the client's own line.
+        """
+        with self.lock:
+            self.flush()
+            reply = self.link.request(Fetch(request=next(self._requests), value=value.number, rank=rank))
+        if "error" in reply.body:
+            raise self._failure(reply.body["error"])
         shape, dtype = reply.body["shape"], getattr(torch, reply.body["dtype"])
         if not len(reply.data):
-            return torch.empty(shape, dtype=dtype)
-        return torch.frombuffer(bytearray(reply.data), dtype=torch.uint8).view(dtype).reshape(shape)
+            whole = torch.empty(shape, dtype=dtype)
+        else:
+            whole = torch.frombuffer(bytearray(reply.data), dtype=torch.uint8).view(dtype).reshape(shape)
+        if form is None or form_of_tensor(whole) is form or not form.is_dense():
+            return whole
+        return torch.empty_strided(form.shape, form.stride, dtype=form.dtype).copy_(whole)
 
     def ask(self, topic: str, **details: Any) -> dict[str, Any]:
         """An answer about the workers' state, once everything before it has run."""
-        self.flush()
-        return self.link.request(Ask(request=next(self._requests), topic=topic, details=details)).body
+        with self.lock:
+            self.flush()
+            reply = self.link.request(Ask(request=next(self._requests), topic=topic, details=details))
+        if "error" in reply.body:
+            raise self._failure(reply.body["error"])
+        return reply.body
+
+    def _failure(self, error: dict[str, Any]) -> RemoteError:
+        places = self._sent.get(error.get("call", -1)) or []
+        step = error.get("step")
+        where = ""
+        if step is not None and 0 <= step < len(places):
+            where = f"\n  asked for at {describe(places[step])}"
+        traced = f"\n\nOn the worker:\n{error['traceback'].rstrip()}" if error.get("traceback") else ""
+        return RemoteError(
+            f"{error['kind']}: {error['message']}{where}{traced}",
+            hint="the line above is the one that asked for it; fetches of other tensors go on working",
+        )
+
+    def close(self) -> None:
+        """Give the workers back."""
+        with self.lock:
+            self.link.close()
 
 
 _default: Session | None = None
@@ -159,7 +236,7 @@ def default_session() -> Session:
 
 
 def set_default_session(session: Session | None) -> Session | None:
-    """Let new tensors belong to this session; gives the one before, which is left open. None: the next use starts one."""
+    """Let new tensors belong to this session; gives the one before, still open. None: the next use starts one."""
     global _default
     before, _default = _default, session
     return before
@@ -176,10 +253,6 @@ def use_session(session: Session) -> Iterator[Session]:
 
 
 def _start() -> Session:
-    if importlib.util.find_spec("outgrow.shard.engines.local") is not None:
-        local = importlib.import_module("outgrow.shard.engines.local")
-        link: Link = local.start_local()
-        return Session(link)
-    from outgrow.shard.engines.simulated import SimulatedLink
+    from outgrow.shard.engines.local import start_local
 
-    return Session(SimulatedLink(Environment.read().world_size(torch.cuda.device_count())))
+    return Session(start_local(Environment.read().world_size(torch.cuda.device_count())))

@@ -1,35 +1,61 @@
-"""Views over values: making one anew after a write, and writing through one."""
+"""Views over values: making one anew after a write, and writing what a view holds back into its storage."""
 
-__all__ = ["regenerate", "write_back"]
+__all__ = ["chain_of", "regenerate", "settle"]
 
 from typing import Any
 
-from outgrow.shard.client.values import Value
-from outgrow.shard.instructions import INPUT, Template, TensorMeta
+from outgrow.shard.client.values import Cell, Link, Value, View
+from outgrow.shard.instructions import INPUT, Template
 
 
-def regenerate(tensor: Any) -> Value:
-    """Cut the view out of what its storage holds now: one instruction, `outgrow.read_view`."""
-    return _step(tensor, "outgrow.read_view", (tensor._cell.value,), (tensor._cell.meta,), tensor._meta)
+def regenerate(cell: Cell, view: View) -> Value:
+    """Cut a view out of what its storage holds now: the ops that made it, once more."""
+    value = cell.value or settle(cell)
+    emit = cell.session.emit
+    for entry, index in view.chain:
+        value = emit(entry.index, (value,), (), len(entry.template.outputs))[index]
+    return value
 
 
-def write_back(tensor: Any, value: Value) -> Value:
-    """The storage's contents with the view's place filled from `value`: one instruction, `outgrow.write_view`."""
-    cell = tensor._cell
-    return _step(tensor, "outgrow.write_view", (cell.value, value), (cell.meta, tensor._meta), cell.meta)
-
-
-def _step(
-    tensor: Any, op: str, values: tuple[Value, ...], metas: tuple[TensorMeta, ...], output: TensorMeta
-) -> Value:
-    session, chain = tensor._session, tensor._view.chain
-    key = (op, metas, chain)
+def settle(cell: Cell) -> Value:
+    """The contents of a whole storage: zeros where nothing was written, with the last write through a view in its place."""
+    session, form, overlay = cell.session, cell.form, cell.overlay
     inference = session.inference
-    index = inference.entries.get(key)
-    if index is None:
-        template = Template(op=op, args=((INPUT,) * len(values)) + (chain,), inputs=metas, outputs=(output,))
-        inference.templates.append(template)
-        index = inference.entries[key] = len(inference.templates) - 1
-    made: Value = session.new_value()
-    session.steps.append((index, [value.number for value in values], (made.number,), ()))
+    if overlay is None or cell.under is None:
+        entry = inference.entry(
+            ("zeros", form),
+            lambda: Template(
+                op="aten.zeros.default",
+                args=(form.shape,),
+                kwargs=(("dtype", form.dtype),),
+                outputs=(form.meta,),
+            ),
+            form,
+        )
+        under: Value = session.emit(entry.index, ())[0]
+    else:
+        under = cell.under
+    if overlay is None:
+        cell.value = under
+        return under
+    chain, metas = overlay.chain, (form.meta, overlay.form.meta)
+    entry = inference.entry(
+        ("write", form, overlay.form, chain),
+        lambda: Template(
+            op="outgrow.write_view", args=(INPUT, INPUT, chain_of(chain)), inputs=metas, outputs=(form.meta,)
+        ),
+        form,
+    )
+    made: Value = session.emit(entry.index, (under, overlay.value))[0]
+    cell.value, cell.overlay, cell.under = made, None, None
     return made
+
+
+def chain_of(chain: tuple[Link, ...]) -> tuple[Any, ...]:
+    """A view's ops as templates hold them: `(op name, args without the tensor, kwargs, which result)`."""
+    links = []
+    for entry, index in chain:
+        *first, last = entry.link
+        links.extend((*link, None) for link in first)
+        links.append((*last, index if entry.is_list else None))
+    return tuple(links)

@@ -1,0 +1,31 @@
+"""Batch norm: its running statistics change, though the op's schema does not say so."""
+
+__all__ = ["native_batch_norm"]
+
+from typing import Any
+
+import torch
+
+from outgrow.shard.client.recording import record
+
+_aten = torch.ops.aten
+
+
+def native_batch_norm(op: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    """The same by the ops whose schema says what they write."""
+    names = [argument.name for argument in op._schema.arguments]
+    given = dict(zip(names, args, strict=False)) | kwargs
+    data, weight, bias = given["input"], given["weight"], given["bias"]
+    mean, variance = given["running_mean"], given["running_var"]
+    training, momentum, eps = given["training"], given["momentum"], given["eps"]
+    if mean is None and variance is None:
+        return record(_aten._native_batch_norm_legit.no_stats, (data, weight, bias, training, momentum, eps))
+    if training:
+        return record(
+            _aten._native_batch_norm_legit.default,
+            (data, weight, bias, mean, variance, training, momentum, eps),
+        )
+    return record(
+        _aten._native_batch_norm_legit_no_training.default,
+        (data, weight, bias, mean, variance, momentum, eps),
+    )
