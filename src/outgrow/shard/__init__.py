@@ -8,12 +8,14 @@ __all__ = [
     "SignalConfig",
     "bool",
     "cat",
+    "connect",
     "debug",
     "float32",
     "float64",
     "from_numpy",
     "get_config",
     "get_signal_config",
+    "gpu_workers",
     "int32",
     "int64",
     "load_config",
@@ -26,8 +28,10 @@ __all__ = [
     "randn",
     "register_config",
     "replicated",
+    "shutdown",
     "signal",
     "signals",
+    "statistics",
     "tensor",
     "zeros",
 ]
@@ -37,6 +41,7 @@ from torch import no_grad
 from outgrow.placement import Owned, Replicate, Shard
 from outgrow.shard import debug, nn, signals
 from outgrow.shard import signals as signal
+from outgrow.shard.interface.connecting import connect, gpu_workers, shutdown, statistics
 from outgrow.shard.interface.creation import cat, from_numpy, ones, rand, randn, tensor, zeros
 from outgrow.shard.interface.dtypes import bool_ as bool
 from outgrow.shard.interface.dtypes import float32, float64, int32, int64

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from outgrow.shard.client.session import default_session
+from outgrow.shard.interface.connecting import statistics
 from outgrow.shard.interface.reference_tensor import ReferenceTensor
 from outgrow.shard.interface.tape import tape_entries
 
@@ -42,8 +42,7 @@ def print_tape(*tensors: Tensor) -> None:
 
 def get_worker_stats() -> dict[str, Any]:
     """For each worker, by its number as text: operations, replays, memory and traffic so far."""
-    found: dict[str, Any] = default_session().ask("statistics").get("workers", {})
-    return found
+    return {str(worker): figures for worker, figures in enumerate(statistics()["workers"])}
 
 
 def print_worker_stats() -> None:

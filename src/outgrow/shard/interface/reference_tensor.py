@@ -24,7 +24,9 @@ class ReferenceTensor(WorkersTensor):
     """What ops on it give is of this kind, too. Within torch's own functions it is as any tensor."""
 
     @classmethod
-    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(  # type: ignore[override]
+        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         getter = _GETTERS.get(func)
         if getter is not None:
             return getter(args[0])
@@ -103,7 +105,7 @@ class ReferenceTensor(WorkersTensor):
     @property
     def id(self) -> int:
         """The number of the value that it holds now: another one after each write."""
-        return self._cell.value.number
+        return self._read_value().number
 
     def __repr__(self, **_: Any) -> str:  # type: ignore[override]
         text = np.array2string(
@@ -112,6 +114,9 @@ class ReferenceTensor(WorkersTensor):
         return f"tensor({text}, dtype={self.dtype})"
 
     __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec and not self.dim() else format(str(self), spec)
 
 
 def as_reference(tensor: Tensor, *, requires_grad: bool = False) -> ReferenceTensor:
@@ -131,8 +136,10 @@ def _adopt(result: Any, args: Any) -> Any:
         # An in-place op gives back what it was given, which may be torch's own.
         if not any(result is argument for argument in args):
             result.__class__ = ReferenceTensor
-            if result.requires_grad:
+            if result.grad_fn is not None:
                 _tape.add(result)
+                # As there, results have gradients, too; those that nobody holds any more cost nothing.
+                result.retain_grad()
     elif isinstance(result, (tuple, list)):
         for one in result:
             _adopt(one, args)
