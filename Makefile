@@ -5,6 +5,7 @@
 #   make test       all tests, closing with pytest's summary
 #   make check      lint, spelling, types, import contracts, documentation
 #   make bench      the benchmarks there are; make bench CASE=name runs one
+#   make oracle     every op, module and optimizer of torch's databases on simulated workers, against torch alone
 #   make docs       the documentation as HTML in docs/_build/html
 #   make golden     rewrite the golden files of the tests; review the diff
 #   make matrix     the slow sweep over every architecture that builds offline
@@ -15,7 +16,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-all test check bench docs golden matrix clean
+.PHONY: help venv demo demo-all test check bench oracle docs golden matrix clean
 
 PYTHON ?=
 TORCH_INDEX ?=
@@ -59,6 +60,9 @@ check: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m bench $(or $(CASE),--help)
+
+oracle: $(STAMP)
+	$(BIN)/python -W ignore -m bench shard_ops --jobs 2 --log .oracle.jsonl --page docs/reference/shard-ops.md
 
 docs: $(STAMP)
 	$(BIN)/sphinx-build -n -W --keep-going -b html docs docs/_build/html

@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--timeout", type=float, default=20.0, help="seconds for one case")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--log", type=Path, help="JSON lines: entries found there are not examined again")
+    parser.add_argument("--failing", action="store_true", help="only entries that are not equal in the log")
     parser.add_argument("--page", type=Path, help="also write the documentation's page, here")
     parser.add_argument("--dry", action="store_true", help="write no result file")
     parser.add_argument("--results", type=Path, default=RESULTS, help="directory of the JSON file")
@@ -49,11 +50,15 @@ def run(options: argparse.Namespace) -> Path:
         case=options.single,
     )
     todo = list(_wanted(options))
-    records = _known(options.log, chosen, todo)
+    commit = machine.commit()
+    records = _known(options, commit, todo)
     done = {_entry(record) for record in records}
     todo = [entry for entry in todo if entry not in done]
+    if options.failing:
+        todo = [entry for entry in todo if entry in _failing(options)]
     started = time.perf_counter()
     for number, record in enumerate(run_all(todo, chosen, options.jobs), 1):
+        record["commit"] = commit
         records.append(record)
         if options.log is not None:
             with options.log.open("a") as log:
@@ -67,7 +72,7 @@ def run(options: argparse.Namespace) -> Path:
         "case": "shard_ops",
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": ["python", "-m", "bench", *sys.argv[1:]],
-        "commit": machine.commit(),
+        "commit": commit,
         "versions": machine.versions(),
         "machine": machine.machine(),
         "toy": bool(options.toy),
@@ -97,13 +102,25 @@ def _wanted(options: argparse.Namespace) -> list[Entry]:
     ]
 
 
-def _known(log: Path | None, chosen: Options, todo: list[Entry]) -> list[dict[str, Any]]:
-    if log is None or not log.exists():
+def _logged(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """The latest record of every entry that was examined with this seed; a half written line is left out."""
+    if options.log is None or not options.log.exists():
         return []
+    found = [json.loads(line) for line in options.log.read_text().splitlines() if line.endswith("}")]
+    return list({_entry(record): record for record in found if record["seed"] == options.seed}.values())
+
+
+def _known(options: argparse.Namespace, commit: str, todo: list[Entry]) -> list[dict[str, Any]]:
+    """Records that need not be made again: of this commit; of entries that were equal with `--failing`."""
     wanted = set(todo)
-    found = [json.loads(line) for line in log.read_text().splitlines() if line.endswith("}")]
-    latest = {_entry(record): record for record in found if record["seed"] == chosen.seed}
-    return [record for entry, record in latest.items() if entry in wanted]
+    found = [record for record in _logged(options) if _entry(record) in wanted]
+    if options.failing:
+        return [record for record in found if not record["kept"]]
+    return [record for record in found if record["commit"] == commit]
+
+
+def _failing(options: argparse.Namespace) -> set[Entry]:
+    return {_entry(record) for record in _logged(options) if record["kept"]}
 
 
 def _entry(record: dict[str, Any]) -> Entry:

@@ -1,1 +1,1 @@
-"""The examiner of `outgrow.shard`: torch's databases of ops, modules and optimizers, through the whole client."""
+"""The examiner of `outgrow.shard`: torch's databases of ops, modules, optimizers and random programs."""

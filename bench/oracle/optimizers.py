@@ -1,4 +1,4 @@
-"""Exams from torch's OptimizerInfo database: some steps of a small model, then its parameters and all state."""
+"""Exams from torch's OptimizerInfo database: some steps, then the parameters and all state."""
 
 __all__ = ["optimizer_exams", "optimizer_names"]
 

@@ -85,5 +85,53 @@ def reproduction(record: Record, case: str) -> str:
 
 
 def page(result: dict[str, Any]) -> str:
-    """Markdown for docs/reference/shard-ops.md."""
-    raise NotImplementedError
+    """Markdown for docs/reference/shard-ops.md, from a result file alone."""
+    records: list[Record] = result["samples"]
+    figures = [row for row in result["summary"] if "database" in row]
+    ran = next(row for row in result["summary"] if "rows" in row)
+    lines = [_HEAD.format(torch=result["versions"]["torch"], rows=ran["rows"], ops=ran["ops_with_rows"])]
+    lines += [
+        "| database | workers | entries | equal forward | and backward | cases |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in figures:
+        cases = sum(row["cases"].values())
+        lines.append(
+            f"| {row['database']} | {row['world_size']} | {row['entries']} | {row['equal_forward']:.1%} | "
+            f"{row['equal_forward_and_backward']:.1%} | {cases:,} |"
+        )
+    lines += ["", *_listed("Refused", ("refused",), records), *_listed("Failures", BAD, records)]
+    return "\n".join(lines) + "\n"
+
+
+_HEAD = """# Which ops workers run
+
+Every entry of torch's own databases of ops (`OpInfo`), modules (`ModuleInfo`) and optimizers
+(`OptimizerInfo`), those of torch {torch}, runs through the whole client on simulated workers, and is
+compared with torch alone: values, dtypes, shapes, NaN places, gradients, in-place and `out=` variants, and
+the errors of inputs that torch refuses. Each sample runs in several placements of its inputs, and with the
+ways to run each op on pieces (*rows*) picked at random: {rows} rows of {ops} ops were run. An entry counts as
+equal when every case of it is. `make oracle` repeats it; this page is written from the result file.
+"""
+
+
+def _listed(title: str, words: Sequence[str], records: Sequence[Record]) -> list[str]:
+    """A section with a line for each entry that has such cases: worst first, then by name."""
+    found: dict[tuple[int, str, str], tuple[list[int], dict[str, Any]]] = {}
+    for record in records:
+        for kept in record["kept"]:
+            if kept["word"] in words:
+                key = (WORDS.index(kept["word"]), record["database"], record["name"])
+                found.setdefault(key, ([], kept))[0].append(record["world_size"])
+                break
+    lines = [f"## {title}", ""]
+    if not found:
+        return [*lines, "None.", ""]
+    lines += ["| entry | workers | what | said |", "|---|---|---|---|"]
+    for (_, database, name), (worlds, kept) in sorted(found.items()):
+        said = " ".join(kept["said"].partition("Traceback")[0].split())[:160].replace("|", "\\|")
+        sizes = ", ".join(map(str, sorted(set(worlds))))
+        lines.append(
+            f"| {database} `{name}` | {sizes} | {kept['word']}, {kept['phase']} | `{said.replace('`', '')}` |"
+        )
+    return [*lines, ""]

@@ -21,7 +21,7 @@ class Variant(NamedTuple):
     """One way to run a case."""
 
     name: str
-    """`replicate`, `owned`, `uneven`, `shard:<tensor>:<dim>`, `random:<n>`; with `+rows<n>`: rows at random."""
+    """`replicate`, `owned`, `uneven`, `shard:<tensor>:<dim>`, `random:<n>`; `+rows<n>`: rows at random."""
     seed: int | None
     """Of the rows; None for the cheapest."""
     placements: tuple[Placement | None, ...]
