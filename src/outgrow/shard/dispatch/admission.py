@@ -43,6 +43,7 @@ class Admission:
         match message:
             case Call():
                 entry.cost += self._call(message)
+                entry.segment, entry.call = message.segment, message.number
             case Put():
                 self._new([message.value])
                 entry.nbytes += len(message.data) if frame.files else 0
@@ -54,7 +55,7 @@ class Admission:
                     raise ProtocolError(f"there is no rank {message.rank}, only {self.world_size} ranks")
                 entry.request = message.request
             case Ask():
-                entry.request = message.request
+                entry.request, entry.topic, entry.details = message.request, message.topic, message.details
         if len(self._decoder.templates) > _MOST_TEMPLATES:
             raise ProtocolError(f"a client has more than {_MOST_TEMPLATES:,} kinds of instructions")
         return entry

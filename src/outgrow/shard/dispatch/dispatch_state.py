@@ -6,7 +6,17 @@ session may have on its way is bounded: beyond, it is *paused* until half of tha
 docs/explanation/shard-dispatch.md.
 """
 
-__all__ = ["Deliver", "DispatchState", "Entry", "Forward", "Instruction", "Limits", "Pause", "Resume"]
+__all__ = [
+    "Deliver",
+    "DispatchState",
+    "Entry",
+    "Forward",
+    "Instruction",
+    "Limits",
+    "Pause",
+    "Release",
+    "Resume",
+]
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -54,6 +64,18 @@ class Entry:
     """The number of the question that it is."""
     sequence: int = 0
     """Its place in the order, once it is forwarded."""
+    topic: str | None = None
+    """Of a question."""
+    details: dict[str, Any] = field(default_factory=dict)
+    """Of a question."""
+    segment: int | None = None
+    """Of a call."""
+    call: int | None = None
+    """The client's own number of a call."""
+    received: float = 0.0
+    """When it came, of `time.monotonic`; the state machine does not look at it."""
+    forwarded: float = 0.0
+    """When it went to the ranks, likewise."""
     answers: dict[int, Any] = field(default_factory=dict)
     """By rank, for questions that every rank answers."""
 
@@ -189,8 +211,11 @@ class DispatchState:
         return self._forward()
 
     def ranks_lost(self) -> None:
-        """No rank takes messages any more, until `ranks_ready`."""
+        """No rank takes messages any more, until `ranks_ready`: those under way must then be given to them
+        again, and questions without an answer are answered anew by all."""
         self.forwards = False
+        for entry in self._requests.values():
+            entry.answers.clear()
 
     def did(self, rank: int, sequence: int) -> list[Instruction]:
         """A rank has done everything up to `sequence`."""

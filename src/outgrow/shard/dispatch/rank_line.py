@@ -19,14 +19,16 @@ class RankLine:
         """None where the rank was started by somebody else."""
         self.is_ready = False
         self.is_lost = False
+        self.clock_seconds = 0.0
+        """To add to its monotonic times to get ours; zero on one machine."""
         self.statistics: dict[str, Any] = {}
         """Those of its last beat."""
 
-    def end(self) -> str:
+    def end(self) -> str | None:
         """Cut the line, kill the process where it is ours, and wait for it; gives how it ended."""
         self.connection.close()
         if self.pid is None:
-            return "its line was closed"
+            return None
         pid, self.pid = self.pid, None
         os.kill(pid, signal.SIGKILL)
         return _how(os.waitpid(pid, 0)[1])

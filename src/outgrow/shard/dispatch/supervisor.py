@@ -13,7 +13,7 @@ class Supervisor(Protocol):
 
     A supervisor is given the dispatcher once (`attach`) and acts through it: `dispatcher.restart_ranks()`
     ends every rank and starts a new generation; when that is ready, `on_ready` is called, and what it sends
-    with `dispatcher.send_to_ranks` comes before anything that clients sent since.
+    with `dispatcher.gang.send` comes before anything that clients sent since.
     `dispatcher.give_up(reason)` refuses every client.
     """
 
@@ -26,9 +26,9 @@ class Supervisor(Protocol):
         it beyond `on_release`, keep its payload and duplicates of its files."""
         ...
 
-    def on_decision(self, rank: int, session: int, decision: bytes) -> None:
-        """A rank decided how a segment runs from some call on (JSON); comes before any answer that depends on
-        it."""
+    def on_decision(self, rank: int, session: int, sequence: int, decision: bytes) -> None:
+        """A rank decided, while it did message `sequence`, how a segment runs from some call on (JSON); comes
+        before any answer that depends on it."""
         ...
 
     def on_beat(self, rank: int, statistics: dict[str, Any]) -> None:
@@ -43,8 +43,8 @@ class Supervisor(Protocol):
         """A rank's line broke, or its process ended; called once a generation and rank."""
         ...
 
-    def on_rank_error(self, rank: int, reason: str) -> None:
-        """A rank said that it cannot go on; its line breaks next."""
+    def on_rank_error(self, rank: int, told: dict[str, Any]) -> None:
+        """A rank said that it cannot go on (`message`, `traceback`); its line breaks next."""
         ...
 
     def on_tick(self, seconds: float) -> None:
@@ -65,7 +65,7 @@ class Surrender:
     def on_forward(self, entry: Entry) -> None:
         """See `Supervisor.on_forward`."""
 
-    def on_decision(self, rank: int, session: int, decision: bytes) -> None:
+    def on_decision(self, rank: int, session: int, sequence: int, decision: bytes) -> None:
         """See `Supervisor.on_decision`."""
 
     def on_beat(self, rank: int, statistics: dict[str, Any]) -> None:
@@ -78,9 +78,9 @@ class Surrender:
         """See `Supervisor.on_rank_lost`."""
         self._dispatcher.give_up(f"rank {rank} was lost: {reason}")
 
-    def on_rank_error(self, rank: int, reason: str) -> None:
+    def on_rank_error(self, rank: int, told: dict[str, Any]) -> None:
         """See `Supervisor.on_rank_error`."""
-        self._dispatcher.give_up(f"rank {rank} failed: {reason}")
+        self._dispatcher.give_up(f"rank {rank} failed: {told['message']}\n{told['traceback']}")
 
     def on_tick(self, seconds: float) -> None:
         """See `Supervisor.on_tick`."""

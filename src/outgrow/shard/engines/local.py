@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import weakref
+from pathlib import Path
 
 import torch
 
@@ -28,7 +29,13 @@ _links: "weakref.WeakSet[WireLink]" = weakref.WeakSet()
 """Open ones, for the end of the program and for forks of it."""
 
 
-def start_local(world_size: int, *, frame_limit: int = 4 << 30, threads: int | None = None) -> WireLink:
+def start_local(
+    world_size: int,
+    *,
+    frame_limit: int = 4 << 30,
+    threads: int | None = None,
+    instruction_log: Path | None = None,
+) -> WireLink:
     """A session with `world_size` workers of its own; returns at once, the first answer waits until they are
     there.
 
@@ -52,6 +59,7 @@ def start_local(world_size: int, *, frame_limit: int = 4 << 30, threads: int | N
         "gpus": torch.cuda.device_count(),
         "cores": None if threads is None else threads * world_size,
         "frame_limit": frame_limit,
+        "instruction_log": None if instruction_log is None else str(instruction_log.absolute()),
     }
     try:
         process = subprocess.Popen(

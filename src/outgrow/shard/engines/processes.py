@@ -33,7 +33,7 @@ class ForkedRanks:
         self.cores = cores or len(os.sched_getaffinity(0))
         self.gpus = gpus
 
-    def start(self, rank: int) -> tuple[socket.socket, int | None]:
+    def start(self, rank: int) -> tuple[socket.socket, int | None] | None:
         """See `RankSource.start`."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         parent = os.getpid()
@@ -54,7 +54,6 @@ class ForkedRanks:
             "threads": max(1, self.cores // self.world_size),
             "device": f"cuda:{rank % self.gpus}" if self.gpus else "cpu",
             "backend": "nccl" if self.gpus else "gloo",
-            "interface": "lo",
             "timeout_seconds": 1800.0,
             "start_timeout_seconds": 60.0,
         }

@@ -4,6 +4,7 @@ __all__ = ["GroupFabric"]
 
 import math
 from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -11,17 +12,9 @@ from torch import Tensor
 
 from outgrow.shard.ranks.pieces import piece_bounds, piece_of
 
-# What gloo adds up itself; the others are added up in a wider type, or gathered.
-_ADDED = (
-    torch.float32,
-    torch.float64,
-    torch.float16,
-    torch.bfloat16,
-    torch.int32,
-    torch.int64,
-    torch.uint8,
-    torch.int8,
-)
+# What gloo adds up as it is; the others are added up in a wider type and rounded once, whatever the ranks'
+# number.
+_ADDED = (torch.float32, torch.float64, torch.int32, torch.int64, torch.uint8, torch.int8)
 _FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 
@@ -33,7 +26,7 @@ class GroupFabric:
         *,
         rank: int,
         world_size: int,
-        store: "torch.distributed.Store | None",
+        store: Any,
         backend: str = "gloo",
         device: torch.device | None = None,
         timeout_seconds: float = 1800.0,
@@ -47,7 +40,11 @@ class GroupFabric:
         self.world_size = world_size
         self.lanes: tuple[int, ...] = (rank,)
         self.device = device or torch.device("cpu")
-        self.group: dist.ProcessGroup | None = None
+        self.exchanged_bytes = 0
+        """Given to collectives so far."""
+        # The group's own methods, not those of `torch.distributed`: these cost 20 us each in bookkeeping, and
+        # their names change.
+        self._group: Any = None
         if world_size > 1:
             dist.init_process_group(
                 backend,
@@ -56,24 +53,26 @@ class GroupFabric:
                 world_size=world_size,
                 timeout=timedelta(seconds=timeout_seconds),
             )
-            self.group = dist.group.WORLD
+            self._group = dist.group.WORLD
 
     def all_reduce(self, pieces: list[Tensor], reduction: str) -> list[Tensor]:
         """See `Fabric.all_reduce`. The bits are the same on all ranks and in every run."""
         (piece,) = pieces
         if self.world_size == 1:
             return [piece]
-        return [_reduced(piece, reduction, self.world_size)]
+        return [self._reduced(piece, reduction)]
 
     def start_all_reduce(self, buffers: list[Tensor], reduction: str) -> "_UnderWay":
         """See `Fabric.start_all_reduce`: `sum` and `avg` of floats."""
         (buffer,) = buffers
         if self.world_size == 1:
-            return _UnderWay(None, buffer, 1)
+            return _UnderWay(None, buffer, buffer, 1)
         if reduction not in ("sum", "avg") or buffer.dtype not in _FLOATS:
             raise ValueError(f"{reduction} of {buffer.dtype} cannot be done while others run")
-        work = dist.all_reduce(buffer, async_op=True)
-        return _UnderWay(work, buffer, self.world_size if reduction == "avg" else 1)
+        wide = buffer.to(_dtype_of_sum(buffer.dtype))
+        work = self._group.allreduce([wide])
+        self._count(wide)
+        return _UnderWay(work, buffer, wide, self.world_size if reduction == "avg" else 1)
 
     def all_gather(self, pieces: list[Tensor], dim: int, size: int) -> list[Tensor]:
         """See `Fabric.all_gather`."""
@@ -90,7 +89,7 @@ class GroupFabric:
             padded[: len(front)] = front
             front = padded
         whole = front.new_empty((step * self.world_size, *front.shape[1:]))
-        dist.all_gather_into_tensor(_raw(whole), _raw(front))
+        self._gather(whole, front)
         # Every rank but the last ones holds a full step, so that what is too much is all at the end.
         return [whole[:size].movedim(0, dim).contiguous()]
 
@@ -102,7 +101,7 @@ class GroupFabric:
         size = piece.shape[dim]
         start, stop = piece_bounds(size, self.rank, self.world_size)
         if piece.dtype not in _FLOATS or reduction not in ("sum", "avg") or piece.numel() == 0:
-            whole = _reduced(piece, reduction, self.world_size)
+            whole = self._reduced(piece, reduction)
             return [whole.narrow(dim, start, stop - start).contiguous()]
         step = -(-size // self.world_size)
         front = piece.movedim(dim, 0).contiguous()
@@ -110,11 +109,13 @@ class GroupFabric:
             padded = front.new_zeros((step * self.world_size, *front.shape[1:]))
             padded[:size] = front
             front = padded
+        front = front.to(_dtype_of_sum(front.dtype))
         own = front.new_empty((step, *front.shape[1:]))
-        dist.reduce_scatter_tensor(own, front)
+        self._group._reduce_scatter_base(own, front).wait()
+        self._count(front)
         if reduction == "avg":
             own /= self.world_size
-        return [own[: stop - start].movedim(0, dim).contiguous()]
+        return [own[: stop - start].movedim(0, dim).to(piece.dtype).contiguous()]
 
     def all_to_all(self, pieces: list[Tensor], from_dim: int, to_dim: int, size: int) -> list[Tensor]:
         """See `Fabric.all_to_all`."""
@@ -132,12 +133,13 @@ class GroupFabric:
         given = torch.cat([one.reshape(-1) for one in sent])
         taken = piece.new_empty(sum(lengths))
         width = piece.dtype.itemsize
-        dist.all_to_all_single(
+        self._group.alltoall_base(
             _raw(taken),
             _raw(given),
             [length * width for length in lengths],
             [one.numel() * width for one in sent],
-        )
+        ).wait()
+        self._count(given)
         parts = [part.reshape(shape) for part, shape in zip(torch.split(taken, lengths), shapes, strict=True)]
         return [torch.cat(parts, from_dim)]
 
@@ -152,28 +154,68 @@ class GroupFabric:
         else:
             whole = torch.empty(shape, dtype=dtype, device=self.device)
         if self.world_size > 1 and whole.numel():
-            dist.broadcast(_raw(whole), source)
+            self._group.broadcast(_raw(whole), source).wait()
+            self._count(whole)
         return [whole]
+
+    def _reduced(self, piece: Tensor, reduction: str) -> Tensor:
+        if piece.numel() == 0:
+            return piece / self.world_size if reduction == "avg" else piece
+        if reduction in ("max", "min"):
+            return self._extreme(piece, reduction)
+        if piece.is_complex():
+            parts = torch.view_as_real(piece.resolve_conj().contiguous())
+            return torch.view_as_complex(self._reduced(parts, reduction))
+        if piece.dtype is torch.bool:  # torch adds bools as `or`
+            whole = self._extreme(piece, "max")
+        else:
+            wide = _dtype_of_sum(piece.dtype)
+            whole = piece.to(wide, copy=True, memory_format=torch.contiguous_format)
+            self._group.allreduce([whole]).wait()
+            self._count(whole)
+            whole = whole.to(piece.dtype)
+        return whole / self.world_size if reduction == "avg" else whole
+
+    def _extreme(self, piece: Tensor, reduction: str) -> Tensor:
+        """In the order of the ranks, with NaN where any rank has NaN: gloo's own maximum loses it."""
+        own = piece.contiguous().reshape(1, -1)
+        whole = own.new_empty((self.world_size, own.shape[1]))
+        self._gather(whole, own)
+        choose = torch.maximum if reduction == "max" else torch.minimum
+        result = whole[0]
+        for rank in range(1, self.world_size):
+            result = choose(result, whole[rank])
+        return result.reshape(piece.shape)
+
+    def _gather(self, whole: Tensor, own: Tensor) -> None:
+        self._group._allgather_base(_raw(whole), _raw(own)).wait()
+        self._count(own)
+
+    def _count(self, given: Tensor) -> None:
+        self.exchanged_bytes += given.numel() * given.dtype.itemsize
 
     def close(self) -> None:
         """Leave the group."""
-        if self.group is not None:
+        if self._group is not None:
             dist.destroy_process_group()
-            self.group = None
+            self._group = None
 
 
 class _UnderWay:
     """See `Pending`."""
 
-    def __init__(self, work: "dist.Work | None", buffer: Tensor, divisor: int) -> None:
-        self._work, self._buffer, self._divisor = work, buffer, divisor
+    def __init__(self, work: Any, buffer: Tensor, wide: Tensor, divisor: int) -> None:
+        self._work, self._buffer, self._wide, self._divisor = work, buffer, wide, divisor
 
     def wait(self) -> None:
         """See `Pending.wait`."""
-        if self._work is not None:
-            self._work.wait()
+        if self._work is None:
+            return
+        self._work.wait()
         if self._divisor != 1:
-            self._buffer /= self._divisor
+            self._wide /= self._divisor
+        if self._wide is not self._buffer:
+            self._buffer.copy_(self._wide)
 
 
 def _raw(tensor: Tensor) -> Tensor:
@@ -181,36 +223,7 @@ def _raw(tensor: Tensor) -> Tensor:
     return tensor.reshape(-1).view(torch.uint8)
 
 
-def _reduced(piece: Tensor, reduction: str, world_size: int) -> Tensor:
-    if piece.numel() == 0:
-        return piece / world_size if reduction == "avg" else piece
-    if reduction in ("max", "min"):
-        return _extreme(piece, reduction, world_size)
-    if piece.is_complex():
-        parts = torch.view_as_real(piece.resolve_conj().contiguous())
-        return torch.view_as_complex(_reduced(parts, reduction, world_size))
-    if piece.dtype is torch.bool:  # torch adds bools as `or`
-        whole = _extreme(piece, "max", world_size)
-    elif piece.dtype in _ADDED:
-        whole = piece.clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(whole)
-    else:
-        wide = piece.to(torch.float32 if piece.is_floating_point() else torch.int64).contiguous()
-        if wide.data_ptr() == piece.data_ptr():
-            wide = wide.clone()
-        dist.all_reduce(wide)
-        whole = wide.to(piece.dtype)
-    return whole / world_size if reduction == "avg" else whole
-
-
-def _extreme(piece: Tensor, reduction: str, world_size: int) -> Tensor:
-    """In the order of the ranks, with NaN where any rank has NaN: gloo's own maximum loses it."""
-    own = piece.contiguous().reshape(1, -1)
-    whole = own.new_empty((world_size, own.shape[1]))
-    dist.all_gather_into_tensor(_raw(whole), _raw(own))
-    result = whole[0]
-    for rank in range(1, world_size):
-        result = (
-            torch.maximum(result, whole[rank]) if reduction == "max" else torch.minimum(result, whole[rank])
-        )
-    return result.reshape(piece.shape)
+def _dtype_of_sum(dtype: torch.dtype) -> torch.dtype:
+    if dtype in _ADDED:
+        return dtype
+    return torch.float32 if dtype.is_floating_point else torch.int64

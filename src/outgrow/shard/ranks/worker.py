@@ -7,6 +7,7 @@ import json
 import os
 import resource
 import socket
+import struct
 import threading
 import time
 import traceback
@@ -15,10 +16,10 @@ from typing import Any
 
 import torch
 
-from outgrow.shard.messages import Reply
+from outgrow.shard.messages import Call, Define, Reply
 from outgrow.shard.ranks.executor import Executor
-from outgrow.shard.ranks.fabric import Fabric
 from outgrow.shard.ranks.group_fabric import GroupFabric
+from outgrow.shard.ranks.interface import interface_of
 from outgrow.shard.wire.codec import Decoder, encode_reply
 from outgrow.shard.wire.connection import Connection, ConnectionEnded
 from outgrow.shard.wire.frame import Frame, FrameKind, ProtocolError
@@ -27,12 +28,15 @@ BEAT_SECONDS = 0.2
 """Between two signs of life."""
 _ACK_EVERY = 16
 _FRAME_LIMIT = 1 << 40
+_TIMES = struct.Struct("<Qdd")
 
 
 class Worker:
     """Executors of all sessions on one rank, behind one line to the dispatcher."""
 
-    def __init__(self, connection: Connection, fabric: Fabric, *, rank: int, generation: int = 0) -> None:
+    def __init__(
+        self, connection: Connection, fabric: GroupFabric, *, rank: int, generation: int = 0
+    ) -> None:
         self.connection = connection
         self.fabric = fabric
         self.rank = rank
@@ -44,10 +48,10 @@ class Worker:
         self.order = hashlib.blake2b(digest_size=16)
         """Of all messages so far: equal on all ranks, since they do the same in the same order."""
         self.busy_seconds = 0.0
-        self.steps = 0
-        """Instructions done, those of replayed segments included."""
-        self.queued = 0
-        """Messages that came and are not done."""
+        self.instructions = 0
+        """Done so far, those of replayed segments included."""
+        self._steps: dict[tuple[int, int], int] = {}
+        self._times: list[bytes] = []
         self._lock = threading.Lock()
         self._ended = threading.Event()
 
@@ -56,39 +60,46 @@ class Worker:
         beat = threading.Thread(target=self._beat, name="outgrow-beat", daemon=True)
         beat.start()
         try:
-            self._send(FrameKind.READY)
-            unacknowledged = 0
+            self._send(FrameKind.READY, json.dumps({"seconds": time.monotonic()}).encode())
             while True:
                 frames = self.connection.wait(sends=False)  # the other thread sends, too
-                self.queued = len(frames)
                 for frame in frames:
                     if frame.kind is FrameKind.STOP:
                         return
-                    started = time.perf_counter()
-                    try:
-                        self._do(frame)
-                    finally:
-                        for file in frame.files:
-                            os.close(file)
-                    self.done = frame.sequence
-                    self.busy_seconds += time.perf_counter() - started
-                    self.queued -= 1
-                    unacknowledged += 1
-                    if unacknowledged >= _ACK_EVERY:
-                        self._send(FrameKind.ACK, sequence=self.done)
-                        unacknowledged = 0
-                if unacknowledged:
-                    self._send(FrameKind.ACK, sequence=self.done)
-                    unacknowledged = 0
+                    self._do(frame)
+                    if len(self._times) >= _ACK_EVERY:
+                        self._acknowledge()
+                self._acknowledge()
         except ConnectionEnded:
             return
         finally:
             self._ended.set()
 
     def _do(self, frame: Frame) -> None:
-        session = frame.session
+        started = time.monotonic()
+        try:
+            self._order(frame)
+            self._handle(frame)
+        finally:
+            for file in frame.files:
+                os.close(file)
+        ended = time.monotonic()
+        self.done = frame.sequence
+        self.busy_seconds += ended - started
+        self._times.append(_TIMES.pack(frame.sequence, started, ended))
+
+    def _order(self, frame: Frame) -> None:
         self.order.update(frame.session.to_bytes(4, "little") + bytes([frame.kind]))
-        self.order.update(frame.payload)
+        if not frame.files:  # contents come in a file on one machine and inside on others
+            self.order.update(frame.payload)
+
+    def _acknowledge(self) -> None:
+        if self._times:
+            self._send(FrameKind.ACK, *self._times, sequence=self.done)
+            self._times.clear()
+
+    def _handle(self, frame: Frame) -> None:
+        session = frame.session
         if frame.kind is FrameKind.OPEN:
             self.executors[session], self.decoders[session] = Executor(self.fabric), Decoder()
             return
@@ -99,6 +110,10 @@ class Worker:
         message = self.decoders[session].decode(frame)
         if message is None:
             return
+        if isinstance(message, Define):
+            self._steps[session, message.segment] = len(message.body.steps)
+        elif isinstance(message, Call):
+            self.instructions += self._steps[session, message.segment]
         reply = self.executors[session].handle(message)
         # The whole of a value is there on rank 0; a question is put to every rank.
         if reply is not None and (self.rank == 0 or frame.kind is FrameKind.ASK):
@@ -126,7 +141,7 @@ class Worker:
                 return
 
     def statistics(self) -> dict[str, Any]:
-        """What this rank did so far; all numbers only rise, except `queue` and the memory."""
+        """What this rank did so far; all numbers only rise, except those of memory and sessions."""
         return {
             "rank": self.rank,
             "pid": os.getpid(),
@@ -134,11 +149,12 @@ class Worker:
             "seconds": time.monotonic(),
             "busy_seconds": self.busy_seconds,
             "messages": self.done,
-            "queue": self.queued,
+            "instructions": self.instructions,
             "memory_bytes": _resident_bytes(),
             "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             "sent_bytes": self.connection.sent_bytes,
             "received_bytes": self.connection.received_bytes,
+            "exchanged_bytes": self.fabric.exchanged_bytes,
             "sessions": len(self.executors),
             "values": sum(len(executor.values) for executor in list(self.executors.values())),
             "order": self.order.hexdigest(),
@@ -182,8 +198,10 @@ def _join(connection: Connection, told: dict[str, Any], opened: socket.socket) -
         torch.cuda.set_device(device)
     store = None
     if world_size > 1:
-        if told.get("interface"):
-            os.environ["GLOO_SOCKET_IFNAME"] = told["interface"]
+        address = told["address"] if connection.passes_files else opened.getsockname()[0]
+        interface = interface_of(address)
+        if interface is not None:
+            os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
         store = _store(connection, told, opened)
     return GroupFabric(
         rank=rank,
@@ -201,7 +219,7 @@ def _store(connection: Connection, told: dict[str, Any], opened: socket.socket) 
 
     timeout = timedelta(seconds=told["start_timeout_seconds"])
     if told["rank"] == 0:
-        host = "127.0.0.1" if connection.passes_files else opened.getsockname()[0]
+        host = told["address"] if connection.passes_files else opened.getsockname()[0]
         listener = socket.create_server((host, 0))
         port = listener.getsockname()[1]
         store = TCPStore(

@@ -1,9 +1,10 @@
 """Messages to frames and back. Both sides remember the templates that passed, so that each passes once."""
 
-__all__ = ["Decoder", "Encoder", "decode_reply", "encode_reply"]
+__all__ = ["Decoder", "Encoder", "decode_reply", "encode_reply", "inline_put"]
 
 import itertools
 import json
+import os
 import struct
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -188,6 +189,15 @@ def _decode_put(frame: Frame) -> Put:
         if len(data) != meta.nbytes:
             raise ProtocolError(f"contents have {len(data):,} bytes, expected {meta.nbytes:,}")
     return Put(value=_number(body["value"]), meta=meta, data=data, placement=placement)
+
+
+def inline_put(payload: Any, file: int) -> bytes:
+    """The payload of a PUT whose contents are in a file, with the contents in it: for a rank on another
+    machine."""
+    body, _ = _parse_prefix(payload)
+    nbytes = os.fstat(file).st_size
+    body["is_shared"] = False
+    return b"".join((_with_length(body), open_shared(file, nbytes)))
 
 
 def _decode_place(frame: Frame) -> Place:

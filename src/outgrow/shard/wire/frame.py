@@ -34,6 +34,8 @@ class FrameKind(enum.IntEnum):
     CLOSE = 9
     """A session ended; everything that it held is forgotten. From a client: it goes in peace."""
     REPLY = 16
+    NOTICE = 18
+    """To a client: something that its user may want to know."""
     REFUSED = 17
     """To a client, before the line is cut: why."""
     ACK = 32
@@ -52,6 +54,13 @@ class FrameKind(enum.IntEnum):
     """From a rank, before it ends: why it cannot go on."""
     STOP = 39
     """To a rank: end."""
+    CHECKPOINT = 40
+    """To a rank: store what everybody holds."""
+    RESTORE = 41
+    """To a rank, before anything else: what it takes up, and what was decided and failed in an earlier
+    life."""
+    NOTE = 42
+    """From a rank, for whoever recovers: JSON with an `event`."""
     CHALLENGE = 48
     PROOF = 49
     WELCOME = 50
