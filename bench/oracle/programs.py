@@ -34,11 +34,13 @@ class Broken(AssertionError):
 class Program:
     """One random program; `step` makes one more action on both sides."""
 
-    def __init__(self, seed: int, world_size: int, *, random_rows: bool = True) -> None:
+    def __init__(self, seed: int, world_size: int, *, rows: str = "random") -> None:
+        """`rows`: how ops run, `random`, `cheapest`, or `planned`: then repeated steps are planned and replayed."""
         self.seed, self.world_size = seed, world_size
         self.chance = random.Random(seed)
-        self.rows: dict[str, set[str]] = {}
-        chooser = Picker(world_size, seed if random_rows else None, self.rows)
+        self.rows_run: dict[str, set[str]] = {}
+        picker = Picker(world_size, seed if rows == "random" else None, self.rows_run)
+        chooser = None if rows == "planned" else picker
         self.workers = Workers(world_size, None, chooser)
         self.pairs: list[tuple[Tensor, Tensor]] = []
         self.written: list[str] = []
@@ -159,7 +161,7 @@ class Program:
         """Hold the storage of a tensor in another way from now on."""
         ours = self.pairs[index][1]
         assert isinstance(ours, WorkersTensor)
-        shape = ours._cell.meta.shape
+        shape = ours.shape
         options: list[Placement] = [Replicate(), Owned(self.chance.randrange(self.world_size))]
         options += [Shard(dim) for dim in range(len(shape))] * 3
         if ours.dtype == torch.float64:

@@ -94,5 +94,6 @@ class Workers(Side):
     def place(self, tensor: Tensor, placement: Placement) -> None:
         """Have the workers hold a tensor so from now on."""
         assert isinstance(tensor, WorkersTensor)
+        number = tensor._read_value().number  # may be an instruction itself: a view made anew
         self.session.flush()
-        self.session.link.send(Place(value=tensor._cell.value.number, placement=placement))
+        self.session.link.send(Place(value=number, placement=placement))

@@ -4,11 +4,13 @@ import pytest
 
 from bench.oracle.programs import Broken, Program
 
+WAYS = ("random", "planned", "cheapest")
+
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("seed", range(24))
 def test_programs_give_what_torch_alone_gives(seed):
-    Program(seed, (1, 2, 2, 3, 4, 8)[seed % 6], random_rows=seed % 3 != 0).run(50)
+    Program(seed, (1, 2, 2, 3, 4, 8)[seed % 6], rows=WAYS[seed % 3]).run(50)
 
 
 @pytest.mark.slow
@@ -16,7 +18,7 @@ def test_programs_give_what_torch_alone_gives(seed):
 @pytest.mark.parametrize("start", range(1000, 3000, 100))
 def test_many_programs_give_what_torch_alone_gives(start):
     for seed in range(start, start + 100):
-        Program(seed, (1, 2, 2, 3, 4, 5, 8)[seed % 7], random_rows=seed % 3 != 0).run(80)
+        Program(seed, (1, 2, 2, 3, 4, 5, 8)[seed % 7], rows=WAYS[seed % 3]).run(80)
 
 
 @pytest.mark.filterwarnings("ignore")

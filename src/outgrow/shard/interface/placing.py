@@ -65,8 +65,9 @@ def placement_of(tensor: Tensor) -> Placement:
 def hold(tensor: Any, placement: Placement) -> None:
     """Place the value that a tensor is now, for good."""
     session = tensor._session
+    number = tensor._read_value().number  # may be an instruction itself: a view made anew
     session.flush()
-    session.link.send(Place(value=tensor._read_value().number, placement=placement, is_pinned=True))
+    session.link.send(Place(value=number, placement=placement, is_pinned=True))
 
 
 def world_size(session: Session) -> int:
