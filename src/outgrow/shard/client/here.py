@@ -11,7 +11,7 @@ from outgrow.errors import InputError
 from outgrow.shard.client.inference import op_name
 from outgrow.shard.client.outside import outside
 from outgrow.shard.client.session import Session
-from outgrow.shard.client.tensor import WorkersTensor, fetched, send, write
+from outgrow.shard.client.tensor import WorkersTensor, become, fetched, send, write
 
 
 class TorchRefusal(Exception):
@@ -69,14 +69,18 @@ def _write_back(op: Any, args: Any, kwargs: Any, local: dict[int, tuple[WorkersT
         written.extend(one for one in given if isinstance(one, WorkersTensor))
     for tensor in written:
         changed = local[id(tensor)][1]
-        if changed.shape != tensor.shape or changed.dtype != tensor.dtype:
+        if changed.dtype != tensor.dtype or (changed.shape != tensor.shape and tensor._cell.form.elements):
             raise InputError(
                 f"{op_name(op)} would change a tensor of shape {tuple(tensor.shape)} on the workers to"
                 f" {tuple(changed.shape)}",
                 hint="give out= a tensor of the shape of the result, or leave it out",
             )
     for tensor in written:
-        write(tensor, tensor._session.put(local[id(tensor)][1]))
+        changed = local[id(tensor)][1]
+        if changed.shape != tensor.shape:  # an empty tensor as `out`, which torch enlarges
+            become(tensor, send(changed, tensor._session))
+        else:
+            write(tensor, tensor._session.put(changed))
 
 
 def _send(result: Any, local: dict[int, tuple[WorkersTensor, Tensor]], session: Session) -> Any:

@@ -3,6 +3,7 @@
 __all__ = ["Entry", "Inference", "Kind", "op_name"]
 
 import enum
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,6 +14,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from outgrow.shard.client.forms import Form, form_of_tensor
 from outgrow.shard.instructions import FLOAT, INPUT, Template, TensorMeta, walk
+
+_LOG = logging.getLogger("torch._subclasses.fake_tensor")
 
 
 class Kind(enum.IntEnum):
@@ -144,6 +147,16 @@ class Inference:
             return form_of_tensor(result)
 
     def _run(self, op: Any, forms: Sequence[Form], args: Any, kwargs: dict[str, Any]) -> Any:
+        was_disabled, _LOG.disabled = (
+            _LOG.disabled,
+            True,
+        )  # what fails here fails again where the user sees it
+        try:
+            return self._run_fake(op, forms, args, kwargs)
+        finally:
+            _LOG.disabled = was_disabled
+
+    def _run_fake(self, op: Any, forms: Sequence[Form], args: Any, kwargs: dict[str, Any]) -> Any:
         with self._fake:
             made = [torch.empty_strided(form.shape, form.stride, dtype=form.dtype) for form in forms]
         supply = iter(made).__next__
@@ -155,7 +168,10 @@ class Inference:
     def _infer(self, op: Any, forms: Sequence[Form], args: Any, kwargs: dict[str, Any]) -> Entry:
         result, made, filled, filled_kwargs = self._run(op, forms, args, kwargs)
         results = list(result) if isinstance(result, (list, tuple)) else [] if result is None else [result]
-        if any(one is not None and not isinstance(one, Tensor) for one in results):
+        if any(
+            one is not None and (not isinstance(one, Tensor) or one.layout is not torch.strided)
+            for one in results
+        ):
             return Entry(Kind.HERE)
         written = _written(op, filled, filled_kwargs, made)
         if any(form_of_tensor(made[index]) is not forms[index] for index in written):

@@ -12,6 +12,7 @@ from outgrow.shard.client.forms import contiguous_stride, form_of, form_of_tenso
 from outgrow.shard.client.inference import op_name
 from outgrow.shard.client.session import default_session
 from outgrow.shard.client.special.contents import copy_
+from outgrow.shard.client.special.recurrent import gru_cell, lstm_cell
 from outgrow.shard.client.tensor import wrap
 from outgrow.shard.instructions import Template
 
@@ -37,6 +38,8 @@ def register_kernels() -> torch.library.Library:
         library.impl(name, _randperm, "PrivateUse1")
     for key in ("PrivateUse1", "AutogradPrivateUse1"):
         library.impl("dropout", _dropout, key)
+        library.impl("_thnn_fused_lstm_cell", lambda *args: lstm_cell(None, args, {}), key)
+        library.impl("_thnn_fused_gru_cell", lambda *args: gru_cell(None, args, {}), key)
     return library
 
 

@@ -66,6 +66,7 @@ def record(op: Any, args: Any, kwargs: Any = None) -> Any:
                 key.append(name)
                 _encode(argument, key, inputs, floats, hosts)
     if hosts:
+        hosted = [inputs[index] for index in hosts]
         _send_hosts(op, inputs, hosts)
     if floats and has_static_floats(op):
         key.append(tuple(value.hex() for value in floats))
@@ -79,8 +80,10 @@ def record(op: Any, args: Any, kwargs: Any = None) -> Any:
         if kind is Kind.HERE:
             return run_here(op, args, kwargs or {}, session)
         return op.decompose(*args, **(kwargs or {}))
-    if hosts and kind is Kind.WRITE and any(index in entry.written for index in hosts):
-        raise _meeting(op, next(inputs[index] for index in hosts if index in entry.written))
+    if hosts and kind is Kind.WRITE:
+        for index, tensor in zip(hosts, hosted, strict=True):
+            if index in entry.written:
+                raise _meeting(op, tensor)
     values = []
     for tensor in inputs:
         cell, view = tensor._cell, tensor._view
@@ -164,7 +167,8 @@ def _send_hosts(op: Any, inputs: list[Any], hosts: list[int]) -> None:
 
 def _meeting(op: Any, tensor: Tensor) -> InputError:
     return InputError(
-        f"{op_name(op)} was given a tensor on {tensor.device} of shape {tuple(tensor.shape)} and one on {DEVICE_TYPE}",
+        f"{op_name(op)} was given a tensor on the {tensor.device} of shape {tuple(tensor.shape)} and one on"
+        f" {DEVICE_TYPE}",
         hint=f"move it there with .to({DEVICE_TYPE!r}), or the other one here with .cpu()",
     )
 

@@ -1,6 +1,6 @@
 """A tensor that lives on the workers: torch's autograd, modules and optimizers run above it, unchanged."""
 
-__all__ = ["WorkersTensor", "alias", "fetched", "read", "send", "view_of", "wrap", "write"]
+__all__ = ["WorkersTensor", "alias", "become", "fetched", "read", "send", "view_of", "wrap", "write"]
 
 from typing import Any
 

@@ -28,7 +28,13 @@ def plain_op(name: str) -> Any:
     """The torch op itself where a template's kernel is just that, whatever its inputs are laid out like; None elsewhere."""
     if name in OWN_OPS or name in _DENSE or name in _AS_LAID_OUT or name in _ANY_LAYOUT:
         return None
-    return resolve_op(name)
+    op = resolve_op(name)
+    return None if _gives_list(op) else op
+
+
+def _gives_list(op: Any) -> bool:
+    """Even one tensor comes in a list."""
+    return any(isinstance(one.type, torch.ListType) for one in op._schema.returns)
 
 
 def template_kernel(template: Template, device: torch.device) -> Kernel:
@@ -43,12 +49,14 @@ def template_kernel(template: Template, device: torch.device) -> Kernel:
         return _prepared(template, op, kwargs, _dense)
     if template.op in _AS_LAID_OUT:
         return _prepared(template, op, kwargs, _as_laid_out)
+    gives_list = _gives_list(op)
     op = _ANY_LAYOUT.get(template.op, op)
     if (
         not kwargs
         and all(argument is INPUT for argument in template.args)
         and not template.mutates
         and len(template.outputs) == 1
+        and not gives_list
     ):
         return lambda inputs, floats: (op(*inputs),)
     return _filled(template, op, kwargs)

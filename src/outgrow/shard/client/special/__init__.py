@@ -13,6 +13,7 @@ from outgrow.shard.client.special.contents import (
     equal,
     fill_,
     fill_tensor_,
+    is_exchangeable,
     item,
     same,
     to_copy,
@@ -22,6 +23,7 @@ from outgrow.shard.client.special.creation import like
 from outgrow.shard.client.special.lists import each
 from outgrow.shard.client.special.normalization import native_batch_norm
 from outgrow.shard.client.special.random_numbers import drawn_in_place, drawn_like, native_dropout
+from outgrow.shard.client.special.recurrent import gru_cell, lstm_cell
 from outgrow.shard.client.special.reshaping import as_strided, change_view, resize_, set_tensor_
 
 _aten = torch.ops.aten
@@ -61,6 +63,9 @@ SPECIAL: dict[Any, Special] = {
     _aten.as_strided.default: as_strided,
     _aten.resize_.default: resize_,
     _aten.set_.source_Tensor: set_tensor_,
+    _aten._has_compatible_shallow_copy_type.default: is_exchangeable,
+    _aten._thnn_fused_lstm_cell.default: lstm_cell,
+    _aten._thnn_fused_gru_cell.default: gru_cell,
     _aten.native_batch_norm.default: native_batch_norm,
     _aten.native_dropout.default: native_dropout,
     **dict.fromkeys(

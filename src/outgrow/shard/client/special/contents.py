@@ -1,6 +1,18 @@
 """What is about contents as a whole: copying, filling, fetching, sending."""
 
-__all__ = ["copy_", "copy_as", "equal", "fill_", "fill_tensor_", "filled", "item", "same", "to_copy", "zero_"]
+__all__ = [
+    "copy_",
+    "copy_as",
+    "equal",
+    "fill_",
+    "fill_tensor_",
+    "filled",
+    "is_exchangeable",
+    "item",
+    "same",
+    "to_copy",
+    "zero_",
+]
 
 from typing import Any
 
@@ -128,6 +140,11 @@ def equal(op: Any, args: Any, kwargs: dict[str, Any]) -> bool:
     if left.shape != right.shape:
         return False
     return bool(fetched(record(_aten.all.default, (record(_aten.eq.Tensor, (left, right)),))).item())
+
+
+def is_exchangeable(op: Any, args: Any, kwargs: dict[str, Any]) -> bool:
+    """Whether one may become the other in place."""
+    return all(isinstance(one, WorkersTensor) for one in args)
 
 
 def _overlaps(form: Form) -> bool:
