@@ -17,6 +17,7 @@ from bench.cases import (
     record_overhead,
     run7b,
     shard_ops,
+    shard_step,
 )
 
 CASES: dict[str, ModuleType] = {
@@ -32,4 +33,5 @@ CASES: dict[str, ModuleType] = {
     "axis_matching": axis_matching,
     "record_overhead": record_overhead,
     "shard_ops": shard_ops,
+    "shard_step": shard_step,
 }

@@ -37,5 +37,5 @@ def described(held: Held) -> dict[str, Any]:
 
 
 def array_of(data: Bytes, meta: TensorMeta) -> np.ndarray[Any, Any]:
-    """Dense bytes as an array of the shape, its elements as bits; shares the memory, which may be read-only."""
+    """Dense bytes as an array of that shape, its elements as bits; shares the memory."""
     return np.frombuffer(data, dtype=_NUMPY[meta.dtype.itemsize]).reshape(meta.shape)

@@ -1,4 +1,6 @@
-"""Running a segment step by step, each op on the pieces as they lie: what happens until a plan says otherwise."""
+"""Running a segment step by step, each op on the pieces as they lie: what happens until a plan says
+otherwise.
+"""
 
 __all__ = ["Eager", "SegmentOps"]
 
@@ -178,7 +180,9 @@ class Eager:
         return ready
 
     def choose(self, template: Template, known: tuple[Row, ...], placements: list[Placement]) -> Row:
-        """The row for inputs that are held so; where the op writes, one that leaves what is written where it is."""
+        """The row for inputs that are held so; where the op writes, one that leaves what is written where it
+        is.
+        """
         if len(known) == 1:
             return known[0]
         if template.mutates:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from outgrow.placement import Owned, Placement, Replicate, Shard
+from outgrow.placement import Owned, Placement, Replicate, Shard, parse_placement
 from outgrow.shard.instructions import Segment, TensorMeta
 from outgrow.shard.messages import Ask, Call, Define, Fetch, Message, Place, Put, Reply
 from outgrow.shard.planner import Costs
@@ -29,7 +29,9 @@ def _ignored(decision: dict[str, Any]) -> None:
 
 
 class Executor:
-    """The state of one client on the lanes of one process. Every rank is given the same messages in the same order."""
+    """The state of one client on the lanes of one process. Every rank is given the same messages in the same
+    order.
+    """
 
     def __init__(
         self,
@@ -45,9 +47,10 @@ class Executor:
     ) -> None:
         """`choose` picks a row where no plan does; by default the one that moves the fewest bytes.
 
-        `memory_bytes` is what one rank may hold of values at rest. `costs` measures what ranks cost, on all of them at once.
-        `on_decision` is told, on every rank, of each decision before the call that it is about runs. `decisions` are those
-        of an earlier life, complete for calls up to number `decided_until`: what runs until then runs as it ran.
+        `memory_bytes` is what one rank may hold of values at rest. `costs` measures what ranks cost, on
+        all of them at once. `on_decision` is told, on every rank, of each decision before the call that it
+        is about runs. `decisions` are those of an earlier life, complete for calls up to number
+        `decided_until`: what runs until then runs as it ran.
         """
         self.fabric = fabric
         self.values = Holdings(fabric, memory_bytes)
@@ -177,6 +180,9 @@ class Executor:
                 return {"world_size": self.fabric.world_size, "cycles": self.replayer.decided.explain()}
             case "statistics":
                 return self.statistics()
+            case "plans":
+                self.replayer.kinds = tuple(ask.details["kinds"])
+                return {}
             case "barrier":
                 return {}
         error = {
@@ -204,10 +210,11 @@ class Executor:
     # Another life
 
     def snapshot(self) -> dict[str, Any]:
-        """Everything that a rank which takes this one's place must know, but for the segments: those are in the log.
+        """Everything that a rank which takes this one's place must know, but for the segments: those are in
+        the log.
 
-        `state` is plain JSON; `pieces` holds, for each value with contents on a lane, `(value, lane, tensor)`. The tensors
-        are the ones in use: whoever keeps them copies them before the next message.
+        `state` is plain JSON; `pieces` holds, for each value with contents on a lane, `(value, lane,
+        tensor)`. The tensors are the ones in use: whoever keeps them copies them before the next message.
         """
         values, pieces = [], []
         for number in self.values:
@@ -225,12 +232,11 @@ class Executor:
                 }
             )
             pieces += [(number, lane, piece) for lane, piece in enumerate(held.pieces) if piece is not None]
-        return {"state": {"values": values, "decisions": self.replayer.decided.in_force()}, "pieces": pieces}
+        decisions, kinds = self.replayer.decided.in_force(), list(self.replayer.kinds)
+        return {"state": {"values": values, "decisions": decisions, "kinds": kinds}, "pieces": pieces}
 
     def restore(self, state: dict[str, Any], pieces: Sequence[tuple[int, int, Tensor]]) -> None:
-        """Take up what `snapshot` gave; for an executor that has done nothing yet. The tensors become ours."""
-        from outgrow.placement import parse_placement
-
+        """Take up what `snapshot` gave, in an executor that has done nothing yet. The tensors become ours."""
         own: dict[int, list[Tensor | None]] = {}
         for value, lane, piece in pieces:
             own.setdefault(value, [None] * len(self.fabric.lanes))[lane] = piece
@@ -244,4 +250,5 @@ class Executor:
                 is_pinned=entry["is_pinned"],
             )
             self.values.restore(entry["value"], held)
+        self.replayer.kinds = tuple(state["kinds"])
         self.replayer.restore(state["decisions"])

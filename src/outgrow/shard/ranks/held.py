@@ -14,7 +14,9 @@ from outgrow.shard.ranks.pieces import piece_shape
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """Why a value has no contents: the op that should have made it, or made what it was to be made of, failed."""
+    """Why a value has no contents: the op that should have made it, or made what it was to be made of,
+    failed.
+    """
 
     kind: str
     """Name of the exception's class."""
@@ -63,7 +65,9 @@ class Held:
 
 
 def rest_bytes(meta: TensorMeta, placement: Placement, world_size: int) -> int:
-    """Bytes of a value on the rank that holds most of it: the same number on every rank, whatever it holds itself."""
+    """Bytes of a value on the rank that holds most of it: the same number on every rank, whatever it holds
+    itself.
+    """
     count = meta.dtype.itemsize
     for size in piece_shape(meta.shape, placement, 0, world_size):
         count *= size

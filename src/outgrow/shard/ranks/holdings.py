@@ -17,7 +17,7 @@ LARGE: Final = 2**20
 
 
 class Holdings:
-    """Values by number. Bytes are counted as the fullest rank holds them, so that every rank decides alike."""
+    """Values by number. Bytes are counted as the fullest rank holds them: every rank decides alike."""
 
     def __init__(self, fabric: Fabric, memory_bytes: int | None = None) -> None:
         self.fabric = fabric
@@ -82,7 +82,7 @@ class Holdings:
         self.peak_bytes = max(self.peak_bytes, self.bytes)
 
     def default_placement(self, meta: TensorMeta) -> Placement:
-        """Where a value goes of which nobody says anything: large ones are cut along their largest even dim."""
+        """Where a value goes that nobody placed: large ones are cut along their largest even dim."""
         return Replicate() if meta.nbytes < LARGE else self._cut_placement(meta)
 
     def _cut_placement(self, meta: TensorMeta) -> Placement:
@@ -111,8 +111,9 @@ class Holdings:
         return Failure(
             kind="OutOfMemory",
             message=(
-                f"a value of shape {tuple(held.meta.shape)} and {held.meta.dtype} takes {format_bytes(nbytes)} on a worker "
-                f"that holds {format_bytes(self.bytes)} of the {format_bytes(limit)} that GT_WORKER_MEMORY gives it"
+                f"a value of shape {tuple(held.meta.shape)} and {held.meta.dtype} takes "
+                f"{format_bytes(nbytes)} on a worker that holds {format_bytes(self.bytes)} of the "
+                f"{format_bytes(limit)} that GT_WORKER_MEMORY gives it"
             ),
             traceback="",
             call=call,

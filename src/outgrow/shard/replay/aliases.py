@@ -17,7 +17,7 @@ _UNTOLD: Final = frozenset(("aten._unsafe_view.default",))
 
 
 def may_alias(template: Template, row: Row) -> bool:
-    """Whether an output that is no written input may share memory with an input: False only where it is sure."""
+    """Whether an output that is no written input may share memory with an input: True where unsure."""
     return row.kernel is not None or _may_alias(template.op)
 
 
@@ -31,5 +31,6 @@ def _may_alias(name: str) -> bool:
     returned = op._schema.returns
     if any(one.alias_info is not None and not one.alias_info.is_write for one in returned):
         return True
-    # Composite ops say nothing of the views they may give: einsum of one operand, broadcast_tensors, dropout without training.
+    # Composite ops say nothing of the views they may give: einsum of one operand, broadcast_tensors, dropout
+    # without training.
     return bool(torch._C._dispatch_has_kernel_for_dispatch_key(op.name(), "CompositeImplicitAutograd"))

@@ -1,6 +1,6 @@
 """How a cycle could run: what the planner is asked, and its answers as the plain JSON of a decision."""
 
-__all__ = ["Pins", "assumed_costs", "make_candidates"]
+__all__ = ["Pins", "make_candidates"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,35 +28,17 @@ class Pins:
     """By the number of a value: what to call it."""
 
 
-def assumed_costs(world_size: int) -> Costs:
-    """What two processes of one machine with gloo between them were measured to cost; where nobody measures."""
-    return Costs(
-        world_size=world_size,
-        latency_seconds={
-            "all_reduce": 8e-4,
-            "all_gather": 4e-4,
-            "reduce_scatter": 1e-3,
-            "all_to_all": 2e-4,
-            "broadcast": 4e-4,
-        },
-        bandwidth={
-            "all_reduce": 1.3e9,
-            "all_gather": 1.6e9,
-            "reduce_scatter": 0.95e9,
-            "all_to_all": 4e9,
-            "broadcast": 1.6e9,
-        },
-        flops=6e10,
-        solo_flops=1e11,
-        memory_bandwidth=7e9,
-        solo_memory_bandwidth=1e10,
-    )
-
-
 def make_candidates(
-    cycle: Cycle, segments: Sequence[Segment], costs: Costs, pins: Pins, memory_bytes: int | None
+    cycle: Cycle,
+    segments: Sequence[Segment],
+    costs: Costs,
+    pins: Pins,
+    memory_bytes: int | None,
+    kinds: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The decision to try plans for a cycle: `plans`, the best prediction first, and `notes` where there are none."""
+    """The decision to try plans for a cycle: `plans`, the best prediction first, and `notes` where there are
+    none. `kinds` are the only kinds wanted; none stands for all.
+    """
     world_size = costs.world_size
     decision: dict[str, Any] = {
         "kind": "try",
@@ -75,6 +57,11 @@ def make_candidates(
     except OutgrowError as error:
         decision["notes"] = [f"{type(error).__name__}: {error}"]
         return decision
+    wanted = [plan for plan in plans if plan.kind in kinds]
+    if kinds and not wanted:
+        decision["notes"] = [f"no plan is of the kinds asked for: {', '.join(kinds)}"]
+        return decision
+    plans = tuple(wanted) or plans
     best = min(plan.predicted_seconds for plan in plans)
     decision["plans"] = [
         _json(joined, plan, known, cycle, segments)

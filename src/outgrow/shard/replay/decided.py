@@ -43,11 +43,13 @@ class Decided:
         return found
 
     def in_force(self) -> list[dict[str, Any]]:
-        """What a new life needs to go on as this one would: decisions in an order in which they can be taken up."""
+        """What a new life needs to go on as this one would: decisions in an order in which they can be taken
+        up.
+        """
         return [*self._tries.values(), *self._uses.values(), *self._coming]
 
     def explain(self) -> list[dict[str, Any]]:
-        """For each cycle its candidates, what they were predicted and measured to take, and which one runs."""
+        """For each cycle its candidates, what they were predicted and measured to take, which one runs."""
         cycles = []
         for cycle, tried in self._tries.items():
             use = self._uses.get(cycle, {})

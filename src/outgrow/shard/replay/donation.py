@@ -6,11 +6,12 @@ from outgrow.shard.replay.graph import Graph, Kind, Node
 
 
 def donate(graph: Graph) -> None:
-    """Fill in `copies` of every node that writes, and `donated` of the graph; the order of the nodes must be final.
+    """Fill in `copies` of every node that writes, and `donated` of the graph; the order of the nodes must be
+    final.
 
-    A variable may be written where its memory is its own, nobody reads it later, and no other variable that lives on uses that
-    memory. Inputs of the graph may be written only where they die with the call; the caller sees to it that nobody else
-    uses their memory.
+    A variable may be written where its memory is its own, nobody reads it later, and no other variable
+    that lives on uses that memory. Inputs of the graph may be written only where they die with the call;
+    the caller sees to it that nobody else uses their memory.
     """
     last_use = _last_uses(graph)
     users: dict[int, list[int]] = {}

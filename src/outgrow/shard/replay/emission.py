@@ -34,8 +34,9 @@ class Emitted:
 def emit(graph: Graph, fabric: Fabric, *, is_solo: bool = False) -> Emitted:
     """A function `run(i, f)` of the list of a lane's inputs, which it empties, and the call's floats.
 
-    With one lane it returns the outputs. With several it is a generator, all of them in step: where ranks talk it yields
-    `(exchange, tensors)` and is sent what that lane receives. `is_solo`: for one rank alone, whatever the fabric.
+    With one lane it returns the outputs. With several it is a generator, all of them in step: where ranks
+    talk it yields `(exchange, tensors)` and is sent what that lane receives. `is_solo`: for one rank
+    alone, whatever the fabric.
     """
     return _Emission(graph, fabric, is_solo).run()
 

@@ -27,9 +27,11 @@ def moving(meta: TensorMeta, old: Placement, new: Placement, fabric: Fabric) -> 
 
 
 def starting(metas: Sequence[TensorMeta], reduction: str, fabric: Fabric) -> Exchange:
-    """Each lane brings tensors of whole shapes, all of one dtype, that may be written, and receives a handle at once.
+    """Each lane brings tensors of whole shapes, all of one dtype, that may be written, and receives a handle
+    at once.
 
-    Several go into one flat buffer, made anew for each call: the results outlive it where somebody keeps them.
+    Several go into one flat buffer, made anew for each call: the results outlive it where somebody keeps
+    them.
     """
     shapes = [meta.shape for meta in metas]
     counts = [meta.elements for meta in metas]
@@ -47,7 +49,9 @@ def starting(metas: Sequence[TensorMeta], reduction: str, fabric: Fabric) -> Exc
 
 
 def waiting() -> Exchange:
-    """Each lane brings its handle and receives the reduced tensors, each in memory of its own or a part of its own."""
+    """Each lane brings its handle and receives the reduced tensors, each in memory of its own or a part of
+    its own.
+    """
 
     def wait(lanes: Sequence[tuple[Any, ...]]) -> list[Any]:
         for ((pending, _),) in lanes[:1]:
@@ -64,6 +68,6 @@ def _gather(
         whole = tensors[0].contiguous()
         return whole.view(-1), [whole]
     buffer = torch.empty(sum(counts), dtype=tensors[0].dtype, device=tensors[0].device)
-    parts = [part.view(shape) for part, shape in zip(buffer.split(counts), shapes, strict=True)]
+    parts = [part.view(shape) for part, shape in zip(torch.split(buffer, counts), shapes, strict=True)]
     torch._foreach_copy_(parts, tensors)
     return buffer, parts

@@ -1,4 +1,6 @@
-"""A segment on the way to a program: nodes over variables, each assigned once, with every exchange between ranks written out."""
+"""A segment on the way to a program: nodes over variables, each assigned once, with every exchange between
+ranks written out.
+"""
 
 __all__ = ["Graph", "Kind", "Node", "Variable"]
 
@@ -53,7 +55,8 @@ class Node:
     floats: tuple[int, int] = (0, 0)
     """From which float of the call, and before which, an `OP` takes its own."""
     copies: list[bool] = field(default_factory=list)
-    """For each place among `inputs`: its memory will be written though it is still needed, so that a copy is taken."""
+    """For each place among `inputs`: its memory will be written though it is still needed, so that a copy is
+    taken."""
     reduction: str = "sum"
     """Of a `START`."""
 

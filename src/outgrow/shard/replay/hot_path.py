@@ -1,9 +1,11 @@
-"""When segments are planned, tried and replayed: a pure state machine. Calls in; questions and modes out; no clock, no tensors.
+"""When segments are planned, tried and replayed: a pure state machine. Calls in; questions and modes out; no
+clock, no tensors.
 
-Calls between two ends of a step form a *cycle*. A cycle that was seen twice, in the same way, is worth a plan. The plan's
-candidates are verified once beside eager execution, then run for a few cycles each, and the fastest stays. Everything that
-changes how a segment runs is a decision: plain JSON with the number of the call from which on it holds. Decisions in, the
-same modes out: whoever runs the same calls again with the logged decisions runs the same programs.
+Calls between two ends of a step form a *cycle*. A cycle that was seen twice, in the same way, is worth a
+plan. The plan's candidates are verified once beside eager execution, then run for a few cycles each, and
+the fastest stays. Everything that changes how a segment runs is a decision: plain JSON with the number of
+the call from which on it holds. Decisions in, the same modes out: whoever runs the same calls again with
+the logged decisions runs the same programs.
 """
 
 __all__ = ["Choose", "Cycle", "HotPath", "Mode", "Plan", "Question", "Seen", "call_key"]
@@ -51,8 +53,9 @@ class Cycle:
 
     calls: tuple[Seen, ...]
     sources: tuple[tuple[tuple[Any, ...], ...], ...]
-    """For each input of each call: `("same", call, position)`, `("before", call, position)` for outputs, by their position
-    among the live ones, of this cycle and the one before, `("kept",)` for a value older than that, `("new",)`."""
+    """For each input of each call: `("same", call, position)`, `("before", call, position)` for outputs, by
+    their position among the live ones, of this cycle and the one before, `("kept",)` for a value older
+    than that, `("new",)`."""
 
     @property
     def key(self) -> str:
@@ -69,12 +72,15 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choose:
-    """Question: which candidate runs from now on? Answered by `{"kind": "use", "plan": index or None, "is_final": ...}`."""
+    """Question: which candidate runs from now on? Answered by `{"kind": "use", "plan": index or None,
+    "is_final": ...}`.
+    """
 
     key: str
     """Of the cycle."""
     upcoming: int | None
-    """The candidate whose turn it is; None once all had theirs: then the fastest of `seconds` is to be chosen."""
+    """The candidate whose turn it is; None once all had theirs: then the fastest of `seconds` is to be
+    chosen."""
     seconds: tuple[tuple[float, ...], ...]
     """For each candidate, what its measured cycles took by this process's clock."""
     banned: frozenset[int]

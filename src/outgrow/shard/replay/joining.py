@@ -19,7 +19,8 @@ class Joined:
 
     segment: Segment
     refs: tuple[tuple[int, ...], ...]
-    """For each input of each call, what it is in the joined segment: a local number, or -1-k for its k-th input."""
+    """For each input of each call, what it is in the joined segment: a local number, or -1-k for its k-th
+    input."""
     offsets: tuple[int, ...]
     """For each call, what its local numbers are moved by."""
     steps: tuple[int, ...]
@@ -38,9 +39,13 @@ def join(cycle: Cycle, segments: Sequence[Segment]) -> Joined:
     steps: list[Step] = []
     metas: list[TensorMeta] = []
     known: dict[Any, int] = {}
-    refs, offsets, firsts = [], [], []
+    refs: list[tuple[int, ...]] = []
+    offsets: list[int] = []
+    firsts: list[int] = []
     before: dict[int, tuple[int, int]] = {}
-    kept, uploads, live = [], [], dict[int, None]()
+    kept: list[int] = []
+    uploads: list[int] = []
+    live: dict[int, None] = {}
     made = 0
     for call, segment, sources in zip(cycle.calls, segments, cycle.sources, strict=True):
         own = []
@@ -86,7 +91,9 @@ def join(cycle: Cycle, segments: Sequence[Segment]) -> Joined:
 def parts_of(
     joined: Joined, plan: Plan, rows: Sequence[Sequence[Row]], cycle: Cycle, segments: Sequence[Segment]
 ) -> list[dict[str, Any]]:
-    """For each call: `rows` as indices, and the placements of its `inputs` and live `outputs`, as text. Plain JSON."""
+    """For each call: `rows` as indices, and the placements of its `inputs` and live `outputs`, as text. Plain
+    JSON.
+    """
     chosen = [rows[index][number] for index, number in enumerate(plan.rows)]
     made: list[Placement] = [placement for row in chosen for placement in row.outputs]
     parts = []

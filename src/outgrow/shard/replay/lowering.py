@@ -1,4 +1,6 @@
-"""From a segment and a row for each step to a graph with every exchange written out, each made once for all its consumers."""
+"""From a segment and a row for each step to a graph with every exchange written out, each made once for all
+its consumers.
+"""
 
 __all__ = ["lower"]
 
@@ -51,7 +53,8 @@ class _Lowering:
         for ref, wanted in self.live.items():
             if wanted is not None:
                 self.needed.setdefault(ref, set()).add(wanted)
-        made, at_float, ancestors = 0, 0, {}
+        made, at_float = 0, 0
+        ancestors: dict[int, int] = {}
         for index, (step, row) in enumerate(zip(self.segment.steps, self.rows, strict=True)):
             template = self.segment.templates[step.template]
             operands = [

@@ -59,7 +59,9 @@ def _same_as(graph: Graph, node: Node, seen: dict[tuple[Any, ...], int]) -> int 
 
 
 def start_early(graph: Graph) -> None:
-    """All-reduces whose results are needed later start as soon as their input is there; small ones share a buffer."""
+    """All-reduces whose results are needed later start as soon as their input is there; small ones share a
+    buffer.
+    """
     position = {node: index for index, node in enumerate(graph.nodes)}
     made = {variable: index for index, node in enumerate(graph.nodes) for variable in node.outputs}
     first: dict[int, int] = {}

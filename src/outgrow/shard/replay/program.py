@@ -49,7 +49,8 @@ class Program:
     def run(
         self, lanes: Sequence[list[Tensor | None]], floats: Sequence[float]
     ) -> list[tuple[Tensor, ...] | None]:
-        """For each lane, from its pieces of the inputs to those of the live values; None where it has no part.
+        """For each lane, from its pieces of the inputs to those of the live values; None where it has no
+        part.
 
         The lists are emptied.
         """
@@ -100,7 +101,8 @@ def compile_program(
     *,
     is_solo: bool = False,
 ) -> Program:
-    """`rows` holds one row for each step; the rest as `lower` says. For `is_solo` everything is replicated: over one rank.
+    """`rows` holds one row for each step; the rest as `lower` says. For `is_solo` everything is replicated:
+    over one rank.
 
     Every rank makes the same program from the same arguments.
     """

@@ -13,13 +13,14 @@ from outgrow.placement import Partial, Placement, Replicate, parse_placement
 from outgrow.shard.instructions import TensorMeta
 from outgrow.shard.messages import Call
 from outgrow.shard.planner import Costs
+from outgrow.shard.planner.calibrate import calibrate, typical_costs
 from outgrow.shard.ranks.cores import CoreShare
 from outgrow.shard.ranks.eager import Eager, SegmentOps
 from outgrow.shard.ranks.fabric import Fabric
 from outgrow.shard.ranks.held import Failure, Held
 from outgrow.shard.ranks.redistribute import redistribute
 from outgrow.shard.replay.agreement import from_first_rank
-from outgrow.shard.replay.candidates import Pins, assumed_costs, make_candidates
+from outgrow.shard.replay.candidates import Pins, make_candidates
 from outgrow.shard.replay.decided import Decided, choice
 from outgrow.shard.replay.hot_path import HotPath, Mode, Plan, Question, Seen, call_key
 from outgrow.shard.replay.program import Program, compile_program
@@ -47,12 +48,15 @@ class Replayer:
         memory_bytes: int | None = None,
         is_replaying: bool = True,
     ) -> None:
-        """`costs` is called on every rank at once and may talk. `decided_until` is the last call whose decisions are all
-        among `decisions`: none is made for it or any before. `is_replaying`: False keeps everything eager."""
+        """`costs` is called on every rank at once and may talk. `decided_until` is the last call whose
+        decisions are all among `decisions`: none is made for it or any before. `is_replaying`: False keeps
+        everything eager."""
         self.fabric, self.eager = fabric, eager
         self.memory_bytes = memory_bytes
         self.hot = HotPath()
         self.decided = Decided(decisions)
+        self.kinds: tuple[str, ...] = ()
+        """Kinds of plans that may be tried; none stands for all."""
         self.replays = 0
         """Calls that ran by a program."""
         self.ops_run = 0
@@ -60,6 +64,7 @@ class Replayer:
         self._wanted: dict[TensorMeta, Placement] = {}
         """How the programs in use want what is sent for every step."""
         self._costs, self._on_decision = costs, on_decision
+        self._known_costs: Costs | None = None
         self._decided_until, self._is_replaying = decided_until, is_replaying
         self._segments: dict[int, SegmentOps] = {}
         self._programs: dict[tuple[str, str, int], Program] = {}
@@ -114,7 +119,9 @@ class Replayer:
     def _verify(
         self, call: Call, seen: Seen, ops: SegmentOps, given: Sequence[Held], mode: Mode
     ) -> list[Held]:
-        """Eager execution, with every candidate beside it on the same inputs: what it gives is eager execution's."""
+        """Eager execution, with every candidate beside it on the same inputs: what it gives is eager
+        execution's.
+        """
         assert mode.cycle is not None
         expected = self.eager.run(ops, given, call.floats, call.live, call.number)
         if any(held.failure is not None for held in expected):
@@ -133,17 +140,30 @@ class Replayer:
 
     def _ask(self, question: Question, call: int, pins: Callable[[], Pins]) -> None:
         if isinstance(question, Plan):
-            costs = assumed_costs(self.fabric.world_size) if self._costs is None else self._costs()
+            costs = self._measured_costs()
             segments = [self._segments[seen.segment].segment for seen in question.cycle.calls]
             decision = from_first_rank(
                 self.fabric,
-                lambda: make_candidates(question.cycle, segments, costs, pins(), self.memory_bytes),
+                lambda: make_candidates(
+                    question.cycle, segments, costs, pins(), self.memory_bytes, self.kinds
+                ),
             )
         else:
             decision = from_first_rank(self.fabric, lambda: choice(question))
         decision["call"] = call
         self._take_up(decision)
         self._on_decision(decision)
+
+    def _measured_costs(self) -> Costs:
+        """Every rank comes here at once."""
+        if self._known_costs is None:
+            if self._costs is not None:
+                self._known_costs = self._costs()
+            elif len(self.fabric.lanes) == 1:
+                self._known_costs = calibrate(self.fabric)
+            else:
+                self._known_costs = typical_costs(self.fabric.world_size)
+        return self._known_costs
 
     def _take_up(self, decision: dict[str, Any]) -> None:
         self.decided.add(decision)

@@ -25,7 +25,7 @@ TOLERANCE: Final = {
     torch.complex64: 2e-4,
     torch.complex128: 1e-9,
 }
-"""How far apart two ways of adding up the same numbers may be, as a share of the tensor's root mean square."""
+"""How far apart two orders of adding up may be, as a share of the tensor's root mean square."""
 SLACK: Final = 16.0
 """How many times as far as eager execution itself moves when its inputs are rounded otherwise."""
 
@@ -44,10 +44,11 @@ class Verifier:
         given: Sequence[Held],
         call: Call,
     ) -> str | None:
-        """Where outputs differ by more than rounding explains; None where they do not. The same on every rank.
+        """Where outputs differ by more than rounding explains; None where they do not. The same on every
+        rank.
 
-        Where outputs are far apart, eager execution is asked again with inputs that are off by one rounding: an
-        optimizer turns a gradient that is nothing but rounding into a step of full size.
+        Where outputs are far apart, eager execution is asked again with inputs that are off by one
+        rounding: an optimizer turns a gradient that is nothing but rounding into a step of full size.
         """
         failed = next((held.failure for held in actual if held.failure is not None), None)
         if any_rank(self.fabric, [failed is not None])[0]:
