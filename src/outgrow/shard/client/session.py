@@ -104,7 +104,9 @@ class Session:
         """Send the contents of a CPU tensor at once: it may be changed right after."""
         with outside():
             dense = tensor.detach().resolve_conj().resolve_neg().contiguous()
-            data = bytes(dense.reshape(-1).view(torch.uint8).numpy()) if dense.numel() else b""
+            # Not `reshape(-1)`: of one element, that keeps whatever stride it had.
+            flat = dense.as_strided((dense.numel(),), (1,))
+            data = bytes(flat.view(torch.uint8).numpy()) if dense.numel() else b""
         meta = TensorMeta(tuple(dense.shape), tuple(dense.stride()), dense.dtype)
         with self.lock:
             value = Value(next(self._numbers), self._freed.append)

@@ -19,8 +19,10 @@ def contents(request: int, whole: Tensor | None, body: dict[str, Any]) -> Reply:
     """A reply with a tensor's bytes; `body` says what is to be known of them."""
     if whole is None:
         return Reply(request=request, body=body)
-    dense = whole.detach().cpu().contiguous().reshape(-1)
-    data = bytes(dense.view(torch.uint8).numpy()) if dense.numel() else b""
+    dense = whole.detach().cpu().resolve_conj().resolve_neg().contiguous()
+    # Not `reshape(-1)`: of one element, that keeps whatever stride it had.
+    flat = dense.as_strided((dense.numel(),), (1,))
+    data = bytes(flat.view(torch.uint8).numpy()) if dense.numel() else b""
     return Reply(request=request, body=body, data=data)
 
 
