@@ -2,6 +2,7 @@
 
 __all__ = ["SimulatedLink"]
 
+import functools
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,8 +13,10 @@ from outgrow.shard.ranks.executor import Executor
 from outgrow.shard.ranks.simulated_fabric import SimulatedFabric
 
 
+@functools.cache
 def _fresh() -> tuple[Any, Any]:
-    """What torch does for a tensor around its op, as in a thread that runs no op: the link may be made within one."""
+    """What torch does for a tensor around its op, as in a thread that runs no op: the link may be made within
+    one."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(
             lambda: (torch._C._dispatch_tls_local_include_set(), torch._C._dispatch_tls_local_exclude_set())
@@ -25,7 +28,8 @@ class SimulatedLink:
 
     def __init__(self, world_size: int) -> None:
         self.executor = Executor(SimulatedFabric(world_size))
-        # A message may be sent from within an op, where torch has turned off what it did before it: pieces that are
+        # A message may be sent from within an op, where torch has turned off what it did before it: pieces
+        # that are
         # conjugate views would be read as they lie in memory.
         self._outside = _fresh()
 
