@@ -43,6 +43,10 @@ class _Op:
         self.ready: dict[tuple[Placement, ...], _Ready] = {}
 
 
+def _alone(failure: Failure) -> None:
+    """All ranks are in this process: what fails here fails on all."""
+
+
 class SegmentOps(NamedTuple):
     """A segment as eager execution needs it."""
 
@@ -61,6 +65,8 @@ class Eager:
         self.fabric = fabric
         self.ops_run = 0
         """Steps so far."""
+        self.on_failure: Callable[[Failure], None] = _alone
+        """Called before a failure is taken for one of all ranks."""
         self._choose = choose or self._cheapest
         self._ops: dict[Template, _Op] = {}
 
@@ -125,6 +131,7 @@ class Eager:
                 return self._run(op, inputs, floats)
             except Exception as error:
                 failure = Failure.of(error, call, index)
+                self.on_failure(failure)
         return [self.failed(meta, failure) for meta in op.template.outputs]
 
     def _run(self, op: _Op, inputs: list[Held], floats: Sequence[float]) -> list[Held]:
@@ -191,7 +198,7 @@ class Eager:
         return self._choose(known, placements, template)
 
     def _cheapest(self, known: tuple[Row, ...], placements: list[Placement], template: Template) -> Row:
-        return choose_row(known, placements, template.inputs, self.fabric.world_size)
+        return choose_row(known, placements, template.inputs, self.fabric.world_size, template=template)
 
 
 def _stays(template: Template, row: Row, placements: list[Placement]) -> bool:

@@ -114,6 +114,9 @@ def split_pieces(
             for one in noise
         ]
         return [torch.where(owner == rank, whole, lower[rank]) for rank in range(world_size)]
+    if whole.dtype == torch.bool:
+        owner = torch.randint(world_size, whole.shape, generator=generator)
+        return [whole & (noise[rank] | (owner == rank)) for rank in range(world_size)]
     total = sum(noise[1:], torch.zeros_like(whole))
     scale = world_size if placement.reduction == "avg" else 1
     return [whole * scale - total, *noise[1:]]
