@@ -15,8 +15,12 @@ SAYS = {
     "record_a_training_run": ("right: 324 tensors", "they part at layers.1.output"),
     "stream_a_checkpoint": ("were in memory at most; each pass read",),
     "stream_your_own_module": ("pass 3: read", "all weights are back"),
+    "train_a_pixel_transformer": ("37 parameter tensors", "epoch 2: loss", "workers: 2"),
 }
-OPTIONS = {"lora_over_streamed_weights": ("--save", "adapter")}
+OPTIONS = {
+    "lora_over_streamed_weights": ("--save", "adapter"),
+    "train_a_pixel_transformer": ("--size", "24", "--epochs", "2"),
+}
 
 
 def run_example(script: Path, monkeypatch, *options: str) -> None:
