@@ -30,6 +30,16 @@ VARIABLES: Final[dict[str, Variable]] = {
     "GT_WORKER_MEMORY": Variable(
         effect="What one worker may hold of parameters, optimizer state and constants, such as 60MB."
     ),
+    "GT_RECOVERY": Variable(
+        effect="0: keep no checkpoints and no log; a lost worker then loses what was held there."
+    ),
+    "GT_CHECKPOINT_MEMORY": Variable(
+        effect="What one checkpoint of one worker may take, of two kept; by default an eighth of memory for all."
+    ),
+    "GT_TOKEN": Variable(effect="The token of the dispatcher to connect to, 64 hexadecimal digits."),
+    "GT_FRAME_LIMIT": Variable(
+        effect="How large one message may be, 4GiB by default: the largest tensor that is sent over a network."
+    ),
     "GT_CONFIG": Variable(effect="A YAML file of signals, read when the first one is looked up."),
     "GT_INSTRUCTION_LOG": Variable(
         effect="A file that every instruction is written to, for `outgrow shard visualize`."
@@ -71,6 +81,12 @@ class Environment:
     """`GT_AUTO_SHARD`."""
     worker_memory_bytes: int | None = None
     """`GT_WORKER_MEMORY`; None for no limit."""
+    recovers: bool = True
+    """`GT_RECOVERY`."""
+    checkpoint_memory_bytes: int | None = None
+    """`GT_CHECKPOINT_MEMORY`; None for the default."""
+    frame_limit_bytes: int = 4 << 30
+    """`GT_FRAME_LIMIT`."""
     config: Path | None = None
     """`GT_CONFIG`."""
     instruction_log: Path | None = None
@@ -106,6 +122,9 @@ class Environment:
             workers=_count(given, "GT_WORKERS"),
             shards_automatically=_flag(given, "GT_AUTO_SHARD"),
             worker_memory_bytes=_bytes(given, "GT_WORKER_MEMORY"),
+            recovers=_flag(given, "GT_RECOVERY", default="1"),
+            checkpoint_memory_bytes=_bytes(given, "GT_CHECKPOINT_MEMORY"),
+            frame_limit_bytes=_bytes(given, "GT_FRAME_LIMIT") or 4 << 30,
             config=_path(given, "GT_CONFIG"),
             instruction_log=_path(given, "GT_INSTRUCTION_LOG"),
             is_verbose=_flag(given, "GT_VERBOSE"),
@@ -125,8 +144,8 @@ class Environment:
         return (gpus or 2) if self.shards_automatically else 1
 
 
-def _flag(given: Mapping[str, str], name: str) -> bool:
-    text = given.get(name, "").strip().lower()
+def _flag(given: Mapping[str, str], name: str, *, default: str = "") -> bool:
+    text = given.get(name, default).strip().lower()
     if text not in (*_TRUE, *_FALSE):
         raise InputError(f"{name} is {given[name]!r}, expected 1 or 0", hint=f"unset {name} or set it to 1")
     return text in _TRUE

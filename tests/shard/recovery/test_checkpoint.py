@@ -9,18 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outgrow.errors import InputError, StoreError
-from outgrow.placement import Owned, Partial, Replicate, Shard
-from outgrow.shard.instructions import TensorMeta
-from outgrow.shard.ranks.held import Failure, Held
 from outgrow.shard.recovery.checkpoint import CheckpointDamaged, SessionState, load, store
 from outgrow.shard.recovery.checkpoint_files import CheckpointFiles
 
 DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.int64, torch.bool, torch.complex64, torch.uint8]
 
 
-def held(piece, placement=None, **fields):
-    meta = TensorMeta(tuple(piece.shape), tuple(piece.stride()), piece.dtype)
-    return Held(meta, placement or Replicate(), [piece], **fields)
+def holding(values, **state):
+    return SessionState(state=state, pieces=[(value, 0, piece) for value, piece in values.items()])
 
 
 @pytest.fixture
@@ -30,8 +26,12 @@ def file():
 
 
 def again(file, values, **state):
-    store(file, 7, {3: SessionState(values=values, state=state)})
-    return load(file, 7)[3]
+    store(file, 7, {3: holding(values, **state)})
+    return pieces(load(file, 7)[3])
+
+
+def pieces(session):
+    return {value: piece for value, _, piece in session.pieces}
 
 
 def bits(tensor):
@@ -42,14 +42,14 @@ def bits(tensor):
 @pytest.mark.parametrize("shape", [(), (0,), (1,), (7, 3), (3, 0, 2)], ids=str)
 def test_the_same_bits_and_strides(file, dtype, shape):
     piece = torch.randn(shape).to(dtype)
-    (got,) = again(file, {1: held(piece)}).values[1].pieces
+    got = again(file, {1: piece})[1]
     assert (got.shape, got.stride(), got.dtype) == (piece.shape, piece.stride(), dtype)
     assert torch.equal(bits(got), bits(piece))
 
 
 def test_nan_payloads_and_negative_zeros_survive(file):
     piece = torch.tensor([0x7FC0DEAD, -0x80000000, 0x7F800001], dtype=torch.int64).to(torch.int32)
-    (got,) = again(file, {1: held(piece.view(torch.float32))}).values[1].pieces
+    got = again(file, {1: piece.view(torch.float32)})[1]
     assert torch.equal(got.view(torch.int32), piece)
 
 
@@ -58,15 +58,15 @@ def test_any_view_comes_back_as_it_was(order, start, step):
     with CheckpointFiles(1) as files:
         whole = torch.arange(5.0 * 6 * 7).reshape(5, 6, 7)
         piece = whole.permute(order)[start:, ::step]
-        (got,) = again(files.of(0)[0], {1: held(piece)}).values[1].pieces
+        got = again(files.of(0)[0], {1: piece})[1]
     assert got.stride() == piece.stride()
     assert torch.equal(got, piece)
 
 
 def test_an_expanded_tensor_takes_the_room_of_one_row(file):
     piece = torch.randn(1000).expand(500, 1000)
-    assert store(file, 1, {1: SessionState(values={1: held(piece)})}) < 20_000
-    (got,) = load(file, 1)[1].values[1].pieces
+    assert store(file, 1, {1: holding({1: piece})}) < 20_000
+    got = pieces(load(file, 1)[1])[1]
     assert got.stride() == (0, 1)
     assert torch.equal(got, piece)
 
@@ -74,45 +74,42 @@ def test_an_expanded_tensor_takes_the_room_of_one_row(file):
 def test_values_that_share_memory_share_it_again_across_sessions(file):
     whole = torch.randn(100)
     sessions = {
-        1: SessionState(values={1: held(whole), 2: held(whole[10:20])}),
-        2: SessionState(values={1: held(whole[90:])}),
+        1: holding({1: whole, 2: whole[10:20]}),
+        2: holding({1: whole[90:]}),
     }
     assert store(file, 1, sessions) < 4096 + 400 + 64 + 2000
     got = load(file, 1)
-    got[1].values[1].pieces[0].fill_(5.0)
-    assert (got[1].values[2].pieces[0] == 5).all()
-    assert (got[2].values[1].pieces[0] == 5).all()
+    pieces(got[1])[1].fill_(5.0)
+    assert (pieces(got[1])[2] == 5).all()
+    assert (pieces(got[2])[1] == 5).all()
 
 
 def test_a_small_view_of_a_large_tensor_is_stored_small(file):
     piece = torch.randn(1_000_000)[500_000:500_010]
-    assert store(file, 1, {1: SessionState(values={1: held(piece)})}) < 10_000
-    (got,) = load(file, 1)[1].values[1].pieces
+    assert store(file, 1, {1: holding({1: piece})}) < 10_000
+    got = pieces(load(file, 1)[1])[1]
     assert torch.equal(got, piece)
     assert got.data_ptr() % 64 == piece.data_ptr() % 64, "sums may depend on where in a line numbers begin"
 
 
 def test_conjugate_and_negative_views(file):
     piece = torch.randn(4, dtype=torch.complex64)
-    got = again(file, {1: held(piece.conj()), 2: held(piece.conj().imag)}).values
-    assert torch.equal(got[1].pieces[0].resolve_conj(), piece.conj().resolve_conj())
-    assert torch.equal(got[2].pieces[0].resolve_neg(), -piece.imag)
+    got = again(file, {1: piece.conj(), 2: piece.conj().imag})
+    assert torch.equal(got[1].resolve_conj(), piece.conj().resolve_conj())
+    assert torch.equal(got[2].resolve_neg(), -piece.imag)
 
 
-@pytest.mark.parametrize("placement", [Replicate(), Shard(1), Partial("max"), Owned(2)], ids=str)
-def test_placements_and_everything_about_a_value(file, placement):
-    failure = Failure(kind="RuntimeError", message="no", traceback="Traceback", call=4, step=None)
-    values = {
-        1: held(torch.ones(2, 2), placement, is_pinned=True),
-        9: Held(TensorMeta((3,), (1,), torch.float32), placement, [None], failure=failure),
-    }
-    got = again(file, values, calls=5, plans={"a": [1]})
-    assert got.state == {"calls": 5, "plans": {"a": [1]}}
-    assert got.values[1].placement == placement
-    assert got.values[1].is_pinned
-    assert got.values[9].pieces == [None]
-    assert got.values[9].failure == failure
-    assert got.values[9].meta == values[9].meta
+def test_state_and_lanes(file):
+    state = {"values": [{"value": 1, "placement": "S(0)"}], "decisions": [], "text": "größer"}
+    given = [(9, 1, torch.ones(2)), (9, 0, torch.zeros(1))]
+    store(file, 1, {4: SessionState(state=state, pieces=given), 5: SessionState(state={})})
+    got = load(file, 1)
+    assert got[4].state == state
+    assert [(value, lane, piece.tolist()) for value, lane, piece in got[4].pieces] == [
+        (9, 1, [1.0, 1.0]),
+        (9, 0, [0.0]),
+    ]
+    assert (got[5].state, got[5].pieces) == ({}, ())
 
 
 def test_nothing_at_all(file):
@@ -121,10 +118,10 @@ def test_nothing_at_all(file):
 
 
 def test_a_smaller_one_over_a_larger_one(file):
-    store(file, 1, {1: SessionState(values={1: held(torch.randn(100_000))})})
-    store(file, 2, {1: SessionState(values={1: held(torch.ones(3))})})
+    store(file, 1, {1: holding({1: torch.randn(100_000)})})
+    store(file, 2, {1: holding({1: torch.ones(3)})})
     assert os.fstat(file).st_size < 10_000
-    assert torch.equal(load(file, 2)[1].values[1].pieces[0], torch.ones(3))
+    assert torch.equal(pieces(load(file, 2)[1])[1], torch.ones(3))
 
 
 def test_another_checkpoint_than_the_one_asked_for_is_refused(file):
@@ -141,7 +138,7 @@ def test_an_empty_file_is_no_checkpoint(file):
 @pytest.mark.parametrize("survivors", [0, 1, 2])
 def test_a_torn_one_is_refused(file, monkeypatch, survivors):
     """The rank dies after some of the writes, over an older whole checkpoint."""
-    sessions = {1: SessionState(values={1: held(torch.randn(50_000)), 2: held(torch.randn(50_000))})}
+    sessions = {1: holding({1: torch.randn(50_000), 2: torch.randn(50_000)})}
     store(file, 1, sessions)
     real, calls = os.pwrite, []
 
@@ -161,7 +158,7 @@ def test_a_torn_one_is_refused(file, monkeypatch, survivors):
 
 @pytest.mark.parametrize("where", ["data", "index", "tail", "middle"])
 def test_a_changed_byte_is_found(file, where):
-    store(file, 1, {1: SessionState(values={1: held(torch.randn(600_000))})})
+    store(file, 1, {1: holding({1: torch.randn(600_000)})})
     size = os.fstat(file).st_size
     place = {"data": 4096, "index": size - 30, "tail": 4096 + 2_399_990, "middle": 1_500_000}[where]
     (byte,) = os.pread(file, 1, place)
@@ -171,19 +168,19 @@ def test_a_changed_byte_is_found(file, where):
 
 
 def test_a_file_cut_short_is_refused(file):
-    store(file, 1, {1: SessionState(values={1: held(torch.randn(600_000))})})
+    store(file, 1, {1: holding({1: torch.randn(600_000)})})
     os.ftruncate(file, 500_000)
     with pytest.raises(CheckpointDamaged, match="500,000 bytes"):
         load(file, 1)
 
 
 def test_no_more_room_than_allowed_and_the_old_one_stays(file):
-    store(file, 1, {1: SessionState(values={1: held(torch.ones(3))})})
-    big = {1: SessionState(values={1: held(torch.randn(100_000))})}
+    store(file, 1, {1: holding({1: torch.ones(3)})})
+    big = {1: holding({1: torch.randn(100_000)})}
     with pytest.raises(StoreError, match="may take 300,000") as caught:
         store(file, 2, big, room_bytes=300_000)
     assert "GT_RECOVERY" in caught.value.hint
-    assert torch.equal(load(file, 1)[1].values[1].pieces[0], torch.ones(3))
+    assert torch.equal(pieces(load(file, 1)[1])[1], torch.ones(3))
 
 
 def test_memory_files_leave_nothing_behind():

@@ -89,10 +89,11 @@ class Forward:
 
 @dataclass(frozen=True, slots=True)
 class Deliver:
-    """Give the answer to the client."""
+    """Give the client what the ranks answered."""
 
     session: int
-    answer: Any
+    entry: Entry
+    """The question, with its `answers`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +260,11 @@ class DispatchState:
             return []
         session.requests -= 1
         session.undelivered_bytes += nbytes
-        return [Deliver(session.number, entry.answers[0]), *self._resume(session)]
+        return [Deliver(session.number, entry), *self._resume(session)]
+
+    def is_waiting(self, sequence: int) -> bool:
+        """Whether this message is a question without an answer."""
+        return sequence in self._requests
 
     # Inside
 

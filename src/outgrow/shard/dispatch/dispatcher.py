@@ -14,6 +14,7 @@ from typing import Any
 
 from outgrow.errors import InputError, OutgrowError
 from outgrow.shard.dispatch.admission import Admission
+from outgrow.shard.dispatch.answers import joined
 from outgrow.shard.dispatch.client_line import ClientLine, weight
 from outgrow.shard.dispatch.dispatch_state import (
     Deliver,
@@ -121,6 +122,10 @@ class Dispatcher:
         self.gang.end()
         self.gang.start()
 
+    def equipment(self, rank: int) -> tuple[dict[str, Any], tuple[int, ...]]:
+        """See `RankHandler.equipment`."""
+        return self.supervisor.equipment(rank)
+
     def ranks_ready(self) -> None:
         """See `RankHandler.ranks_ready`."""
         self.timeline.add("ranks", generation=self.gang.generation, is_ready=True)
@@ -146,6 +151,8 @@ class Dispatcher:
                 self.supervisor.on_beat(line.rank, line.statistics)
             case FrameKind.DECISION:
                 self.supervisor.on_decision(line.rank, frame.session, frame.sequence, bytes(frame.payload))
+            case FrameKind.NOTE:
+                self.supervisor.on_note(line.rank, frame.generation, json.loads(bytes(frame.payload)))
             case FrameKind.FAILED:
                 told = json.loads(bytes(frame.payload))
                 self.supervisor.on_rank_error(line.rank, told)
@@ -244,6 +251,12 @@ class Dispatcher:
             client.connection.flush()
         self._gone(client)
 
+    def notify(self, text: str) -> None:
+        """Let every client know."""
+        for client in list(self.clients.values()):
+            client.connection.queue(FrameKind.NOTICE, text.encode())
+            self._flush(client)
+
     def give_up(self, reason: str, hint: str | None = None) -> None:
         """Refuse every client, and end."""
         for client in list(self.clients.values()):
@@ -271,9 +284,9 @@ class Dispatcher:
                 case Forward(entry):
                     self._forward(entry)
                     is_forwarding = True
-                case Deliver(session, answer):
+                case Deliver(session, entry):
                     client = self.clients[session]
-                    client.answer(answer)
+                    client.answer(joined(entry))
                     self._flush(client)
                 case Pause(session) | Resume(session) if session in self.clients:
                     is_reading = isinstance(instruction, Resume)
@@ -314,8 +327,8 @@ class Dispatcher:
 
     # Questions that no rank is needed for
 
-    def statistics(self, details: dict[str, Any]) -> dict[str, Any]:
-        """The answer to `statistics`: of the dispatcher, every rank and every session. Numbers rise, except
+    def monitor(self, details: dict[str, Any]) -> dict[str, Any]:
+        """The answer to `monitor`: of the dispatcher, every rank and every session. Numbers rise, except
         queues."""
         state = self.state
         ranks = [
@@ -352,4 +365,4 @@ class Dispatcher:
         return {"events": self.timeline.take()}
 
 
-_TOPICS = {"statistics": Dispatcher.statistics, "trace": Dispatcher.trace}
+_TOPICS = {"monitor": Dispatcher.monitor, "trace": Dispatcher.trace}

@@ -38,6 +38,10 @@ class RankHandler(Protocol):
         """A rank sent something that is not about how ranks meet."""
         ...
 
+    def equipment(self, rank: int) -> tuple[dict[str, Any], tuple[int, ...]]:
+        """See `Supervisor.equipment`."""
+        ...
+
     def ranks_ready(self) -> None:
         """All ranks of the generation take messages."""
         ...
@@ -163,14 +167,21 @@ class Gang:
         # Ranks that come over a network reach us at an address at which they also reach the ranks beside us.
         address = away[0].connection.socket.getsockname()[0] if away else "127.0.0.1"
         for rank, line in self.lines.items():
+            more, files = self._handler.equipment(rank)
             told = {
                 "address": address,
                 **self._source.configuration(rank),
+                **more,
                 "rank": rank,
                 "world_size": self.world_size,
                 "generation": self.generation,
             }
-            line.connection.queue(FrameKind.CONFIGURE, json.dumps(told).encode(), generation=self.generation)
+            line.connection.queue(
+                FrameKind.CONFIGURE,
+                json.dumps(told).encode(),
+                generation=self.generation,
+                files=files if line.connection.passes_files else (),
+            )
         self.flush()
 
     def _hear(self, line: RankLine, events: int) -> None:

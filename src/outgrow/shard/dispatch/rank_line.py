@@ -4,6 +4,7 @@ __all__ = ["RankLine"]
 
 import os
 import signal
+import time
 from typing import Any
 
 from outgrow.shard.wire.connection import Connection
@@ -34,12 +35,17 @@ class RankLine:
         return _how(os.waitpid(pid, 0)[1])
 
     def look(self) -> str | None:
-        """How the process ended, if it did."""
+        """How the process ended, if it did; its line may break a little before it is over."""
         if self.pid is None:
             return None
-        pid, status = os.waitpid(self.pid, os.WNOHANG)
-        if pid == 0:
-            return None
+        deadline = time.monotonic() + 0.05
+        while True:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                break
+            if time.monotonic() > deadline:
+                return None
+            time.sleep(0.002)
         self.pid = None
         return _how(status)
 

@@ -21,6 +21,11 @@ class Supervisor(Protocol):
         """Called once, before anything else."""
         ...
 
+    def equipment(self, rank: int) -> tuple[dict[str, Any], tuple[int, ...]]:
+        """What a rank that is being started is told besides, as JSON, and the files that it is given where
+        that can be. They stay the supervisor's."""
+        ...
+
     def on_forward(self, entry: Entry) -> None:
         """A message took its place in the order (`entry.sequence`) and is about to go to the ranks. To keep
         it beyond `on_release`, keep its payload and duplicates of its files."""
@@ -29,6 +34,10 @@ class Supervisor(Protocol):
     def on_decision(self, rank: int, session: int, sequence: int, decision: bytes) -> None:
         """A rank decided, while it did message `sequence`, how a segment runs from some call on (JSON); comes
         before any answer that depends on it."""
+        ...
+
+    def on_note(self, rank: int, generation: int, note: dict[str, Any]) -> None:
+        """A rank says something about its recovery."""
         ...
 
     def on_beat(self, rank: int, statistics: dict[str, Any]) -> None:
@@ -62,11 +71,18 @@ class Surrender:
         """See `Supervisor.attach`."""
         self._dispatcher = dispatcher
 
+    def equipment(self, rank: int) -> tuple[dict[str, Any], tuple[int, ...]]:
+        """See `Supervisor.equipment`."""
+        return {}, ()
+
     def on_forward(self, entry: Entry) -> None:
         """See `Supervisor.on_forward`."""
 
     def on_decision(self, rank: int, session: int, sequence: int, decision: bytes) -> None:
         """See `Supervisor.on_decision`."""
+
+    def on_note(self, rank: int, generation: int, note: dict[str, Any]) -> None:
+        """See `Supervisor.on_note`."""
 
     def on_beat(self, rank: int, statistics: dict[str, Any]) -> None:
         """See `Supervisor.on_beat`."""

@@ -16,6 +16,8 @@ from pathlib import Path
 import torch
 
 from outgrow.errors import InputError
+from outgrow.shard.environment import Environment
+from outgrow.shard.wire.connection import Connection
 from outgrow.shard.wire.link import WireLink
 
 _BOOT = """\
@@ -32,16 +34,17 @@ _links: "weakref.WeakSet[WireLink]" = weakref.WeakSet()
 def start_local(
     world_size: int,
     *,
-    frame_limit: int = 4 << 30,
     threads: int | None = None,
     instruction_log: Path | None = None,
+    memory_bytes: int | None = None,
 ) -> WireLink:
     """A session with `world_size` workers of its own; returns at once, the first answer waits until they are
     there.
 
     The workers share the cores that this process may use, `threads` each where given, and have a GPU each
-    where torch sees any. They end with `close`, with the program, and with its death. No file and no port is
-    left, since none is made.
+    where torch sees any. Where they are not given, the log and the memory of a worker are those of
+    `GT_INSTRUCTION_LOG` and `GT_WORKER_MEMORY`. The workers end with `close`, with the program, and with its
+    death. No file and no port is left, since none is made.
 
     Raises:
         InputError: the world size is no whole number of at least 1.
@@ -51,6 +54,9 @@ def start_local(
             f"{world_size!r} workers cannot be started, expected a whole number of at least 1",
             hint="GT_WORKERS=2 or world_size=2 start two",
         )
+    environment = Environment.read()
+    frame_limit = environment.frame_limit_bytes
+    log = instruction_log or environment.instruction_log
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     told = {
         "path": sys.path,
@@ -59,7 +65,8 @@ def start_local(
         "gpus": torch.cuda.device_count(),
         "cores": None if threads is None else threads * world_size,
         "frame_limit": frame_limit,
-        "instruction_log": None if instruction_log is None else str(instruction_log.absolute()),
+        "memory_bytes": environment.worker_memory_bytes if memory_bytes is None else memory_bytes,
+        "instruction_log": None if log is None else str(log.absolute()),
     }
     try:
         process = subprocess.Popen(
@@ -74,8 +81,7 @@ def start_local(
     finally:
         theirs.close()
     link = WireLink(
-        ours,
-        limit=frame_limit,
+        Connection(ours, limit=frame_limit),
         on_close=lambda: _end(process),
         how_it_ended=lambda: _how(process),
     )

@@ -11,6 +11,8 @@ import sys
 import traceback
 from typing import Any
 
+from outgrow.shard.wire.connection import Connection
+
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -26,12 +28,15 @@ def die_with_parent(parent: int) -> None:
 class ForkedRanks:
     """Starts ranks by forking. This process must have one thread."""
 
-    def __init__(self, world_size: int, *, cores: int | None = None, gpus: int = 0) -> None:
+    def __init__(
+        self, world_size: int, *, cores: int | None = None, gpus: int = 0, memory_bytes: int | None = None
+    ) -> None:
         """The ranks share `cores` (by default those that this process may use) and the GPUs, where there are
         any."""
         self.world_size = world_size
         self.cores = cores or len(os.sched_getaffinity(0))
         self.gpus = gpus
+        self.memory_bytes = memory_bytes
 
     def start(self, rank: int) -> tuple[socket.socket, int | None] | None:
         """See `RankSource.start`."""
@@ -52,6 +57,8 @@ class ForkedRanks:
         """See `RankSource.configuration`."""
         return {
             "threads": max(1, self.cores // self.world_size),
+            "cores": self.cores,
+            "memory_bytes": self.memory_bytes,
             "device": f"cuda:{rank % self.gpus}" if self.gpus else "cpu",
             "backend": "nccl" if self.gpus else "gloo",
             "timeout_seconds": 1800.0,
@@ -69,7 +76,7 @@ def _be_rank(opened: socket.socket, parent: int) -> None:
         os.closerange(4, os.sysconf("SC_OPEN_MAX"))
         from outgrow.shard.ranks.worker import serve_rank
 
-        serve_rank(socket.socket(fileno=number))
+        serve_rank(Connection(socket.socket(fileno=number), limit=1 << 20))
         code = 0
     except BaseException:
         traceback.print_exc()

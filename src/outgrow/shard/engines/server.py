@@ -2,17 +2,21 @@
 
 __all__ = ["main"]
 
+import json
 import os
 import signal
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
 from outgrow.shard.dispatch.dispatcher import Dispatcher
 from outgrow.shard.engines.processes import ForkedRanks
 from outgrow.shard.ranks import worker
+from outgrow.shard.recovery.gang_supervisor import GangSupervisor, supervisor_options
 from outgrow.shard.wire.address import own_address
 from outgrow.shard.wire.connection import Connection
+from outgrow.shard.wire.frame import FrameKind
 
 # Imported here so that the ranks, forked from this process, have it already.
 _PRELOADED = (worker,)
@@ -26,18 +30,26 @@ def main(owner: int, told: dict[str, Any]) -> None:
     # The terminal's Ctrl-C is the client's: it ends us by going.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.dup2(2, 1)  # what ranks print must not mix with what the program pipes on
-    source = ForkedRanks(told["world_size"], cores=told["cores"], gpus=told["gpus"])
-    dispatcher = Dispatcher(
-        told["world_size"],
-        source,
-        frame_limit=told["frame_limit"],
-        instruction_log=Path(told["instruction_log"]) if told["instruction_log"] else None,
-    )
-    dispatcher.watch_owner(told["owner_pid"])
-    limit = told["frame_limit"]
-    dispatcher.add_client(Connection(socket.socket(fileno=owner), limit=limit), is_owner=True)
-    # Other programs of this user may look in: `outgrow shard top`.
-    dispatcher.reception.listen(own_address().listen(), None)
+    connection = Connection(socket.socket(fileno=owner), limit=told["frame_limit"])
+    try:
+        dispatcher = Dispatcher(
+            told["world_size"],
+            ForkedRanks(
+                told["world_size"], cores=told["cores"], gpus=told["gpus"], memory_bytes=told["memory_bytes"]
+            ),
+            supervisor=GangSupervisor(**supervisor_options(told)),
+            frame_limit=told["frame_limit"],
+            instruction_log=Path(told["instruction_log"]) if told["instruction_log"] else None,
+        )
+        dispatcher.watch_owner(told["owner_pid"])
+        # Other programs of this user may look in: `outgrow shard top`.
+        dispatcher.reception.listen(own_address().listen(), None)
+    except OSError as err:
+        body = {"message": f"the workers cannot be started: {err}", "hint": "check GT_INSTRUCTION_LOG"}
+        connection.queue(FrameKind.REFUSED, json.dumps(body).encode())
+        connection.flush_all(time.monotonic() + 1)
+        return
+    dispatcher.add_client(connection, is_owner=True)
     dispatcher.run()
     # The interpreter's own end takes torch a while, and somebody may wait for us.
     os._exit(0)

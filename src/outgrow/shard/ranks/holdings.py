@@ -5,6 +5,8 @@ __all__ = ["Holdings"]
 from collections.abc import Iterator
 from typing import Final
 
+import torch
+
 from outgrow.placement import Partial, Placement, Replicate, Shard
 from outgrow.quantities import format_bytes
 from outgrow.shard.instructions import TensorMeta
@@ -25,10 +27,18 @@ class Holdings:
         self.bytes = 0
         """Held now."""
         self.peak_bytes = 0
+        self.lost: Failure | None = None
+        """Why values that nobody here knows have no contents: they were made before the ranks were lost."""
         self._values: dict[int, Held] = {}
 
     def __getitem__(self, value: int) -> Held:
-        return self._values[value]
+        held = self._values.get(value)
+        if held is None:
+            if self.lost is None:
+                raise KeyError(value)
+            meta = TensorMeta((), (), torch.float32)
+            return Held(meta, Replicate(), [None] * len(self.fabric.lanes), failure=self.lost)
+        return held
 
     def __contains__(self, value: int) -> bool:
         return value in self._values

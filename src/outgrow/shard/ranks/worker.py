@@ -2,6 +2,7 @@
 
 __all__ = ["Worker", "serve_rank"]
 
+import functools
 import hashlib
 import json
 import os
@@ -16,10 +17,13 @@ from typing import Any
 
 import torch
 
-from outgrow.shard.messages import Call, Define, Reply
+from outgrow.placement import Owned
+from outgrow.shard.messages import Ask, Call, Define, Fetch, Message, Reply
+from outgrow.shard.planner.problem import Costs
 from outgrow.shard.ranks.executor import Executor
 from outgrow.shard.ranks.group_fabric import GroupFabric
 from outgrow.shard.ranks.interface import interface_of
+from outgrow.shard.recovery.rank_recovery import RankRecovery
 from outgrow.shard.wire.codec import Decoder, encode_reply
 from outgrow.shard.wire.connection import Connection, ConnectionEnded
 from outgrow.shard.wire.frame import Frame, FrameKind, ProtocolError
@@ -35,8 +39,22 @@ class Worker:
     """Executors of all sessions on one rank, behind one line to the dispatcher."""
 
     def __init__(
-        self, connection: Connection, fabric: GroupFabric, *, rank: int, generation: int = 0
+        self,
+        connection: Connection,
+        fabric: GroupFabric,
+        *,
+        rank: int,
+        generation: int = 0,
+        memory_bytes: int | None = None,
+        cores: int | None = None,
+        recovery: dict[str, Any] | None = None,
+        files: tuple[int, ...] = (),
     ) -> None:
+        """`recovery` and `files`: see `RankRecovery`; without them nothing is stored, and a rank that fails
+        alone goes on alone.
+
+        `memory_bytes`: what one rank may hold of a session's values at rest; `cores`: threads of a rank
+        that works while the others rest."""
         self.connection = connection
         self.fabric = fabric
         self.rank = rank
@@ -50,6 +68,14 @@ class Worker:
         self.busy_seconds = 0.0
         self.instructions = 0
         """Done so far, those of replayed segments included."""
+        self._recovery = (
+            RankRecovery(rank=rank, world_size=fabric.world_size, files=files, say=self._note, **recovery)
+            if recovery is not None and files
+            else None
+        )
+        self.memory_bytes = memory_bytes
+        self.cores = cores
+        self._measured: Costs | None = None
         self._steps: dict[tuple[int, int], int] = {}
         self._times: list[bytes] = []
         self._lock = threading.Lock()
@@ -59,6 +85,8 @@ class Worker:
         """Take messages until the dispatcher says stop or is gone."""
         beat = threading.Thread(target=self._beat, name="outgrow-beat", daemon=True)
         beat.start()
+        if self._recovery is not None:
+            self._recovery.start()
         try:
             self._send(FrameKind.READY, json.dumps({"seconds": time.monotonic()}).encode())
             while True:
@@ -76,7 +104,12 @@ class Worker:
             self._ended.set()
 
     def _do(self, frame: Frame) -> None:
+        if frame.kind in (FrameKind.CHECKPOINT, FrameKind.RESTORE):
+            self._recover(frame)
+            return
         started = time.monotonic()
+        if self._recovery is not None:
+            self._recovery.takes_up(frame.sequence)
         try:
             self._order(frame)
             self._handle(frame)
@@ -84,9 +117,42 @@ class Worker:
             for file in frame.files:
                 os.close(file)
         ended = time.monotonic()
+        if self._recovery is not None:
+            self._recovery.done_with(frame.sequence)
         self.done = frame.sequence
         self.busy_seconds += ended - started
         self._times.append(_TIMES.pack(frame.sequence, started, ended))
+
+    def _recover(self, frame: Frame) -> None:
+        if self._recovery is None:
+            return
+        order = json.loads(bytes(frame.payload))
+        if frame.kind is FrameKind.CHECKPOINT:
+            self._recovery.store(order, self.executors)
+        else:
+            self._recovery.restore(order, self.fabric.device)
+
+    def _note(self, note: dict[str, Any]) -> None:
+        self._send(FrameKind.NOTE, json.dumps(note).encode())
+
+    def _open(self, session: int) -> None:
+        recovery = self._recovery
+        options = {} if recovery is None else recovery.options(session)
+        executor = Executor(
+            self.fabric,
+            memory_bytes=self.memory_bytes,
+            costs=self._measure,
+            on_decision=functools.partial(self._decided, session),
+            **options,
+        )
+        self.executors[session], self.decoders[session] = executor, Decoder()
+        if recovery is not None:
+            recovery.opened(session, executor)
+
+    def _decided(self, session: int, decision: dict[str, Any]) -> None:
+        if self.rank == 0:
+            sequence = self.done + 1
+            self._send(FrameKind.DECISION, json.dumps(decision).encode(), session=session, sequence=sequence)
 
     def _order(self, frame: Frame) -> None:
         self.order.update(frame.session.to_bytes(4, "little") + bytes([frame.kind]))
@@ -101,7 +167,7 @@ class Worker:
     def _handle(self, frame: Frame) -> None:
         session = frame.session
         if frame.kind is FrameKind.OPEN:
-            self.executors[session], self.decoders[session] = Executor(self.fabric), Decoder()
+            self._open(session)
             return
         if frame.kind is FrameKind.CLOSE:
             self.executors.pop(session, None)
@@ -114,10 +180,36 @@ class Worker:
             self._steps[session, message.segment] = len(message.body.steps)
         elif isinstance(message, Call):
             self.instructions += self._steps[session, message.segment]
-        reply = self.executors[session].handle(message)
-        # The whole of a value is there on rank 0; a question is put to every rank.
-        if reply is not None and (self.rank == 0 or frame.kind is FrameKind.ASK):
+        executor = self.executors[session]
+        if isinstance(message, Ask) and message.topic == "statistics":
+            about = {**self.statistics(), **executor.statistics()}
+            self._reply(session, frame.sequence, Reply(request=message.request, body=about))
+            return
+        is_answering = self._is_answering(executor, message)
+        if self._recovery is None:
+            reply = executor.handle(message)
+        else:
+            reply = self._recovery.handle(executor, message)
+        if reply is not None and is_answering:
             self._reply(session, frame.sequence, reply)
+
+    def _is_answering(self, executor: Executor, message: Message) -> bool:
+        """Each rank answers a question, the dispatcher joins what they say; the whole of a value is there on
+        rank 0, unless another one owns it."""
+        if not isinstance(message, Fetch):
+            return True
+        placement = executor.values[message.value].placement
+        is_elsewhere = isinstance(placement, Owned) and message.rank is None
+        return self.rank == (placement.rank if is_elsewhere else 0)
+
+    def _measure(self) -> Costs:
+        """What this gang's collectives and products cost: measured by all ranks at once, when the first one
+        needs it."""
+        from outgrow.shard.planner.calibrate import calibrate
+
+        if self._measured is None:
+            self._measured = calibrate(self.fabric, solo_threads=self.cores)
+        return self._measured
 
     def _reply(self, session: int, sequence: int, reply: Reply) -> None:
         encoded = encode_reply(reply, passes_files=self.connection.passes_files)
@@ -166,31 +258,41 @@ def _resident_bytes() -> int:
         return int(file.read().split()[1]) * resource.getpagesize()
 
 
-def serve_rank(opened: socket.socket) -> None:
-    """Be a rank at the end of this socket until the dispatcher lets go of it: told what it is one of by the
+def serve_rank(connection: Connection) -> None:
+    """Be a rank at the end of this line until the dispatcher lets go of it: told what it is one of by the
     first frame.
 
-    What goes wrong before the group stands is told to the dispatcher.
+    An exception that no message accounts for is told to the dispatcher, and ends the rank.
     """
-    connection = Connection(opened, limit=_FRAME_LIMIT)
+    connection.reader.limit = _FRAME_LIMIT
     try:
         configure = connection.take()
         told = json.loads(bytes(configure.payload))
         try:
-            fabric = _join(connection, told, opened)
-        except (RuntimeError, OSError, ValueError, ProtocolError) as err:
+            worker = Worker(
+                connection,
+                _join(connection, told),
+                rank=told["rank"],
+                generation=told["generation"],
+                memory_bytes=told["memory_bytes"],
+                cores=told["cores"],
+                recovery=told.get("recovery"),
+                files=configure.files,
+            )
+            worker.run()
+        except ConnectionEnded:
+            raise
+        except Exception as err:  # whatever it is, the dispatcher must know before this process ends
             body = {"message": f"{type(err).__name__}: {err}", "traceback": traceback.format_exc()}
             connection.queue(FrameKind.FAILED, json.dumps(body).encode(), generation=told["generation"])
             connection.flush_all(time.monotonic() + 5)
-            return
-        Worker(connection, fabric, rank=told["rank"], generation=told["generation"]).run()
     except ConnectionEnded:
         return
     finally:
         connection.close()
 
 
-def _join(connection: Connection, told: dict[str, Any], opened: socket.socket) -> GroupFabric:
+def _join(connection: Connection, told: dict[str, Any]) -> GroupFabric:
     rank, world_size = told["rank"], told["world_size"]
     torch.set_num_threads(told["threads"])
     device = torch.device(told["device"])
@@ -198,11 +300,11 @@ def _join(connection: Connection, told: dict[str, Any], opened: socket.socket) -
         torch.cuda.set_device(device)
     store = None
     if world_size > 1:
-        address = told["address"] if connection.passes_files else opened.getsockname()[0]
+        address = told["address"] if connection.passes_files else connection.socket.getsockname()[0]
         interface = interface_of(address)
         if interface is not None:
             os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
-        store = _store(connection, told, opened)
+        store = _store(connection, told)
     return GroupFabric(
         rank=rank,
         world_size=world_size,
@@ -213,13 +315,13 @@ def _join(connection: Connection, told: dict[str, Any], opened: socket.socket) -
     )
 
 
-def _store(connection: Connection, told: dict[str, Any], opened: socket.socket) -> Any:
+def _store(connection: Connection, told: dict[str, Any]) -> Any:
     """Rank 0 opens the store on the address at which it talks to the dispatcher, and nowhere else."""
     from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
     timeout = timedelta(seconds=told["start_timeout_seconds"])
     if told["rank"] == 0:
-        host = told["address"] if connection.passes_files else opened.getsockname()[0]
+        host = told["address"] if connection.passes_files else connection.socket.getsockname()[0]
         listener = socket.create_server((host, 0))
         port = listener.getsockname()[1]
         store = TCPStore(

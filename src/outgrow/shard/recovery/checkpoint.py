@@ -6,17 +6,14 @@ import hashlib
 import json
 import os
 import struct
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from outgrow.errors import StoreError
-from outgrow.placement import parse_placement
-from outgrow.shard.instructions import TensorMeta
-from outgrow.shard.ranks.held import Failure, Held
 
 _MAGIC = b"OGCHKPT1"
 _HEADER = struct.Struct("<8sqqq16s")
@@ -35,10 +32,10 @@ class CheckpointDamaged(StoreError):
 class SessionState:
     """What a rank holds of one session."""
 
-    values: Mapping[int, Held]
-    """By number."""
-    state: Mapping[str, Any] = field(default_factory=dict)
-    """Plain JSON: what else decides how calls to come are run."""
+    state: Mapping[str, Any]
+    """Plain JSON."""
+    pieces: Sequence[tuple[int, int, Tensor]] = ()
+    """`(value, lane, tensor)`: strided, on any device."""
 
 
 @dataclass(slots=True)
@@ -122,8 +119,8 @@ def load(descriptor: int, checkpoint: int, *, device: torch.device | None = None
         raise CheckpointDamaged(f"checkpoint {checkpoint} does not fit its digest")
     return {
         int(number): SessionState(
-            values={int(value): _held(about, memories) for value, about in session["values"].items()},
             state=session["state"],
+            pieces=tuple((value, lane, _piece(about, memories)) for value, lane, about in session["pieces"]),
         )
         for number, session in index["sessions"].items()
     }
@@ -135,21 +132,20 @@ def _memories(
     memories: dict[tuple[torch.device, int], _Memory] = {}
     sources: dict[tuple[torch.device, int], Tensor] = {}
     for session in sessions.values():
-        for held in session.values.values():
-            for piece in held.pieces:
-                if piece is None or not piece.numel():
-                    continue
-                first = int(piece.storage_offset())
-                steps = zip(piece.shape, piece.stride(), strict=True)
-                last = first + sum((size - 1) * int(step) for size, step in steps)
-                begin, end = first * piece.itemsize, (last + 1) * piece.itemsize
-                begin -= begin % _LINE
-                key = _key(piece)
-                memory = memories.get(key)
-                if memory is None:
-                    memories[key], sources[key] = _Memory(begin, end), piece
-                else:
-                    memory.begin, memory.end = min(memory.begin, begin), max(memory.end, end)
+        for _, _, piece in session.pieces:
+            if not piece.numel():
+                continue
+            first = int(piece.storage_offset())
+            steps = zip(piece.shape, piece.stride(), strict=True)
+            last = first + sum((size - 1) * int(step) for size, step in steps)
+            begin, end = first * piece.itemsize, (last + 1) * piece.itemsize
+            begin -= begin % _LINE
+            key = _key(piece)
+            memory = memories.get(key)
+            if memory is None:
+                memories[key], sources[key] = _Memory(begin, end), piece
+            else:
+                memory.begin, memory.end = min(memory.begin, begin), max(memory.end, end)
     return memories, sources
 
 
@@ -171,7 +167,9 @@ def _index(
         "sessions": {
             number: {
                 "state": session.state,
-                "values": {value: _about(held, numbers, memories) for value, held in session.values.items()},
+                "pieces": [
+                    [value, lane, _about(piece, numbers, memories)] for value, lane, piece in session.pieces
+                ],
             }
             for number, session in sessions.items()
         },
@@ -179,51 +177,22 @@ def _index(
 
 
 def _about(
-    held: Held,
+    piece: Tensor,
     numbers: Mapping[tuple[torch.device, int], int],
     memories: Mapping[tuple[torch.device, int], _Memory],
 ) -> dict[str, Any]:
-    pieces: list[dict[str, Any] | None] = []
-    for piece in held.pieces:
-        if piece is None:
-            pieces.append(None)
-            continue
-        form: dict[str, Any] = {
-            "dtype": str(piece.dtype)[6:],
-            "shape": list(piece.shape),
-            "stride": list(piece.stride()),
-        }
-        if piece.numel():
-            key = _key(piece)
-            form |= {
-                "memory": numbers[key],
-                "offset": piece.storage_offset() - memories[key].begin // piece.itemsize,
-            }
-        if piece.is_conj() or piece.is_neg():
-            form |= {"is_conj": piece.is_conj(), "is_neg": piece.is_neg()}
-        pieces.append(form)
     about: dict[str, Any] = {
-        "meta": [list(held.meta.shape), list(held.meta.stride), str(held.meta.dtype)[6:]],
-        "placement": str(held.placement),
-        "pieces": pieces,
+        "dtype": str(piece.dtype)[6:],
+        "shape": list(piece.shape),
+        "stride": list(piece.stride()),
     }
-    if held.is_pinned:
-        about["is_pinned"] = True
-    if held.failure is not None:
-        about["failure"] = asdict(held.failure)
+    if piece.numel():
+        key = _key(piece)
+        about["memory"] = numbers[key]
+        about["offset"] = piece.storage_offset() - memories[key].begin // piece.itemsize
+    if piece.is_conj() or piece.is_neg():
+        about |= {"is_conj": piece.is_conj(), "is_neg": piece.is_neg()}
     return about
-
-
-def _held(about: Mapping[str, Any], memories: list[Tensor]) -> Held:
-    shape, stride, dtype = about["meta"]
-    failure = about.get("failure")
-    return Held(
-        TensorMeta(tuple(shape), tuple(stride), getattr(torch, dtype)),
-        parse_placement(about["placement"]),
-        [None if piece is None else _piece(piece, memories) for piece in about["pieces"]],
-        failure=None if failure is None else Failure(**failure),
-        is_pinned=about.get("is_pinned", False),
-    )
 
 
 def _piece(about: Mapping[str, Any], memories: list[Tensor]) -> Tensor:

@@ -37,13 +37,19 @@ class PulseBoard:
     """The page of one gang. Made before its processes are: it is inherited, and gone with the last of
     them."""
 
-    def __init__(self, world_size: int) -> None:
+    def __init__(self, world_size: int, descriptor: int | None = None) -> None:
+        """A new page, or the one behind a descriptor that was passed on, which then belongs to it."""
         self.world_size = world_size
-        self.descriptor = os.memfd_create("outgrow-pulse", os.MFD_CLOEXEC)
-        os.ftruncate(self.descriptor, world_size * _WORDS * 8)
-        self._map = mmap.mmap(self.descriptor, world_size * _WORDS * 8)
+        nbytes = world_size * _WORDS * 8
+        is_new = descriptor is None
+        if descriptor is None:
+            descriptor = os.memfd_create("outgrow-pulse", os.MFD_CLOEXEC)
+            os.ftruncate(descriptor, nbytes)
+        self.descriptor = descriptor
+        self._map = mmap.mmap(descriptor, nbytes)
         self._words = memoryview(self._map).cast("q")
-        self.clear()
+        if is_new:
+            self.clear()
 
     def clear(self) -> None:
         """As before the first sign: for a new gang."""

@@ -2,6 +2,7 @@
 
 __all__ = ["SignsOfLife", "ending"]
 
+import math
 import os
 import signal
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ class SignsOfLife:
         self._pids = tuple(pids)
         self._doubtful = doubtful_seconds
         self._beats = [0] * len(self._pids)
-        self._beaten = [0.0] * len(self._pids)
+        self._beaten = [math.inf] * len(self._pids)
         self._cpu = [-1.0] * len(self._pids)
 
     def look(self, at: float) -> list[Sign | Gone]:
@@ -32,14 +33,15 @@ class SignsOfLife:
         found: list[Sign | Gone] = []
         for rank, pid in enumerate(self._pids):
             reading = self._board.read(rank)
+            self._beaten[rank] = min(self._beaten[rank], at)
             if reading.beats != self._beats[rank]:
                 self._beats[rank], self._beaten[rank] = reading.beats, at
                 lives = True
-            elif reading.beats and at - self._beaten[rank] > self._doubtful:
+            elif at - self._beaten[rank] > self._doubtful:
                 # A long call that holds Python's lock (copying a gigabyte) silences the counter, not the
                 # process.
                 state, cpu = _state(pid)
-                lives = cpu > self._cpu[rank] >= 0 and state not in _STOPPED
+                lives = reading.beats > 0 and cpu > self._cpu[rank] >= 0 and state not in _STOPPED
                 self._cpu[rank] = cpu
                 if state in _STOPPED:
                     found.append(Gone(gang=self._gang, rank=rank, how="is stopped by a signal"))

@@ -238,6 +238,7 @@ class Replayer:
         except Exception as error:
             step = None if program is None else program.failed_step(error)
             failure = Failure.of(error, call.number, step)
+            self.eager.on_failure(failure)
             return [self.eager.failed(metas[number], failure) for number in call.live]
         self.replays += 1
         self.ops_run += len(ops.segment.steps)

@@ -4,8 +4,8 @@ __all__ = ["DispatcherLost", "WireLink"]
 
 import contextlib
 import json
+import logging
 import os
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +17,9 @@ from outgrow.shard.wire.codec import Encoder, decode_reply
 from outgrow.shard.wire.connection import Connection, ConnectionEnded
 from outgrow.shard.wire.frame import FrameKind, ProtocolError
 
+# Without any setting, Python writes warnings to stderr; `logging.getLogger("outgrow.shard")` changes that.
+_log = logging.getLogger("outgrow.shard")
+
 
 class DispatcherLost(RemoteError):
     """The dispatcher refused to go on, or its process ended; the values that it held are gone."""
@@ -27,16 +30,15 @@ class WireLink:
 
     def __init__(
         self,
-        opened: socket.socket,
+        connection: Connection,
         *,
-        limit: int = 4 << 30,
         on_close: Callable[[], None] | None = None,
         how_it_ended: Callable[[], str] | None = None,
     ) -> None:
-        """Takes the socket over. `on_close` is called once, `how_it_ended` says what became of the
+        """Takes the line over. `on_close` is called once, `how_it_ended` says what became of the
         dispatcher."""
-        self._connection = Connection(opened, limit=limit)
-        self._limit = limit
+        self._connection = connection
+        self._limit = connection.reader.limit
         self._encoder = Encoder(passes_files=self._connection.passes_files)
         self._lock = threading.RLock()
         self._pid = os.getpid()
@@ -84,6 +86,9 @@ class WireLink:
                 for frame in self._wait():
                     if frame.kind is FrameKind.REFUSED:
                         self._refused(frame.payload)
+                    if frame.kind is FrameKind.NOTICE:
+                        _log.warning("%s", bytes(frame.payload).decode(errors="replace"))
+                        continue
                     reply = decode_reply(frame)
                     for file in frame.files:
                         os.close(file)

@@ -1,0 +1,85 @@
+"""Workers of a dispatcher that somebody else started."""
+
+__all__ = ["DispatcherUnreachable", "connect_to", "reach"]
+
+import socket
+import time
+from pathlib import Path
+
+from outgrow.errors import RemoteError
+from outgrow.shard.environment import Environment
+from outgrow.shard.wire.address import Address
+from outgrow.shard.wire.connection import Connection, ConnectionEnded
+from outgrow.shard.wire.frame import ProtocolError
+from outgrow.shard.wire.handshake import HANDSHAKE_BYTES, present
+from outgrow.shard.wire.link import WireLink
+from outgrow.shard.wire.token import find_token
+
+_PAUSE_SECONDS = 0.1
+
+
+class DispatcherUnreachable(RemoteError):
+    """Nobody answers at the address, or whoever does is no dispatcher."""
+
+
+def connect_to(
+    address: str,
+    *,
+    token: str | None = None,
+    token_file: Path | None = None,
+    timeout_seconds: float = 10.0,
+) -> WireLink:
+    """A session with the workers of the dispatcher at `tcp://host:port`, `host:port`, `unix:/path` or
+    `unix:@name`.
+
+    The token is that given, or in the file, or in `GT_TOKEN`; a dispatcher that a program of the same user
+    started on this machine wants none.
+
+    Raises:
+        InputError: the address or the token is none.
+        DispatcherUnreachable: no dispatcher answered in time.
+        HandshakeFailed: it would not have us: the token, or the version.
+    """
+    limit = Environment.read().frame_limit_bytes
+    secret = find_token(token, token_file) or b""
+    connection = reach(Address.parse(address), secret, role="client", timeout_seconds=timeout_seconds)
+    connection.reader.limit = limit
+    return WireLink(connection)
+
+
+def reach(
+    address: Address, token: bytes, *, role: str, rank: int | None = None, timeout_seconds: float = 10.0
+) -> Connection:
+    """A line to a dispatcher that knows who we are; tried again while nobody listens.
+
+    Raises:
+        DispatcherUnreachable: as `connect_to`.
+        HandshakeFailed: as `connect_to`.
+    """
+    started = time.monotonic()
+    deadline = started + timeout_seconds
+    while True:
+        try:
+            opened = address.connect(max(0.1, deadline - time.monotonic()))
+            break
+        except OSError as err:
+            if time.monotonic() + _PAUSE_SECONDS >= deadline:
+                raise DispatcherUnreachable(
+                    f"no dispatcher answers at {address}, tried for {time.monotonic() - started:.1f} s: "
+                    f"{err.strerror or err}",
+                    hint="is `outgrow shard serve` running there, and is the port open?",
+                ) from err
+            time.sleep(_PAUSE_SECONDS)
+    connection = Connection(opened, limit=HANDSHAKE_BYTES)
+    try:
+        present(connection, token, role=role, rank=rank, host=socket.gethostname(), deadline=deadline)
+    except (ConnectionEnded, ProtocolError) as err:
+        connection.close()
+        raise DispatcherUnreachable(
+            f"whoever answers at {address} is no dispatcher, or too busy: {err.message}",
+            hint="check the address; `outgrow shard serve` prints its own",
+        ) from err
+    except BaseException:
+        connection.close()
+        raise
+    return connection
