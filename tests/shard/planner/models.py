@@ -1,5 +1,6 @@
 """Models whose steps are planned in tests and in the benchmark: each with random data and a loss."""
 
+import itertools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -53,7 +54,9 @@ class Block(nn.Module):
 class Pixel(nn.Module):
     """Frames as tokens: one wide embedding, trainable positions, a small transformer."""
 
-    def __init__(self, image: int = 200, dim: int = 128, heads: int = 4, layers: int = 2, hidden: int = 256) -> None:
+    def __init__(
+        self, image: int = 200, dim: int = 128, heads: int = 4, layers: int = 2, hidden: int = 256
+    ) -> None:
         super().__init__()
         self.embedding = nn.Linear(image * image, dim)
         self.position = nn.Parameter(torch.randn(16, dim) * 0.01)
@@ -71,7 +74,9 @@ class Pixel(nn.Module):
 class Convolutions(nn.Module):
     """Four convolutions and two linear layers, of which the first may be large."""
 
-    def __init__(self, hidden: int = 512, channels: int = 32, image: int = 32, *, norms: bool = False) -> None:
+    def __init__(
+        self, hidden: int = 512, channels: int = 32, image: int = 32, *, norms: bool = False
+    ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         before = 3
@@ -231,7 +236,9 @@ def words(kind: Callable[..., nn.Module], batch: int, length: int, vocabulary: i
     return Case(lambda: kind(vocabulary, **sizes), _classes, data)
 
 
-def images(batch: int, hidden: int = 512, channels: int = 32, image: int = 32, *, norms: bool = False) -> Case:
+def images(
+    batch: int, hidden: int = 512, channels: int = 32, image: int = 32, *, norms: bool = False
+) -> Case:
     """A convolutional network."""
     return Case(
         lambda: Convolutions(hidden, channels, image, norms=norms),
@@ -245,7 +252,7 @@ def layers(batch: int, *widths: int) -> Case:
 
     def make() -> nn.Module:
         parts: list[nn.Module] = []
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in itertools.pairwise(widths):
             parts += [nn.Linear(before, after), nn.ReLU()]
         return nn.Sequential(*parts[:-1])
 

@@ -4,16 +4,20 @@ alone."""
 __all__ = ["batch_sizes", "data_parallel", "data_parallel_demand", "replicated_choices", "solo_seconds"]
 
 from outgrow.placement import Placement, Replicate, Shard
+from outgrow.shard.planner.cost import CostModel
 from outgrow.shard.planner.graph import Graph
 from outgrow.shard.planner.search import Search, Solution
 
 
-def data_parallel(search: Search) -> tuple[Solution, int] | None:
-    """The cheapest plan that cuts the batch and holds all state whole, and its batch size; None where nothing
-    can be cut."""
+def data_parallel(graph: Graph) -> tuple[Solution, int] | None:
+    """The cheapest plan that cuts the batch, holds all state whole and only adds up, and its batch size.
+
+    None where nothing can be cut.
+    """
     found = None
-    for size in batch_sizes(search.graph):
-        demand = data_parallel_demand(search.graph, size)
+    search = Search(graph.priced(CostModel(graph.problem.costs, is_reducing=True)))
+    for size in batch_sizes(graph):
+        demand = data_parallel_demand(graph, size)
         if demand is None:
             continue
         solution = search.solve(allowed=demand)
@@ -57,4 +61,6 @@ def solo_seconds(graph: Graph) -> float:
     """The predicted time of a step that one rank runs with all cores."""
     segment = graph.problem.segment
     per_template = [graph.cost.solo(template) for template in segment.templates]
-    return sum(per_template[step.template] for step in segment.steps)
+    sent = sum(segment.inputs[number].nbytes for number in graph.problem.uploads)
+    compute = sum(per_template[step.template] for step in segment.steps)
+    return compute + sent / graph.problem.costs.solo_memory_bandwidth

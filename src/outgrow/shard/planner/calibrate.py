@@ -25,11 +25,12 @@ _WIDTH: Final = 384
 
 
 def calibrate(fabric: Fabric, *, solo_threads: int | None = None) -> Costs:
-    """Measure collectives with compute between them, products and copies; every rank must call it, and gets the same figures.
+    """Measure collectives with compute between them, products and copies; every rank must call it, and gets
+    the same figures.
 
-    Without compute between them collectives look two to four times cheaper than they are: their threads stay awake.
-    `solo_threads` are those that one rank may use when the others rest; None for all cores. Changes the number of torch's
-    threads while it runs.
+    Without compute between them collectives look two to four times cheaper than they are: their threads stay
+    awake. `solo_threads` are those that one rank may use when the others rest; None for all cores. Changes
+    the number of torch's threads while it runs.
     """
     own_threads = torch.get_num_threads()
     # Not random: the generators belong to the program.
@@ -41,7 +42,8 @@ def calibrate(fabric: Fabric, *, solo_threads: int | None = None) -> Costs:
     def meet() -> None:
         _run("all_reduce", fabric, torch.zeros(1))
 
-    compute(), meet()
+    compute()
+    meet()
     together = _seconds(compute, meet)
     figures = [2 * _WIDTH**3 / together, _copy_rate(meet)]
     torch.set_num_threads(solo_threads or os.cpu_count() or own_threads)
@@ -55,19 +57,15 @@ def calibrate(fabric: Fabric, *, solo_threads: int | None = None) -> Costs:
         if fabric.world_size > 1:
             few, many = torch.zeros(SMALL), torch.zeros(LARGE)
             _run(name, fabric, many)
-            times = [
-                _seconds(lambda whole=whole: (compute(), _run(name, fabric, whole)), meet) - together  # type: ignore[misc]
-                for whole in (few, many)
-            ]
+            times = [_between(compute, name, fabric, whole, meet) - together for whole in (few, many)]
             latency = max(times[0], 1e-6)
             # Where noise made the large one no dearer, the latency hides it up to this size.
             rate = (LARGE - SMALL) * few.itemsize / max(times[1] - latency, times[1] / 10, 1e-6)
         figures += [latency, rate]
     # One rank's figures for all: a plan that differs between ranks would wait for ever.
-    (agreed,) = fabric.broadcast(
-        [torch.tensor(figures, dtype=torch.float64)][: len(fabric.lanes)], 0, (len(figures),), torch.float64
-    )
-    return _costs(agreed.tolist(), fabric.world_size)
+    own = torch.tensor(figures, dtype=torch.float64)
+    agreed = fabric.broadcast([own for _ in fabric.lanes], 0, (len(figures),), torch.float64)
+    return _costs(agreed[0].tolist(), fabric.world_size)
 
 
 def _costs(figures: list[float], world_size: int) -> Costs:
@@ -93,6 +91,16 @@ def _seconds(action: Callable[[], object], before: Callable[[], object]) -> floa
         action()
         times.append(time.perf_counter() - start)
     return sorted(times)[1]
+
+
+def _between(
+    compute: Callable[[], None], name: str, fabric: Fabric, whole: Tensor, before: Callable[[], object]
+) -> float:
+    def both() -> None:
+        compute()
+        _run(name, fabric, whole)
+
+    return _seconds(both, before)
 
 
 def _copy_rate(before: Callable[[], object]) -> float:
@@ -144,7 +152,8 @@ def _run(name: str, fabric: Fabric, whole: Tensor) -> None:
 
 
 def typical_costs(world_size: int) -> Costs:
-    """Figures of gloo ranks that share two cores: for simulated ranks, which cost nothing that could be measured."""
+    """Figures of gloo ranks that share two cores: for simulated ranks, which cost nothing that could be
+    measured."""
     return Costs(
         world_size=world_size,
         latency_seconds=dict(zip(COLLECTIVES, (8e-4, 4e-4, 1e-3, 2e-4, 4e-4), strict=True)),

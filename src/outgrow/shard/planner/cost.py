@@ -36,8 +36,11 @@ _SLICE_SECONDS = 5e-7
 class CostModel:
     """Predictions for one machine and one number of ranks."""
 
-    def __init__(self, costs: Costs) -> None:
+    def __init__(self, costs: Costs, *, is_reducing: bool = False) -> None:
+        """`is_reducing`: other collectives than all-reduces cost a thousand times as much, so that a plan
+        does without."""
         self.costs = costs
+        self.is_reducing = is_reducing
         self.world_size = costs.world_size
         self._moves: dict[tuple[Placement, Placement, int, bool], float] = {}
 
@@ -86,6 +89,8 @@ class CostModel:
     def collective(self, name: str, nbytes: int, is_deferred: bool = False) -> float:
         """Seconds of one collective over a tensor of `nbytes` in the whole."""
         latency, bandwidth = self.costs.latency_seconds[name], self.costs.bandwidth[name]
+        if self.is_reducing and name != "all_reduce":
+            return 1e3 * (latency + nbytes / bandwidth)
         if is_deferred and name == "all_reduce" and nbytes <= SMALL_BYTES:
             # Joined and cut again: two copies through memory and a share of the message's latency.
             joined = 8e-6 + 2 * nbytes / self.costs.memory_bandwidth

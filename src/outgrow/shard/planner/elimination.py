@@ -249,10 +249,10 @@ class _State:
                 continue
             fixed = None
             if size > self.tables.largest_table:
-                is_exact = False
-                v = max(left, key=lambda w: (len(neighbours[w]), sizes[w], -w))
+                is_exact, cheapest = False, v
+                v = max((v, *neighbours[v]), key=lambda w: (len(neighbours[w]), sizes[w], -w))
                 fixed = self._likeliest(v, [factors[number] for number in of[v]])
-                heapq.heappush(heap, (size, v))
+                heapq.heappush(heap, (size, cheapest))
             around = tuple(sorted(neighbours[v]))
             if fixed is None:
                 self.largest = max(self.largest, size)

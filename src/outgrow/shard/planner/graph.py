@@ -9,6 +9,7 @@ come out where they are cheapest, they are not put in.
 
 __all__ = ["END", "Graph", "Use", "Value", "Variable"]
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -19,14 +20,15 @@ from outgrow.errors import InputError
 from outgrow.placement import Placement, Replicate, Shard
 from outgrow.shard.instructions import TensorMeta
 from outgrow.shard.planner.cost import CostModel
+from outgrow.shard.planner.deferral import Deferral
 from outgrow.shard.planner.elimination import IMPOSSIBLE, Table
 from outgrow.shard.planner.problem import Problem
+from outgrow.shard.planner.sharing import Sharing, sharing_tables
 from outgrow.shard.rules import Row
 
 END: Final = -1
 """The position of a use that is not an argument of a step: a new state becoming an input, a value being
 fetched."""
-_FAR = 64
 _TIE = 1e-9
 
 
@@ -58,6 +60,7 @@ class Value:
     """An input or something a step makes."""
 
     meta: TensorMeta
+    nbytes: int
     maker: int
     """A variable."""
     output: int
@@ -74,7 +77,10 @@ class Graph:
         self.inputs = len(problem.segment.inputs)
         self._doubles: dict[int, tuple[tuple[Row, ...], tuple[int, ...]]] = {}
         self._tables: dict[tuple[object, ...], Table] = {}
+        self._columns: dict[tuple[int, int, bool], tuple[Placement, ...]] = {}
+        self._shares: dict[tuple[object, ...], Sharing] = {}
         self._seconds: dict[tuple[int, int], Table] = {}
+        self._between: list[list[tuple[tuple[int, int], Table]]] = []
         self.values = self._values()
         self.variables = self._variables()
         self.resting = tuple(sorted({given for given, _ in problem.state} | set(problem.kept)))
@@ -86,6 +92,13 @@ class Graph:
             if local not in updated and self._is_number(self.values[local + self.inputs])
         )
         """Single numbers that outlive the step: losses, which somebody will look at."""
+
+    def priced(self, cost: CostModel) -> "Graph":
+        """The same variables and values with other costs."""
+        other = copy.copy(self)
+        other.cost = cost
+        other._tables, other._seconds, other._between, other._shares = {}, {}, [], {}
+        return other
 
     # What there is
 
@@ -102,14 +115,14 @@ class Graph:
                 metas.append(meta)
                 makers.append((inputs + index, output))
                 uses.append([])
-        later = _Deferral(self.problem, makers, uses)
+        later = Deferral(self.problem, makers, uses)
         found = []
         for number, (meta, (maker, output), reads) in enumerate(zip(metas, makers, uses, strict=True)):
             own = [
                 Use(variable, position, later.is_deferred(maker, variable)) for variable, position in reads
             ]
             own += [Use(variable, END, True) for variable in later.ends.get(number, ())]
-            found.append(Value(meta=meta, maker=maker, output=output, uses=tuple(own)))
+            found.append(Value(meta=meta, nbytes=meta.nbytes, maker=maker, output=output, uses=tuple(own)))
         return tuple(found)
 
     def _is_number(self, value: Value) -> bool:
@@ -184,12 +197,15 @@ class Graph:
         `allowed`: for some inputs, the placements that they may have. `state_price`: seconds that a byte of
         state or of a kept input costs on a rank, a memory limit's multiplier.
         """
-        tables = []
+        tables, sent = [], set(self.problem.uploads)
         for number, variable in enumerate(self.variables):
             if variable.step is None:
                 table = np.array(
                     [0.0 if type(row.outputs[0]) is Replicate else _TIE for row in variable.options]
                 )
+                if number in sent:
+                    meta = self.problem.segment.inputs[number]
+                    table = table + self._upload_table(variable, meta)
                 held = None if allowed is None else allowed.get(number)
                 if held is not None:
                     table = table + [
@@ -200,13 +216,18 @@ class Graph:
             tables.append(table)
         for number in self.fetched:
             value = self.values[number]
-            fetch = self._move_table(self._made(value), (Replicate(),), value.meta.nbytes, True)
+            fetch = self._move_table(self._made(value), (Replicate(),), value.nbytes, True)
             tables[value.maker] = tables[value.maker] + fetch[:, 0]
         if state_price:
             for number in self.resting:
                 sizes = [self._bytes_held(number, option) for option in range(len(tables[number]))]
                 tables[number] = tables[number] + np.array(sizes) * state_price
         return tables
+
+    def _upload_table(self, variable: Variable, meta: TensorMeta) -> Table:
+        """Each rank copies what it holds out of what was sent."""
+        sizes = [self.cost.local_bytes(meta, row.outputs[0]) for row in variable.options]
+        return np.array(sizes) / self.cost.costs.memory_bandwidth
 
     def _rows_seconds(self, variable: Variable) -> Table:
         assert variable.step is not None
@@ -226,61 +247,55 @@ class Graph:
 
         Such a variable says into which placement the value is turned once for all who want it so.
         """
+        if not self._between:
+            self._between = [self._value_tables(value) for value in self.values]
         pairs: dict[tuple[int, int], list[Table]] = {}
         further: list[Table] = []
         copied = set(shared)
-        for number, value in enumerate(self.values):
+        for number, (value, between) in enumerate(zip(self.values, self._between, strict=True)):
             if number in copied:
                 self._share(value, pairs, further)
-                continue
-            made = self._made(value)
-            for use in value.uses:
-                if use.variable != value.maker:
-                    table = self._move_table(made, self._needed(use), value.meta.nbytes, use.is_deferred)
-                    if table.any():
-                        pairs.setdefault((value.maker, use.variable), []).append(table)
+            else:
+                for key, table in between:
+                    pairs.setdefault(key, []).append(table)
         return pairs, further
+
+    def _value_tables(self, value: Value) -> list[tuple[tuple[int, int], Table]]:
+        made, found = self._made(value), []
+        for use in value.uses:
+            if use.variable != value.maker:
+                table = self._move_table(made, self._needed(use), value.nbytes, use.is_deferred)
+                if table.any():
+                    found.append(((value.maker, use.variable), table))
+        return found
 
     def _share(self, value: Value, pairs: dict[tuple[int, int], list[Table]], further: list[Table]) -> None:
         made = self._made(value)
-        needs = [self._needed(use) for use in value.uses]
-        kinds = sorted({use.is_deferred for use in value.uses})
-        several = list(dict.fromkeys(new for need in needs for new in need))
-        states: list[tuple[Placement, Placement | None, bool]] = []
-        costs = []
-        for old in dict.fromkeys(made):
-            states.append((old, None, True))
-            costs.append(0.0)
-            for new in several:
-                if sum(new in need for need in needs) < 2:
-                    continue
-                for is_deferred in kinds:
-                    seconds = self.cost.move(old, new, value.meta.nbytes, is_deferred)
-                    if old != new and seconds > 5e-6:
-                        states.append((old, new, is_deferred))
-                        costs.append(seconds)
+        needs = tuple((self._needed(use), use.is_deferred) for use in value.uses)
+        key = (made, needs, value.nbytes)
+        found = self._shares.get(key)
+        if found is None:
+            found = self._shares[key] = sharing_tables(self.cost, made, needs, value.nbytes)
         variable = len(self.variables) + len(further)
-        further.append(np.array(costs))
-        match = np.array([[0.0 if old == state[0] else IMPOSSIBLE for state in states] for old in made])
-        pairs.setdefault((value.maker, variable), []).append(match)
-        for use, need in zip(value.uses, needs, strict=True):
-            table = [
-                [
-                    0.0
-                    if new == copy and (use.is_deferred or not is_deferred)
-                    else self.cost.move(old, new, value.meta.nbytes, use.is_deferred)
-                    for new in need
-                ]
-                for old, copy, is_deferred in states
-            ]
-            pairs.setdefault((variable, use.variable), []).append(np.array(table))
+        further.append(found.own)
+        pairs.setdefault((value.maker, variable), []).append(found.match)
+        for use, table in zip(value.uses, found.readers, strict=True):
+            pairs.setdefault((variable, use.variable), []).append(table)
 
     def _made(self, value: Value) -> tuple[Placement, ...]:
-        return tuple(row.outputs[value.output] for row in self.variables[value.maker].options)
+        return self._column(self.variables[value.maker].options, value.output, is_output=True)
 
     def _needed(self, use: Use) -> tuple[Placement, ...]:
         options = self.variables[use.variable].options
-        return tuple(row.outputs[0] if use.position == END else row.inputs[use.position] for row in options)
+        return self._column(options, max(use.position, 0), is_output=use.position == END)
+
+    def _column(self, options: tuple[Row, ...], position: int, *, is_output: bool) -> tuple[Placement, ...]:
+        key = (id(options), position, is_output)
+        found = self._columns.get(key)
+        if found is None:
+            rows = [row.outputs if is_output else row.inputs for row in options]
+            found = self._columns[key] = tuple(row[position] for row in rows)
+        return found
 
     def _move_table(
         self, made: tuple[Placement, ...], needed: tuple[Placement, ...], nbytes: int, is_deferred: bool
@@ -319,7 +334,7 @@ class Graph:
                 if new != old:
                     wanted[new] = wanted.get(new, True) and use.is_deferred
             for new, is_deferred in wanted.items():
-                seconds = self.cost.move(old, new, value.meta.nbytes, is_deferred)
+                seconds = self.cost.move(old, new, value.nbytes, is_deferred)
                 found.append((number, old, new, is_deferred, seconds))
         return found
 
@@ -330,66 +345,16 @@ class Graph:
             for variable, choice in zip(self.variables, choices, strict=True)
             if variable.step is not None
         )
+        for number in self.problem.uploads:
+            meta = self.problem.segment.inputs[number]
+            compute += float(self._upload_table(self.variables[number], meta)[choices[number]])
         moves = self.moves(choices)
         joined = sum(
-            self.values[number].meta.nbytes
+            self.values[number].nbytes
             for number, old, new, is_deferred, _ in moves
-            if self.cost.is_joined(old, new, self.values[number].meta.nbytes, is_deferred)
+            if self.cost.is_joined(old, new, self.values[number].nbytes, is_deferred)
         )
         return compute + sum(move[-1] for move in moves) + self.cost.unfilled(joined)
-
-
-class _Deferral:
-    """Which reads nothing waits for but the update of one parameter."""
-
-    def __init__(
-        self, problem: Problem, makers: list[tuple[int, int]], uses: list[list[tuple[int, int]]]
-    ) -> None:
-        inputs = len(problem.segment.inputs)
-        count = inputs + len(problem.segment.steps)
-        self.ends: dict[int, list[int]] = {}
-        """From a value to the inputs that it becomes."""
-        reach = [0] * count
-        for bit, (given, local) in enumerate(problem.state):
-            self.ends.setdefault(local + inputs, []).append(given)
-            reach[makers[local + inputs][0]] |= 1 << bit
-        updated = {local + inputs for _, local in problem.state}
-        other = 1 << len(problem.state)
-        for local in problem.live:
-            if local + inputs not in updated and not uses[local + inputs]:
-                reach[makers[local + inputs][0]] |= other
-        made: list[list[int]] = [[] for _ in range(count)]
-        for value, (maker, _) in enumerate(makers):
-            made[maker].append(value)
-        for variable in range(count - 1, -1, -1):
-            for value in made[variable]:
-                for reader, _ in uses[value]:
-                    reach[variable] |= reach[reader]
-        self._reach, self._inputs = reach, inputs
-        self._group = self._groups([given for given, _ in problem.state], other)
-
-    def _groups(self, given: list[int], other: int) -> list[int]:
-        """For each state, the set of states that belong to the same parameter: an optimizer's state reaches
-        only those."""
-        groups = [1 << bit for bit in range(len(given))]
-        for bit, leaf in enumerate(given):
-            mask = self._reach[leaf]
-            if mask & other or mask.bit_count() > 8:
-                continue
-            joined = mask | 1 << bit
-            for member in range(len(given)):
-                if joined >> member & 1:
-                    groups[member] |= joined
-        return groups
-
-    def is_deferred(self, maker: int, reader: int) -> bool:
-        mask = self._reach[reader]
-        if not mask:
-            return reader - maker > _FAR
-        first = (mask & -mask).bit_length() - 1
-        if first < len(self._group) and mask & ~self._group[first] == 0:
-            return True
-        return maker >= self._inputs and reader - maker > _FAR
 
 
 def _restable(wanted: set[Placement]) -> list[Placement]:

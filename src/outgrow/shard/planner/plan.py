@@ -27,7 +27,7 @@ def make_plan(problem: Problem) -> tuple[Plan, ...]:
     graph, limit = Graph(problem), problem.memory_bytes
     search = Search(graph)
     found = [plan_of(graph, "planned", solve_within(search, limit).choices)]
-    parallel = data_parallel(search)
+    parallel = data_parallel(graph)
     if parallel is not None:
         found.append(plan_of(graph, "data parallel", parallel[0].choices, batch_size=parallel[1]))
     found.append(plan_of(graph, "replicated", replicated_choices(graph)))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from outgrow.placement import Placement
 from outgrow.shard.planner.elimination import Eliminator
 from outgrow.shard.planner.graph import END, Graph
+from outgrow.shard.planner.sharing import WORTH_SHARING
 
 _ROUNDS = 4
 
@@ -72,6 +73,6 @@ class Search:
                 row = graph.variables[use.variable].options[choices[use.variable]]
                 wanted[row.outputs[0] if use.position == END else row.inputs[use.position]] += 1
             del wanted[old]
-            if any(graph.cost.move(old, new, value.meta.nbytes, False) > 5e-6 for new in wanted):
+            if any(graph.cost.move(old, new, value.nbytes, False) > WORTH_SHARING for new in wanted):
                 found.add(number)
         return found
