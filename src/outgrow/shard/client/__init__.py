@@ -2,8 +2,10 @@
 
 __all__: list[str] = []
 
+from outgrow.shard.client.backward import guard_backward
 from outgrow.shard.client.dispatch import torch_dispatch
 from outgrow.shard.client.library import register_kernels
+from outgrow.shard.client.saving import refuse_storages
 from outgrow.shard.client.steps import watch_optimizers
 from outgrow.shard.client.tensor import WorkersTensor
 
@@ -11,3 +13,5 @@ from outgrow.shard.client.tensor import WorkersTensor
 WorkersTensor.__torch_dispatch__ = classmethod(torch_dispatch)  # type: ignore[method-assign, assignment]
 register_kernels()
 watch_optimizers()
+guard_backward()
+refuse_storages()

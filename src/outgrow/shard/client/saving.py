@@ -1,15 +1,32 @@
 """Copies of tensors, and tensors in files: there they are tensors of the CPU, which torch reads without us."""
 
-__all__ = ["deep_copy", "reduce_tensor", "shallow_copy"]
+__all__ = ["deep_copy", "reduce_tensor", "refuse_storages", "shallow_copy"]
 
 import copy
+import functools
 from typing import Any
 
 import torch
 
+from outgrow.errors import InputError
+from outgrow.shard.client.device import DEVICE_TYPE
 from outgrow.shard.client.tensor import WorkersTensor, alias, fetched, read, wrap
 
 _OURS = ("_cell", "_view")
+
+
+@functools.cache
+def refuse_storages() -> None:
+    """Let `torch.load(..., map_location="workers")` say what to do instead: storages of bytes are nothing that workers hold."""
+    torch.serialization.register_package(0, lambda storage: None, _refuse)  # type: ignore[no-untyped-call]
+
+
+def _refuse(storage: Any, location: str) -> None:
+    if str(location).partition(":")[0] == DEVICE_TYPE:
+        raise InputError(
+            f"torch.load cannot put tensors on {DEVICE_TYPE} while it reads them",
+            hint="load with map_location='cpu', then call .to('workers') or load_state_dict",
+        )
 
 
 def reduce_tensor(tensor: WorkersTensor, protocol: Any) -> Any:

@@ -10,6 +10,8 @@ from typing import Final
 
 import torch
 
+from outgrow.shard.client.backward import run_in_own_thread
+
 Place = tuple[CodeType, int]
 """A code object and the offset of its last instruction: the line follows from both, when it is wanted."""
 
@@ -25,7 +27,7 @@ class Sources:
         """By file name, whether it is torch's or ours."""
         self._waiting: Place | None = None
         """Where the thread that called `backward` waits, as long as no other op came in between."""
-        self._last_thread = threading.get_ident()
+        self._last_thread = 0
 
     def here(self) -> Place | None:
         """The first frame outside of torch and of this package; in a thread of autograd's, that of the user's thread."""
@@ -38,7 +40,10 @@ class Sources:
                 known = inside[code.co_filename] = _is_inside(code.co_filename)
             if not known:
                 self._waiting = None
-                self._last_thread = threading.get_ident()
+                thread = threading.get_ident()
+                if thread != self._last_thread:
+                    self._last_thread = thread
+                    run_in_own_thread()
                 return code, frame.f_lasti
             frame = frame.f_back
         if self._waiting is None:

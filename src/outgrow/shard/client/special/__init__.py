@@ -20,7 +20,7 @@ from outgrow.shard.client.special.contents import (
     zero_,
 )
 from outgrow.shard.client.special.creation import like
-from outgrow.shard.client.special.lists import each
+from outgrow.shard.client.special.lists import each, each_whole
 from outgrow.shard.client.special.normalization import native_batch_norm
 from outgrow.shard.client.special.random_numbers import drawn_in_place, drawn_like, native_dropout
 from outgrow.shard.client.special.recurrent import gru_cell, lstm_cell
@@ -88,5 +88,6 @@ SPECIAL: dict[Any, Special] = {
         drawn_in_place,
     ),
     **dict.fromkeys(_lists(), each),
+    **dict.fromkeys(_all("_foreach_zero_", "_foreach_copy_", "_foreach_copy", "_foreach_norm"), each_whole),
 }  # fmt: skip
 """By op: what is done instead."""
