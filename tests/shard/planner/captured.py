@@ -65,8 +65,19 @@ def _barrier() -> Any:
     return Ask(request=0, topic="barrier")
 
 
-def capture(case: Case, optimizer: str, world_size: int, *, uploads: bool = True, steps: int = 4) -> Capture:
-    """The last of a few steps; `uploads`: the data are sent anew for each of them."""
+def capture(
+    case: Case, optimizer: str, world_size: int, *, uploads: bool = True, dtype: torch.dtype = torch.float32
+) -> Capture:
+    """The last of four steps; `uploads`: the data are sent anew for each of them."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        return _capture(case, optimizer, world_size, uploads=uploads)
+    finally:
+        torch.set_default_dtype(before)
+
+
+def _capture(case: Case, optimizer: str, world_size: int, *, uploads: bool) -> Capture:
     link = _Recording()
     session = Session(link)
     torch.manual_seed(0)
@@ -75,7 +86,7 @@ def capture(case: Case, optimizer: str, world_size: int, *, uploads: bool = True
         updates = OPTIMIZERS[optimizer](model.parameters())
         host = case.data()
         data = [one.to("workers") for one in host]
-        for _ in range(steps):
+        for _ in range(4):
             if uploads:
                 data = [one.to("workers") for one in host]
             updates.zero_grad()
