@@ -167,8 +167,9 @@ def _view(program: Any) -> None:
 
 
 def _write(program: Any) -> None:
-    target = program.pick()
-    plain = program.pairs[target][0]
+    target = program.pick(_is_plain)
+    if target is None:
+        return
     chance = program.chance
     value = chance.randrange(-4, 5)
     ops: dict[str, Callable[[Tensor], Any]] = {
@@ -197,11 +198,12 @@ def _write(program: Any) -> None:
     }
     name = chance.choice(sorted(ops))
     program.both(f"write {name} {value}", ops[name], target, keep=False)
-    _ = plain
 
 
 def _write_from(program: Any) -> None:
-    target = program.pick()
+    target = program.pick(_is_plain)
+    if target is None:
+        return
     shape = program.pairs[target][0].shape
     source = program.pick(lambda other: _fits(other.shape, shape))
     if source is None:
@@ -219,11 +221,17 @@ def _write_from(program: Any) -> None:
         f"add through {name}": lambda a, b: _first(cut(a)).add_(_first(cut(b))),
     }
     which = program.chance.choice(sorted(ops))
-    program.both(f"write {which}", ops[which], target, source, keep=False)
+    do = ops[which]
+    one, other = (program.pairs[index][0] for index in (target, source))
+    if one.untyped_storage().data_ptr() == other.untyped_storage().data_ptr():
+        # What is read while it is written is nobody's promise.
+        program.both(f"write {which} of a copy", lambda a, b: do(a, b.clone()), target, source, keep=False)
+    else:
+        program.both(f"write {which}", do, target, source, keep=False)
 
 
 def _indexed(program: Any) -> None:
-    source = program.pick(lambda one: one.dim() > 0 and one.shape[0] > 0)
+    source = program.pick(lambda one: one.dim() > 0 and one.shape[0] > 0 and _is_plain(one))
     if source is None:
         return
     chance = program.chance
@@ -313,7 +321,7 @@ def _steps(program: Any, data: Tensor, seed: int, times: int) -> Tensor:
     loss_of = [
         lambda t: t.sum(),
         lambda t: t[..., : width // 2].sum() + t[..., 0, :].sum(),
-        lambda t: t.amax(-1).sum(),
+        lambda t: torch.sort(t, -1, stable=True).values[..., -1].sum(),
         lambda t: (t * t.detach().sign()).sum(),
     ][chance.randrange(4)]
     momentum = torch.zeros_like(weight)
@@ -342,6 +350,17 @@ def _steps(program: Any, data: Tensor, seed: int, times: int) -> Tensor:
 
 def _first(made: Any) -> Tensor:
     return made if isinstance(made, Tensor) else made[0]
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Whether no two elements lie in the same place: what a write there gives is nobody's promise."""
+    reach = 1
+    for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
+        if size > 1:
+            if stride < reach:
+                return False
+            reach = stride * (size - 1) + reach
+    return True
 
 
 def _fits(other: Any, shape: Any) -> bool:

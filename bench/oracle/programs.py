@@ -35,7 +35,7 @@ class Program:
     """One random program; `step` makes one more action on both sides."""
 
     def __init__(self, seed: int, world_size: int, *, rows: str = "random") -> None:
-        """`rows`: how ops run, `random`, `cheapest`, or `planned`: repeated steps are planned and replayed."""
+        """`rows`: how ops run: `random`, `cheapest`, or `planned`, where repeated steps are replayed."""
         self.seed, self.world_size = seed, world_size
         self.chance = random.Random(seed)
         self.rows_run: dict[str, set[str]] = {}
@@ -97,10 +97,6 @@ class Program:
     def _refused_later(self, made: Any, refused: Exception, indices: Sequence[int]) -> None:
         """What a kernel alone can refuse is raised at the next fetch; what was to be written is lost."""
         given = [self.pairs[index][1] for index in indices]
-        if "single memory location" in str(refused):
-            # We have no memory that could overlap: what torch cannot do has one meaning, and is done.
-            self._forget(given)
-            return
         try:
             for one in [*_listed(made), *given]:
                 one.detach().cpu()
