@@ -672,6 +672,54 @@ def _nll(packet: str) -> Iterator[Sample]:
                     yield sample_of(f"{packet}.default", *args)
 
 
+def _link(name: str, *args: Any, index: int | None = None) -> tuple[Any, ...]:
+    return f"aten.{name}", args, (), index
+
+
+CHAINS: dict[str, tuple[tuple[int, ...], list[tuple[Any, ...]]]] = {
+    "one row": ((24, 7), [_link("select.int", 0, -3)]),
+    "some rows": ((24, 7), [_link("slice.Tensor", 0, 2, 9)]),
+    "every third column": ((7, 24), [_link("slice.Tensor", 1, 1, 9223372036854775807, 3)]),
+    "a block": ((24, 8, 3), [_link("slice.Tensor", 0, 3, 20), _link("select.int", 1, 2)]),
+    "a turned block": (
+        (8, 24),
+        [_link("transpose.int", 0, 1), _link("slice.Tensor", 0, 5, 6), _link("unsqueeze.default", 0)],
+    ),
+    "transposed twice": ((8, 24), [_link("t.default"), _link("t.default")]),
+    "permuted": ((8, 7, 6), [_link("permute.default", (2, 0, 1)), _link("select.int", 1, 0)]),
+    "heads": ((24, 12), [_link("view.default", (24, 3, 4)), _link("select.int", 1, 1)]),
+    "a part of a split": ((24, 12), [_link("split.Tensor", 4, 1, index=2)]),
+    "sliced twice": ((24, 7), [_link("slice.Tensor", 0, 2, 20), _link("slice.Tensor", 0, 3, 9)]),
+    "diagonal": ((8, 8, 5), [_link("diagonal.default", 0, 0, 1)]),
+    "strided": ((8, 6), [_link("as_strided.default", (4, 3), (12, 2), 1)]),
+    "nothing": ((24, 7), [_link("slice.Tensor", 0, 5, 5)]),
+}
+
+
+def _chain_of(links: list[tuple[Any, ...]], whole_: torch.Tensor) -> torch.Tensor:
+    from outgrow.shard.ranks.kernels import read_chain
+
+    return read_chain(whole_, tuple(links))
+
+
+def _reads() -> Iterator[Sample]:
+    for shape, links in CHAINS.values():
+        yield sample_of("outgrow.read_view", real(*shape), tuple(links))
+
+
+def _writes() -> Iterator[Sample]:
+    for shape, links in CHAINS.values():
+        data = real(*shape)
+        yield sample_of("outgrow.write_view", data, real(*_chain_of(links, data).shape), tuple(links))
+    turned = real(7, 24).t()
+    yield sample_of("outgrow.write_view", turned, real(7), (_link("select.int", 0, 5),))
+
+
+def _power_sums() -> Iterator[Sample]:
+    yield sample_of("outgrow.power_sum", real(24, 7), 2, None, False, None)
+    yield sample_of("outgrow.power_sum", real(24, 7), 3, (1,), True, torch.float64)
+
+
 _FAMILIES: dict[str, Callable[[], Iterator[Sample]]] = {
     "matmul_rows": _matmul,
     "addmm_rows": _addmm,
@@ -702,6 +750,9 @@ _FAMILIES: dict[str, Callable[[], Iterator[Sample]]] = {
     "index_put_rows": _index_puts,
     "convolution_rows": _convolutions,
     "convolution_backward_rows": _convolution_backwards,
+    "_read_rows": _reads,
+    "_write_rows": _writes,
+    "power_sum_rows": _power_sums,
     "dot_rows": lambda: iter(
         [sample_of("aten.dot.default", real(24), real(24)), sample_of("aten.vdot.default", real(7), real(7))]
     ),
@@ -721,6 +772,8 @@ _PACKETS: dict[str, Callable[[str], Iterator[Sample]]] = {
 def samples_of(family: str, packet: str) -> list[Sample]:
     """Samples of a rule for an op; those of a family whose op is another are left out."""
     _GENERATOR.manual_seed(len(packet))
+    if packet == "outgrow.power_root":
+        return [sample_of(packet, positive(8, 7), order, torch.float64) for order in (2, 3)]
     if packet in ("aten.max.other", "aten.min.other"):
         return [sample_of(packet, real(8, 7), real(7))]
     if family in _PACKETS:

@@ -136,6 +136,15 @@ def test_a_mean_over_targets_is_a_sum_and_a_weight(weighted: bool, ignored: int)
     _check(sample_of("aten.nll_loss_forward.default", _r(4, 3), everything.clamp_min(1), None, 1, 1))
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.complex64], ids=str)
+@pytest.mark.parametrize("order", [2, 3])
+def test_a_norm_is_the_root_of_a_sum(order: int, dtype: torch.dtype) -> None:
+    tensor = (torch.randn(24, 7) * 100).to(dtype)
+    segment = _check(sample_of("aten.linalg_vector_norm.default", tensor, order, [0], True))
+    assert [template.op for template in segment.templates] == ["outgrow.power_sum", "outgrow.power_root"]
+    assert _count(_check(sample_of("aten.linalg_vector_norm.default", tensor, 1))) == 1
+
+
 def test_what_is_simple_stays_as_it_is() -> None:
     samples = sample_of("aten.mul.Tensor", _r(3), 2.0), sample_of("aten.mm.default", _r(2, 3), _r(3, 2))
     segment, _, _ = _segment(list(samples))

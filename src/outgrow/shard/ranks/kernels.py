@@ -26,10 +26,12 @@ def resolve_op(name: str) -> Any:
 
 def plain_op(name: str) -> Any:
     """The torch op itself where a template's kernel is just that, whatever its inputs are laid out like; None elsewhere."""
-    if name in OWN_OPS or name in _DENSE or name in _AS_LAID_OUT or name in _ANY_LAYOUT:
+    if name in OWN_OPS or name in _DENSE or name in _AS_LAID_OUT:
         return None
+    if name in _ANY_LAYOUT:
+        return _ANY_LAYOUT[name]
     op = resolve_op(name)
-    return None if _gives_list(op) else op
+    return None if _gives_list(op) else op._op
 
 
 def _gives_list(op: Any) -> bool:
@@ -173,9 +175,22 @@ def _place(template: Template, inputs: list[Tensor], floats: Sequence[float]) ->
     return (inputs[0],)
 
 
+def _power_sum(template: Template, inputs: list[Tensor], floats: Sequence[float]) -> tuple[Tensor, ...]:
+    _, order, dim, keepdim, dtype = template.args
+    return (torch.linalg.vector_norm(inputs[0], order, dim, keepdim, dtype=dtype) ** order,)
+
+
+def _power_root(template: Template, inputs: list[Tensor], floats: Sequence[float]) -> tuple[Tensor, ...]:
+    _, order, dtype = template.args
+    root = inputs[0].sqrt() if order == 2 else inputs[0] ** (1 / order)
+    return (root.to(dtype),)
+
+
 OWN_OPS: dict[str, Callable[[Template, list[Tensor], Sequence[float]], tuple[Tensor, ...]]] = {
     "outgrow.read_view": _read_view,
     "outgrow.write_view": _write_view,
+    "outgrow.power_sum": _power_sum,
+    "outgrow.power_root": _power_root,
     "outgrow.place.default": _place,
 }
 """Ops that torch has no name for."""

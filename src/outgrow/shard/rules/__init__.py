@@ -12,6 +12,7 @@ from collections.abc import Callable
 from outgrow.shard.instructions import Template
 from outgrow.shard.rules import (
     along,
+    chain,
     convolution,
     embedding,
     factory,
@@ -34,6 +35,14 @@ Rule = Callable[[Template, int], tuple[Row, ...]]
 
 def _named(rule: Rule, names: str) -> dict[str, Rule]:
     return dict.fromkeys((f"aten.{name}" for name in names.split()), rule)
+
+
+def _read_rows(template: Template, world_size: int) -> tuple[Row, ...]:
+    return chain.read_rows(template, world_size, rows)
+
+
+def _write_rows(template: Template, world_size: int) -> tuple[Row, ...]:
+    return chain.write_rows(template, world_size, rows)
 
 
 RULES: dict[str, Rule] = {
@@ -84,6 +93,10 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys((f"{name}_backward" for name in loss.ELEMENTWISE[:-1]), loss.elementwise_backward_rows),
     **_named(loss.nll_rows, "nll_loss_forward nll_loss2d_forward"),
     **_named(loss.nll_backward_rows, "nll_loss_backward nll_loss2d_backward"),
+    "outgrow.read_view": _read_rows,
+    "outgrow.write_view": _write_rows,
+    "outgrow.power_sum": reduction.power_sum_rows,
+    "outgrow.power_root": pointwise.pointwise_rows,
 }
 """From an op's qualified name, with or without its overload, to its rule. In-place and `_foreach_` variants are found by the
 functional name."""

@@ -7,9 +7,12 @@ the shape of an argument lose it. A mean over classes' losses becomes a sum divi
 __all__ = ["Expansion", "Part", "expand_segment", "parts_of"]
 
 import functools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+import torch
 
 from outgrow.shard.instructions import FLOAT, INPUT, Segment, Step, Template
 from outgrow.shard.ranks.kernels import resolve_op
@@ -86,6 +89,8 @@ def parts_of(template: Template) -> tuple[Part, ...]:
     packet = packet_of(template.op)
     if packet.startswith(("aten._foreach_", "aten._fused_")):
         return _each(template) or _itself(template)
+    if packet in ("aten.linalg_vector_norm", "aten.norm"):
+        return _rooted(template) or _itself(template)
     if packet in _WITHOUT_INPUT:
         return _from_nothing(template) or _itself(template)
     if packet == "aten.copy_":
@@ -266,3 +271,27 @@ def _summed_loss(template: Template) -> tuple[Part, ...]:
     numbers = tuple(range(len(template.inputs)))
     divided = Template(op="aten.div.Tensor", args=(INPUT, INPUT), inputs=(mean, weight), outputs=(mean,))
     return (Part(total, numbers, (-1, 1), ()), Part(divided, (-1, -2), (0,), ()))
+
+
+def _rooted(template: Template) -> tuple[Part, ...]:
+    """A norm of finite order as a sum of powers and its root: the sum can be partial."""
+    given = bound(template)
+    order: Any = given.get("ord", given.get("p"))
+    if type(order) not in (int, float) or not 1 < order < math.inf or len(template.inputs) != 1:
+        return ()
+    (made,) = template.outputs
+    # Powers of 16-bit floats leave their range.
+    dtype = torch.float32 if made.dtype.itemsize < 4 else made.dtype
+    powers = made._replace(dtype=dtype)
+    dim, wide = given.get("dim"), None if dtype == template.inputs[0].dtype else dtype
+    wide = None if template.inputs[0].dtype.is_complex else wide
+    total = Template(
+        op="outgrow.power_sum",
+        args=(INPUT, order, dim, bool(given.get("keepdim", False)), wide),
+        inputs=template.inputs,
+        outputs=(powers,),
+    )
+    root = Template(
+        op="outgrow.power_root", args=(INPUT, order, made.dtype), inputs=(powers,), outputs=(made,)
+    )
+    return (Part(total, (0,), (-1,), ()), Part(root, (-1,), (0,), ()))

@@ -1,6 +1,6 @@
 """Ops that reduce dims: the other dims can be cut, and the reduced ones where pieces of the result can be joined."""
 
-__all__ = ["JOINED", "norm_rows", "reduction_rows"]
+__all__ = ["JOINED", "norm_rows", "power_sum_rows", "reduction_rows"]
 
 import functools
 import math
@@ -67,9 +67,17 @@ def norm_rows(template: Template, world_size: int) -> tuple[Row, ...]:
     return _rows(template, world_size, joined)
 
 
-def _rows(template: Template, world_size: int, joined: str | None) -> tuple[Row, ...]:
+def power_sum_rows(template: Template, world_size: int) -> tuple[Row, ...]:
+    """`outgrow.power_sum(tensor, order, dim, keepdim, dtype)`: sums of powers, which is what norms are roots of."""
+    _, _, dim, keepdim, _ = template.args
+    return _rows(template, world_size, "sum", {"dim": dim, "keepdim": keepdim})
+
+
+def _rows(
+    template: Template, world_size: int, joined: str | None, given: dict[str, Any] | None = None
+) -> tuple[Row, ...]:
     meta = template.inputs[0]
-    given = bound(template)
+    given = bound(template) if given is None else given
     dims = len(meta.shape)
     reduced = _reduced(given.get("dim"), dims)
     kept = [dim for dim in range(dims) if dim not in reduced]
