@@ -87,12 +87,16 @@ _STATIC_FLOATS = (
     "bernoulli",
     "linspace",
     "logspace",
+    # A norm of order 2 can be added up from pieces, one of order infinity cannot.
+    "linalg_vector_norm",
+    "_foreach_norm",
+    "norm.",
 )
 
 
 def has_static_floats(op: Any) -> bool:
     """Whether floats among the arguments decide more than numbers."""
-    return str(op._opname).startswith(_STATIC_FLOATS)
+    return f"{op._opname}.".startswith(_STATIC_FLOATS)
 
 
 def op_name(op: Any) -> str:

@@ -13,6 +13,7 @@ from outgrow.shard.client.forms import Form, form_of_tensor
 from outgrow.shard.client.pieces import fetch_pieces
 from outgrow.shard.client.printing import as_text
 from outgrow.shard.client.session import Session
+from outgrow.shard.client.storage import CellStorage, address
 from outgrow.shard.client.values import Cell, Link, Value, View
 from outgrow.shard.client.views import regenerate, settle
 from outgrow.shard.instructions import TensorMeta
@@ -81,6 +82,14 @@ class WorkersTensor(Tensor):
     def tolist(self) -> Any:
         """Nested lists of Python numbers; waits."""
         return self.detach().cpu().tolist()
+
+    def untyped_storage(self) -> Any:
+        """What says which tensors share a storage; see `CellStorage`."""
+        return CellStorage(self._cell, self.device)
+
+    def data_ptr(self) -> int:
+        """A number that tells storages apart; nothing can be read there."""
+        return address(self._cell) + self.storage_offset() * self.dtype.itemsize
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         from outgrow.shard.client.saving import reduce_tensor
