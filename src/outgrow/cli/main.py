@@ -65,6 +65,10 @@ COMMANDS = {
     "run": CommandEntry(
         attribute="outgrow.cli.run:run", help="Generate text with a model larger than the budget."
     ),
+    "shard": CommandEntry(
+        attribute="outgrow.cli.shard:shard",
+        help="Serve workers to programs, and look at what they do.",
+    ),
     "store": CommandEntry(attribute="outgrow.cli.store:store", help="List, verify and convert checkpoints."),
 }
 

@@ -1,0 +1,33 @@
+"""`outgrow shard visualize`: an instruction log as a picture."""
+
+__all__ = ["visualize"]
+
+from pathlib import Path
+
+import click
+
+from outgrow.cli import render
+from outgrow.cli.output_files import check_apart, check_writable
+
+
+@click.command()
+@click.argument("log", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), metavar="FILE",
+    help="Where to write the picture; beside LOG, with .svg, where left out.",
+)  # fmt: skip
+@render.quiet_option
+def visualize(log: Path, out: Path | None) -> None:
+    """Draw the instruction log LOG as a timeline: a lane for each worker, a colour for each segment.
+
+    `GT_INSTRUCTION_LOG=FILE` in front of a program writes such a log.
+    """
+    from outgrow.shard.monitor import draw_timeline, read_log
+
+    picture = log.with_suffix(".svg") if out is None else out
+    check_writable(picture)
+    check_apart([picture], [log])
+    events = read_log(log)
+    picture.write_text(draw_timeline(events, f"{log.name}: what each worker did"), encoding="utf-8")
+    messages = sum(event["event"] == "message" for event in events)
+    click.echo(f"{picture}: {messages:,} messages on {events[0]['world_size']} workers")

@@ -1,0 +1,150 @@
+"""An instruction log as one picture: a lane for each worker, time from left to right. Pure."""
+
+__all__ = ["draw_timeline"]
+
+from collections.abc import Sequence
+from typing import Any, Final
+from xml.sax.saxutils import escape
+
+from outgrow.quantities import format_seconds
+from outgrow.shard.monitor.activity import Stretch, stretches_of
+
+WIDTH: Final = 1000
+LEFT: Final = 120
+RIGHT: Final = 20
+SPAN: Final = WIDTH - LEFT - RIGHT
+LANE: Final = 30
+COLOURS: Final = ("#1f6fb2", "#f0a030", "#58a07c", "#b5537a", "#7a68b8", "#3f9aa6")
+"""Of segments, the busiest first; the last of the legend is everything else."""
+OTHER: Final = "#8793a1"
+_STYLE: Final = """\
+  .page { fill: #ffffff; } .ink { fill: #1c2430; } .soft { fill: #5b6675; } .lane { fill: #e6eaef; }
+  .grid { stroke: #c3cbd4; }
+  text { font-family: system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; font-size: 13px; }
+  .title { font-size: 18px; font-weight: 600; } .small { font-size: 11px; } .end { text-anchor: end; }
+  .middle { text-anchor: middle; }
+  @media (prefers-color-scheme: dark) {
+    .page { fill: #12161c; } .ink { fill: #e8edf3; } .soft { fill: #a0acb9; } .lane { fill: #29313b; }
+    .grid { stroke: #3b4653; }
+  }
+"""
+
+
+def draw_timeline(events: Sequence[dict[str, Any]], title: str) -> str:
+    """The picture as the text of an SVG file, readable on light and on dark ground."""
+    world_size = int(events[0]["world_size"])
+    stretches = stretches_of(events)
+    first = min((one.started for one in stretches), default=0.0)
+    last = max((one.ended for one in stretches), default=first)
+    scale = SPAN / max(last - first, 1e-9)
+    colours = _colours(stretches)
+    bottom = 92 + LANE * world_size
+    parts = [
+        _text(20, 34, title, "title ink"),
+        _text(20, 56, _summary(stretches, last - first), "soft"),
+        *_grid(first, last, scale, bottom),
+    ]
+    for worker in range(world_size):
+        own = [one for one in stretches if one.worker == worker]
+        parts += _lane(worker, own, 84 + LANE * worker, first, last, scale, colours)
+    parts += _legend(colours, stretches, bottom + 26)
+    height = bottom + 26 + 20 * (len(colours) + 2)
+    return "\n".join([
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" '
+        f'height="{height}" role="img" aria-labelledby="title">',
+        f'<title id="title">{escape(title)}</title>',
+        f"<style>\n{_STYLE}</style>",
+        f'<rect class="page" width="{WIDTH}" height="{height}"/>',
+        *parts,
+        "</svg>\n",
+    ])  # fmt: skip
+
+
+def _colours(stretches: Sequence[Stretch]) -> dict[tuple[int, int | None], str]:
+    """The segments that took longest, with a colour each."""
+    seconds: dict[tuple[int, int | None], float] = {}
+    for one in stretches:
+        if one.kind == "CALL":
+            key = (one.session, one.segment)
+            seconds[key] = seconds.get(key, 0.0) + one.ended - one.started
+    longest = sorted(seconds, key=lambda key: -seconds[key])[: len(COLOURS)]
+    return dict(zip(longest, COLOURS, strict=False))
+
+
+def _lane(
+    worker: int,
+    stretches: Sequence[Stretch],
+    top: int,
+    first: float,
+    last: float,
+    scale: float,
+    colours: dict[tuple[int, int | None], str],
+) -> list[str]:
+    busy = sum(one.ended - one.started for one in stretches) / max(last - first, 1e-9)
+    parts = [
+        _text(20, top + 16, f"worker {worker}", "ink"),
+        _text(LEFT - 8, top + 16, f"{min(busy, 1.0):.0%}", "small soft end"),
+        f'<rect class="lane" x="{LEFT}" y="{top}" width="{SPAN}" height="{LANE - 8}"/>',
+    ]
+    # What follows within half a pixel in the same colour is one box: logs hold hundreds of thousands.
+    box: tuple[float, float, str] | None = None
+    for one in stretches:
+        left, right = LEFT + (one.started - first) * scale, LEFT + (one.ended - first) * scale
+        colour = colours.get((one.session, one.segment), OTHER) if one.kind == "CALL" else OTHER
+        if box is not None and box[2] == colour and left - box[1] < 0.5:
+            box = (box[0], max(right, box[1]), colour)
+            continue
+        if box is not None:
+            parts.append(_box(box, top))
+        box = (left, right, colour)
+    return parts if box is None else [*parts, _box(box, top)]
+
+
+def _box(box: tuple[float, float, str], top: int) -> str:
+    left, right, colour = box
+    width = max(right - left, 0.3)
+    return f'<rect x="{left:.1f}" y="{top}" width="{width:.1f}" height="{LANE - 8}" fill="{colour}"/>'
+
+
+def _grid(first: float, last: float, scale: float, bottom: int) -> list[str]:
+    parts = []
+    for part in range(6):
+        at = LEFT + SPAN * part / 5
+        label = format_seconds((last - first) * part / 5)
+        parts.append(f'<line class="grid" x1="{at:.1f}" y1="78" x2="{at:.1f}" y2="{bottom}"/>')
+        parts.append(_text(at, 74, label, "small soft middle"))
+    return parts
+
+
+def _legend(colours: dict[tuple[int, int | None], str], stretches: Sequence[Stretch], top: int) -> list[str]:
+    parts = []
+    shown = [*colours.items(), (None, OTHER)]
+    for place, (key, colour) in enumerate(shown):
+        own = [one for one in stretches if one.worker == 0 and _key(one, colours) == key]
+        y = top + 20 * place
+        name = (
+            "everything else: what is sent, placed and fetched"
+            if key is None
+            else own[0].title
+            if own
+            else ""
+        )
+        seconds = format_seconds(sum(one.ended - one.started for one in own))
+        parts.append(f'<rect x="{LEFT}" y="{y - 11}" width="14" height="14" fill="{colour}"/>')
+        parts.append(_text(LEFT + 22, y, f"{name}: {len(own)} times, {seconds} on worker 0", "soft"))
+    return parts
+
+
+def _key(one: Stretch, colours: dict[tuple[int, int | None], str]) -> tuple[int, int | None] | None:
+    key = (one.session, one.segment)
+    return key if one.kind == "CALL" and key in colours else None
+
+
+def _summary(stretches: Sequence[Stretch], seconds: float) -> str:
+    messages = {one.sequence for one in stretches}
+    instructions = sum(one.instructions for one in stretches if one.worker == 0)
+    return f"{format_seconds(seconds)}, {len(messages):,} messages, {instructions:,} instructions"
+
+
+def _text(x: float, y: float, text: str, style: str) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" class="{style}">{escape(text)}</text>'
