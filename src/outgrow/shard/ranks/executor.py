@@ -2,6 +2,7 @@
 
 __all__ = ["Executor"]
 
+import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -22,10 +23,20 @@ from outgrow.shard.ranks.pieces import piece_bounds, piece_shape
 from outgrow.shard.ranks.redistribute import redistribute
 from outgrow.shard.replay.candidates import Pins
 from outgrow.shard.replay.replayer import Replayer
+from outgrow.shard.rules.expansion import Expansion, expand_segment
 
 
 def _ignored(decision: dict[str, Any]) -> None:
     """Nobody logs what is decided."""
+
+
+def _as_sent(held: Held, call: int, expansion: Expansion) -> Held:
+    """A value whose failure, if any arose in this call, names the step that the client sent."""
+    failure = held.failure
+    if failure is None or failure.call != call or failure.step is None:
+        return held
+    held.failure = dataclasses.replace(failure, step=expansion.origin[failure.step])
+    return held
 
 
 class Executor:
@@ -55,6 +66,7 @@ class Executor:
         self.fabric = fabric
         self.values = Holdings(fabric, memory_bytes)
         self.segments: dict[int, SegmentOps] = {}
+        self._expansions: dict[int, Expansion] = {}
         self.calls_run = 0
         self.busy_seconds = 0.0
         self.poisoned: dict[int, Failure] = {}
@@ -90,21 +102,38 @@ class Executor:
         return None
 
     def define(self, number: int, segment: Segment) -> None:
-        """A segment that calls may name."""
-        self.segments[number] = self.eager.prepare(segment)
+        """A segment that calls may name; held, run and planned with an op for each tensor."""
+        expansion = expand_segment(segment)
+        self.segments[number] = self.eager.prepare(expansion.segment)
+        if not expansion.is_same:
+            self._expansions[number] = expansion
 
     # Calls
 
     def _call(self, call: Call) -> None:
         began = time.perf_counter()
         ops = self.segments[call.segment]
+        expansion = self._expansions.get(call.segment)
+        if expansion is not None:
+            call = dataclasses.replace(
+                call,
+                live=tuple([expansion.values[number] for number in call.live]),
+                floats=tuple([call.floats[place] for place in expansion.floats]),
+            )
         given = [self.values[value] for value in call.inputs]
+        # What the call does not read goes first, so that its memory can be used again.
+        read = set(call.inputs)
+        for value in call.freed:
+            if value not in read:
+                self.values.drop(value)
         failure = self.poisoned.pop(call.number, None)
         if failure is not None:
             metas = ops.segment.values()
             made = [self.eager.failed(metas[number], failure) for number in call.live]
         else:
             made = self.replayer.run(call, ops, given, self._pins)
+            if expansion is not None:
+                made = [_as_sent(held, call.number, expansion) for held in made]
         del given
         for value in call.freed:
             self.values.drop(value)

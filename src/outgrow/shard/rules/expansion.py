@@ -44,6 +44,15 @@ class Expansion:
     floats: tuple[int, ...]
     """For each float that its steps take, in order, its place among those of the given segment's calls."""
 
+    @property
+    def is_same(self) -> bool:
+        """Nothing had parts: a call needs no translation."""
+        return (
+            len(self.origin) == len(set(self.origin))
+            and self.values == tuple(range(len(self.values)))
+            and self.floats == tuple(range(len(self.floats)))
+        )
+
 
 def expand_segment(segment: Segment) -> Expansion:
     """The segment with every op that has parts replaced by them. Pure; what is already simple comes back the same.
