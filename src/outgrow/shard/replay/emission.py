@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from types import CodeType
 from typing import Any, Final
 
-import torch
-
 from outgrow.shard.instructions import FLOAT, INPUT, Template, walk
 from outgrow.shard.ranks.fabric import Fabric
 from outgrow.shard.ranks.kernels import Kernel, plain_op, resolve_op, template_kernel
@@ -130,7 +128,7 @@ class _Emission:
             made = node.outputs[len(template.mutates) :]
             if made:
                 target = ", ".join(f"v{one}" for one in made)
-                call = f"{target}{',' if _gives_list(template) else ''} = {call}"
+                call = f"{target} = {call}"
             return [*lines, call]
         if row.kernel is None:
             kernels: list[Kernel] = [template_kernel(template, self.fabric.device)] * len(self.spaces)
@@ -163,7 +161,7 @@ class _Emission:
         arguments += [f"{name}={text(argument)}" for name, argument in template.kwargs]
         if any(argument.name == "device" for argument in op._schema.arguments):
             arguments.append(f"device={self._bind('device', self.fabric.device)}")
-        name = self._bind("o_" + template.op.replace(".", "_"), op._op)
+        name = self._bind("o_" + template.op.replace(".", "_"), plain_op(template.op))
         return f"{name}({', '.join(arguments)})"
 
 
@@ -179,11 +177,4 @@ def _is_plain(template: Template) -> bool:
     made = len(template.outputs) - len(template.mutates)
     if template.mutates:
         return made == 0
-    if _gives_list(template):
-        return True
     return len(returns) == made and all(str(one.type) == "Tensor" for one in returns)
-
-
-def _gives_list(template: Template) -> bool:
-    returns = resolve_op(template.op)._schema.returns
-    return len(returns) == 1 and isinstance(returns[0].type, torch.ListType)
