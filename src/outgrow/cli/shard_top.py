@@ -87,7 +87,9 @@ def _show(monitor: "Monitor", before: dict[str, Any], after: dict[str, Any]) -> 
         for worker in worker_figures(before, after)
     ]
     clients = len(after["sessions"])
-    title = f"{monitor.address}: {after['world_size']} workers for {format_seconds(after['seconds'])}, "
+    workers = after["world_size"]
+    title = f"{monitor.address}: {workers} worker{'s' * (workers != 1)} for "
+    title += f"{format_seconds(after['seconds'])}, "
     title += f"{clients} session{'s' * (clients != 1)}"
     render.table(
         title,

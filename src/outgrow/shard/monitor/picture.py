@@ -2,6 +2,8 @@
 
 __all__ = ["draw_timeline"]
 
+import itertools
+import math
 from collections.abc import Sequence
 from typing import Any, Final
 from xml.sax.saxutils import escape
@@ -14,6 +16,7 @@ LEFT: Final = 120
 RIGHT: Final = 20
 SPAN: Final = WIDTH - LEFT - RIGHT
 LANE: Final = 30
+LEVELS: Final = 11
 COLOURS: Final = ("#1f6fb2", "#f0a030", "#58a07c", "#b5537a", "#7a68b8", "#3f9aa6")
 """Of segments, the busiest first; the last of the legend is everything else."""
 OTHER: Final = "#8793a1"
@@ -86,24 +89,45 @@ def _lane(
         _text(LEFT - 8, top + 16, f"{min(busy, 1.0):.0%}", "small soft end"),
         f'<rect class="lane" x="{LEFT}" y="{top}" width="{SPAN}" height="{LANE - 8}"/>',
     ]
-    # What follows within half a pixel in the same colour is one box: logs hold hundreds of thousands.
-    box: tuple[float, float, str] | None = None
+    return parts + _boxes(stretches, top, first, scale, colours)
+
+
+def _boxes(
+    stretches: Sequence[Stretch],
+    top: int,
+    first: float,
+    scale: float,
+    colours: dict[tuple[int, int | None], str],
+) -> list[str]:
+    """Half a pixel after the other: as high as the worker was busy there, in the colour that took most of it.
+
+    Logs hold hundreds of thousands of messages; a lane never has more boxes than half pixels.
+    """
+    columns: list[dict[str, float]] = [{} for _ in range(SPAN * 2 + 1)]
     for one in stretches:
-        left, right = LEFT + (one.started - first) * scale, LEFT + (one.ended - first) * scale
         colour = colours.get((one.session, one.segment), OTHER) if one.kind == "CALL" else OTHER
-        if box is not None and box[2] == colour and left - box[1] < 0.5:
-            box = (box[0], max(right, box[1]), colour)
-            continue
-        if box is not None:
-            parts.append(_box(box, top))
-        box = (left, right, colour)
-    return parts if box is None else [*parts, _box(box, top)]
-
-
-def _box(box: tuple[float, float, str], top: int) -> str:
-    left, right, colour = box
-    width = max(right - left, 0.3)
-    return f'<rect x="{left:.1f}" y="{top}" width="{width:.1f}" height="{LANE - 8}" fill="{colour}"/>'
+        left, right = (one.started - first) * scale * 2, (one.ended - first) * scale * 2
+        for column in range(int(left), min(int(right), SPAN * 2) + 1):
+            share = max(min(right, column + 1) - max(left, column), 0.0)
+            columns[column][colour] = columns[column].get(colour, 0.0) + share
+    heights = [
+        (max(column, key=lambda colour: column[colour]), math.ceil(min(sum(column.values()), 1.0) * LEVELS))
+        if column
+        else (OTHER, 0)
+        for column in columns
+    ]
+    parts = []
+    at = 0
+    for (colour, level), group in itertools.groupby(heights):
+        count = len(list(group))
+        if level:
+            height = (LANE - 8) * level / LEVELS
+            parts.append(
+                f'<rect x="{LEFT + at / 2:.1f}" y="{top + LANE - 8 - height:.1f}" width="{count / 2:.1f}" '
+                f'height="{height:.1f}" fill="{colour}"/>'
+            )
+        at += count
+    return parts
 
 
 def _grid(first: float, last: float, scale: float, bottom: int) -> list[str]:
