@@ -11,7 +11,8 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_matrix
 
 from outgrow.placement import Placement, Replicate
-from outgrow.shard.planner.graph import END, Graph
+from outgrow.shard.planner.graph import Graph
+from outgrow.shard.planner.variables import END, Value
 
 
 class _Program:
@@ -68,7 +69,7 @@ def solve_exactly(graph: Graph, *, seconds: float = 60.0) -> tuple[tuple[int, ..
     return tuple(int(np.argmax([found[column] for column in columns])) for columns in chosen), bound
 
 
-def _add_value(program: _Program, graph: Graph, chosen: list[list[int]], value: object) -> None:
+def _add_value(program: _Program, graph: Graph, chosen: list[list[int]], value: Value) -> None:
     made: dict[Placement, list[int]] = defaultdict(list)
     for row, column in zip(graph.variables[value.maker].options, chosen[value.maker], strict=True):
         made[row.outputs[value.output]].append(column)

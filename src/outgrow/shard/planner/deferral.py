@@ -39,7 +39,8 @@ class Deferral:
                 for reader, _ in uses[value]:
                     reach[variable] |= reach[reader]
         self._reach, self._inputs = reach, inputs
-        self._group = self._groups([given for given, _ in problem.state], other)
+        self._given = [given for given, _ in problem.state]
+        self._group = self._groups(self._given, other)
 
     def _groups(self, given: list[int], other: int) -> list[int]:
         """For each state, the set of states that belong to the same parameter: an optimizer's state reaches
@@ -64,3 +65,16 @@ class Deferral:
         if first < len(self._group) and mask & ~self._group[first] == 0:
             return True
         return maker >= self._inputs and reader - maker > FAR
+
+    def state_of(self, reader: int) -> int | None:
+        """Which state's update a variable is a part of, as an index into `Problem.state`: its parameter's
+        where there are more."""
+        mask = self._reach[reader]
+        if not mask or mask >> len(self._group):
+            return None
+        first = (mask & -mask).bit_length() - 1
+        if mask & ~self._group[first]:
+            return None
+        # A parameter reaches all states; what an optimizer keeps of it, only its own.
+        members = [bit for bit in range(len(self._group)) if self._group[first] >> bit & 1]
+        return max(members, key=lambda bit: (self._reach[self._given[bit]].bit_count(), -bit))

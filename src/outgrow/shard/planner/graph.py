@@ -7,12 +7,11 @@ parameter itself, so that a placement found for one step fits the next: data par
 come out where they are cheapest, they are not put in.
 """
 
-__all__ = ["END", "Graph", "Use", "Value", "Variable"]
+__all__ = ["Graph"]
 
 import copy
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 
@@ -24,47 +23,10 @@ from outgrow.shard.planner.deferral import Deferral
 from outgrow.shard.planner.elimination import IMPOSSIBLE, Table
 from outgrow.shard.planner.problem import Problem
 from outgrow.shard.planner.sharing import Sharing, sharing_tables
+from outgrow.shard.planner.variables import END, Move, Use, Value, Variable
 from outgrow.shard.rules import Row
 
-END: Final = -1
-"""The position of a use that is not an argument of a step: a new state becoming an input, a value being
-fetched."""
 _TIE = 1e-9
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Variable:
-    """Something that is held or run in one of several ways."""
-
-    options: tuple[Row, ...]
-    """Without doubles. An input's options read nothing and make the input."""
-    numbers: tuple[int, ...]
-    """For each option, which of the problem's rows it is; for an input 0 and up."""
-    step: int | None
-    """None for an input."""
-
-
-@dataclass(frozen=True, slots=True)
-class Use:
-    """A value being read."""
-
-    variable: int
-    position: int
-    """Which argument, or END."""
-    is_deferred: bool
-    """Nothing but one parameter's update waits for it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Value:
-    """An input or something a step makes."""
-
-    meta: TensorMeta
-    nbytes: int
-    maker: int
-    """A variable."""
-    output: int
-    uses: tuple[Use, ...]
 
 
 class Graph:
@@ -115,7 +77,11 @@ class Graph:
                 metas.append(meta)
                 makers.append((inputs + index, output))
                 uses.append([])
-        later = Deferral(self.problem, makers, uses)
+        later = self.deferral = Deferral(self.problem, makers, uses)
+        counts = [step.outputs for step in segment.steps]
+        starts = list(itertools.accumulate([inputs, *counts]))
+        self._made_by = [range(number, number + 1) for number in range(inputs)]
+        self._made_by += [range(start, start + count) for start, count in zip(starts, counts, strict=False)]
         found = []
         for number, (meta, (maker, output), reads) in enumerate(zip(metas, makers, uses, strict=True)):
             own = [
@@ -131,6 +97,33 @@ class Graph:
     def value_of(self, ref: int) -> int:
         """The value that a step's input means."""
         return ref + self.inputs if ref >= 0 else -1 - ref
+
+    def made_by(self, variable: int) -> range:
+        """The values that a step's variable makes."""
+        return self._made_by[variable]
+
+    def name_of(self, number: int) -> str:
+        """What to call an input."""
+        return self.problem.names.get(number, f"input {number}")
+
+    def updated_by(self, number: int) -> int | None:
+        """The input whose update a deferred value is for."""
+        for use in self.values[number].uses:
+            if use.position == END:
+                return use.variable
+            found = self.deferral.state_of(use.variable)
+            if found is not None:
+                return self.problem.state[found][0]
+        return None
+
+    def update_begins(self) -> list[int]:
+        """The variables of the steps that take what an optimizer keeps, the first one first."""
+        return sorted(
+            use.variable
+            for given, _ in self.problem.state
+            for use in self.values[given].uses
+            if use.is_deferred and use.position != END
+        )
 
     def _variables(self) -> tuple[Variable, ...]:
         problem = self.problem
@@ -317,9 +310,8 @@ class Graph:
         """What the fullest rank holds of state and kept inputs."""
         return sum(self._bytes_held(number, choices[number]) for number in self.resting)
 
-    def moves(self, choices: Sequence[int]) -> list[tuple[int, Placement, Placement, bool, float]]:
-        """`(value, old, new, is deferred, seconds)` for each redistribution that the choices lead to, each
-        once."""
+    def moves(self, choices: Sequence[int]) -> list[Move]:
+        """Each redistribution that the choices lead to, once."""
         found, fetched = [], set(self.fetched)
         for number, value in enumerate(self.values):
             if not value.uses and number not in fetched:
@@ -335,7 +327,7 @@ class Graph:
                     wanted[new] = wanted.get(new, True) and use.is_deferred
             for new, is_deferred in wanted.items():
                 seconds = self.cost.move(old, new, value.nbytes, is_deferred)
-                found.append((number, old, new, is_deferred, seconds))
+                found.append(Move(number, old, new, is_deferred, seconds))
         return found
 
     def seconds(self, choices: Sequence[int]) -> float:
@@ -350,11 +342,11 @@ class Graph:
             compute += float(self._upload_table(self.variables[number], meta)[choices[number]])
         moves = self.moves(choices)
         joined = sum(
-            self.values[number].nbytes
-            for number, old, new, is_deferred, _ in moves
-            if self.cost.is_joined(old, new, self.values[number].nbytes, is_deferred)
+            self.values[move.value].nbytes
+            for move in moves
+            if self.cost.is_joined(move.old, move.new, self.values[move.value].nbytes, move.is_deferred)
         )
-        return compute + sum(move[-1] for move in moves) + self.cost.unfilled(joined)
+        return compute + sum(move.seconds for move in moves) + self.cost.unfilled(joined)
 
 
 def _restable(wanted: set[Placement]) -> list[Placement]:

@@ -2,7 +2,8 @@
 
 __all__ = ["Costs", "Plan", "Problem", "make_plan", "plan_from_json", "plan_to_json"]
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from outgrow.placement import Owned
 from outgrow.shard.planner.baselines import data_parallel, replicated_choices, solo_seconds
@@ -10,8 +11,13 @@ from outgrow.shard.planner.cost import collectives_between
 from outgrow.shard.planner.graph import Graph
 from outgrow.shard.planner.memory import solve_within
 from outgrow.shard.planner.problem import Costs, Plan, Problem
+from outgrow.shard.planner.reasons import leaves_of, reasons_for
 from outgrow.shard.planner.record import plan_from_json, plan_to_json
 from outgrow.shard.planner.search import Search
+from outgrow.shard.planner.stages import stages_of
+
+MOST_MOVES: Final = 200
+"""Exchanges that are written down; the slowest ones."""
 
 
 def make_plan(problem: Problem) -> tuple[Plan, ...]:
@@ -26,7 +32,8 @@ def make_plan(problem: Problem) -> tuple[Plan, ...]:
     """
     graph, limit = Graph(problem), problem.memory_bytes
     search = Search(graph)
-    found = [plan_of(graph, "planned", solve_within(search, limit).choices)]
+    choices = solve_within(search, limit).choices
+    found = [plan_of(graph, "planned", choices, reasons=reasons_for(search, choices))]
     parallel = data_parallel(graph)
     if parallel is not None:
         found.append(plan_of(graph, "data parallel", parallel[0].choices, batch_size=parallel[1]))
@@ -41,8 +48,15 @@ def make_plan(problem: Problem) -> tuple[Plan, ...]:
     return tuple(sorted(unlike.values(), key=lambda plan: plan.predicted_seconds))
 
 
-def plan_of(graph: Graph, kind: str, choices: tuple[int, ...], **details: Any) -> Plan:
-    """Choices as a plan."""
+def plan_of(
+    graph: Graph,
+    kind: str,
+    choices: tuple[int, ...],
+    *,
+    reasons: Mapping[int, str] | None = None,
+    **details: Any,
+) -> Plan:
+    """Choices as a plan; `reasons` are sentences about inputs."""
     problem, variables = graph.problem, graph.variables
     chosen = [variable.options[choice] for variable, choice in zip(variables, choices, strict=True)]
     outputs = {}
@@ -52,19 +66,21 @@ def plan_of(graph: Graph, kind: str, choices: tuple[int, ...], **details: Any) -
     inputs = tuple(row.outputs[0] for row in chosen[: graph.inputs])
     for given, local in problem.state:
         outputs[local] = inputs[given]
-    moves = [
+    moves: list[dict[str, Any]] = [
         {
-            "value": number - graph.inputs,
-            "from": str(old),
-            "to": str(new),
-            "collectives": list(collectives_between(old, new)),
-            "bytes": graph.values[number].meta.nbytes,
-            "is_deferred": is_deferred,
-            "predicted_seconds": seconds,
+            "value": move.value - graph.inputs,
+            "from": str(move.old),
+            "to": str(move.new),
+            "collectives": list(collectives_between(move.old, move.new)),
+            "bytes": graph.values[move.value].nbytes,
+            "is_deferred": move.is_deferred,
+            "predicted_seconds": move.seconds,
         }
-        for number, old, new, is_deferred, seconds in graph.moves(choices)
-        if collectives_between(old, new)
+        for move in graph.moves(choices)
+        if collectives_between(move.old, move.new)
     ]
+    moves.sort(key=lambda move: -move["predicted_seconds"])
+    leaves, others = leaves_of(graph, choices, reasons or {})
     return Plan(
         kind=kind,
         rows=tuple(
@@ -75,7 +91,14 @@ def plan_of(graph: Graph, kind: str, choices: tuple[int, ...], **details: Any) -
         outputs=outputs,
         predicted_seconds=graph.seconds(choices),
         state_bytes=graph.state_bytes(choices),
-        details={"collectives": moves, **details},
+        details={
+            "collectives": moves[:MOST_MOVES],
+            "leaves": leaves,
+            "other_leaves": others,
+            "stages": stages_of(graph, choices),
+            "compute_seconds": graph.seconds(choices) - sum(move["predicted_seconds"] for move in moves),
+            **details,
+        },
     )
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from outgrow.placement import Placement
 from outgrow.shard.planner.elimination import Eliminator
-from outgrow.shard.planner.graph import END, Graph
+from outgrow.shard.planner.graph import Graph
 from outgrow.shard.planner.sharing import WORTH_SHARING
+from outgrow.shard.planner.variables import END
 
 _ROUNDS = 4
 
@@ -48,7 +49,7 @@ class Search:
             found = self._eliminator.solve([*own, *further], pairs)
             choices = found.choices[: len(graph.variables)]
             price = sum(float(table[choice]) for table, choice in zip(own, choices, strict=True))
-            price += sum(move[-1] for move in graph.moves(choices))
+            price += sum(move.seconds for move in graph.moves(choices))
             if best is None or price < best[0] - 1e-12:
                 best = (
                     price,
