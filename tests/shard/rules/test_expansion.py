@@ -80,7 +80,8 @@ LISTS: dict[str, Callable[[], Sample]] = {
         lr=0.1, beta1=0.9, beta2=0.99, weight_decay=0.1, eps=1e-8, amsgrad=False, maximize=False,
     ),
     "sgd": lambda: sample_of(
-        "aten._fused_sgd_.default", _pair(), _pair(), _pair(), weight_decay=0.1, momentum=0.9, lr=0.1, dampening=0.0,
+        "aten._fused_sgd_.default", _pair(), _pair(), _pair(),
+        weight_decay=0.1, momentum=0.9, lr=0.1, dampening=0.0,
         nesterov=False, maximize=False, is_first_step=False,
     ),
 }  # fmt: skip

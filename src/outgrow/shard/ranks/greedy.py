@@ -1,4 +1,4 @@
-"""Where no plan says otherwise: the row that takes the shortest time now, with something put by for what comes after."""
+"""Where no plan says otherwise: the row that takes the least time now, with something put by for later."""
 
 __all__ = ["choose_row"]
 
@@ -8,8 +8,8 @@ from outgrow.placement import Owned, Partial, Placement, Replicate, Shard
 from outgrow.shard.instructions import Template, TensorMeta
 from outgrow.shard.rules import Row
 
-# Microseconds and bytes a microsecond of gloo between two processes of one machine (the calibrated figures are the
-# planner's). Constants, not measurements: every rank must choose alike.
+# Microseconds and bytes a microsecond of gloo between two processes of one machine (the planner calibrates
+# its own). Constants, not measurements: every rank must choose alike.
 _GATHER, _REDUCE, _SCATTER, _EXCHANGE = (400.0, 1600.0), (800.0, 1300.0), (1000.0, 950.0), (200.0, 4000.0)
 _MEMORY_BYTES, _FLOPS = 7000.0, 60_000.0
 
@@ -27,8 +27,8 @@ def choose_row(
 ) -> Row:
     """The cheapest row for inputs that are held so; the first of equals.
 
-    What it costs: moving inputs, the work of one rank (known with the template), half of what it takes to make whole
-    again what is left as partial sums, and a quarter for pieces: the next op may need it whole, or may not.
+    What it costs: moving inputs, the work of one rank (known with the template), half of what it takes to
+    make whole again what is left as partial sums, and a quarter for pieces: the next op may need the whole.
     """
     work = 0.0 if template is None else _work(template)
     outputs = () if template is None else template.outputs

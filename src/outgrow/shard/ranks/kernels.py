@@ -12,9 +12,9 @@ from torch import Tensor
 from outgrow.shard.instructions import INPUT, Template, TensorMeta, fill
 
 Kernel = Callable[[list[Tensor], Sequence[float]], tuple[Tensor, ...]]
-"""Takes one rank's inputs and the floats; gives its outputs in the order of `Template.outputs`. It may write into the inputs
-that the template mutates, and only these: the caller hands a copy of each whose old contents are still needed. Outputs may
-share memory with inputs."""
+"""Takes one rank's inputs and the floats; gives its outputs in the order of `Template.outputs`. It may
+write into the inputs that the template mutates, and only these: the caller hands a copy of each whose old
+contents are still needed. Outputs may share memory with inputs."""
 
 
 @functools.cache
@@ -25,7 +25,9 @@ def resolve_op(name: str) -> Any:
 
 
 def plain_op(name: str) -> Any:
-    """The torch op itself where a template's kernel is just that, whatever its inputs are laid out like; None elsewhere."""
+    """The torch op itself where a template's kernel is just that, whatever its inputs are laid out like;
+    None elsewhere.
+    """
     if name in OWN_OPS or name in _DENSE or name in _AS_LAID_OUT:
         return None
     if name in _ANY_LAYOUT:
@@ -40,7 +42,9 @@ def _gives_list(op: Any) -> bool:
 
 
 def template_kernel(template: Template, device: torch.device) -> Kernel:
-    """The op itself, with the template's own arguments, on pieces that may be laid out in another order than the template says."""
+    """The op itself, with the template's own arguments, on pieces that may be laid out in another order
+    than the template says.
+    """
     if template.op in OWN_OPS:
         return functools.partial(OWN_OPS[template.op], template)
     op = resolve_op(template.op)
@@ -148,11 +152,15 @@ _DENSE: Final = (
     "aten.adaptive_max_pool2d_backward.default",
     "aten.adaptive_max_pool3d_backward.default",
 )
-"""Ops that take for granted that all their tensors are laid out alike: wrong numbers otherwise (torch 2.13, CPU)."""
+"""Ops that take for granted that all their tensors are laid out alike: wrong numbers otherwise (torch
+2.13, CPU).
+"""
 
 
 def read_chain(whole: Tensor, chain: Any) -> Tensor:
-    """A view cut out by links `(op name, args, kwargs, index)`; shares memory with the whole unless torch refuses."""
+    """A view cut out by links `(op name, args, kwargs, index)`; shares memory with the whole unless torch
+    refuses.
+    """
     for name, args, kwargs, index in chain:
         whole = resolve_op(name)(whole, *args, **dict(kwargs))
         whole = whole if index is None else whole[index]

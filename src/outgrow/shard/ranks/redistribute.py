@@ -18,9 +18,9 @@ def redistribute(
 ) -> list[Tensor | None]:
     """What each lane holds of a tensor once it is placed as `new`; a piece may share memory with the old one.
 
-    The sum of bools is their `or`, as torch adds them. A replicated tensor becomes `Partial("sum")` as itself on
-    rank 0 and zeros elsewhere, `Partial` of `avg`, `max` or `min` as itself everywhere. Which collectives run
-    depends on the placements and the dtype alone, never on the rank.
+    The sum of bools is their `or`, as torch adds them. A replicated tensor becomes `Partial("sum")` as itself
+    on rank 0 and zeros elsewhere, `Partial` of `avg`, `max` or `min` as itself everywhere. Which collectives
+    run depends on the placements and the dtype alone, never on the rank.
     """
     if old == new:
         return pieces

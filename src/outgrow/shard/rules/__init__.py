@@ -1,8 +1,8 @@
 """Which ways there are to run each op on pieces. Whatever has no rule runs replicated.
 
-A rule is a pure function of a template. It gives rows; each row is right for all numbers that the inputs may hold, and
-a test runs every row of every rule on simulated ranks against torch. To add a rule: one function in the file of its
-family, one line in `RULES`, samples in `outgrow.shard.rules.samples`.
+A rule is a pure function of a template. It gives rows; each row is right for all numbers that the inputs
+may hold, and a test runs every row of every rule on simulated ranks against torch. To add a rule: one
+function in the file of its family, one line in `RULES`, samples in its test.
 """
 
 __all__ = ["RULES", "Row", "Rule", "rows", "rule_of"]
@@ -56,7 +56,8 @@ RULES: dict[str, Rule] = {
     **_named(reduction.norm_rows, "linalg_vector_norm norm"),
     **_named(
         along.along_rows,
-        "_softmax _log_softmax _safe_softmax _softmax_backward_data _log_softmax_backward_data cumsum cumprod logcumsumexp "
+        "_softmax _log_softmax _safe_softmax _softmax_backward_data _log_softmax_backward_data cumsum "
+        "cumprod logcumsumexp "
         "cummax cummin sort topk argsort flip roll",
     ),
     **_named(along.matrix_rows, "tril triu"),
@@ -66,7 +67,8 @@ RULES: dict[str, Rule] = {
     **_named(norm.group_norm_backward_rows, "native_group_norm_backward"),
     **_named(
         norm.batch_norm_rows,
-        "native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training _batch_norm_with_update "
+        "native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training "
+        "_batch_norm_with_update "
         "_batch_norm_no_update native_batch_norm_backward batch_norm_backward",
     ),
     **_named(view.reshape_rows, "view reshape _unsafe_view _reshape_alias view_copy"),
@@ -98,8 +100,8 @@ RULES: dict[str, Rule] = {
     "outgrow.power_sum": reduction.power_sum_rows,
     "outgrow.power_root": pointwise.pointwise_rows,
 }
-"""From an op's qualified name, with or without its overload, to its rule. In-place and `_foreach_` variants are found by the
-functional name."""
+"""From an op's qualified name, with or without its overload, to its rule. In-place and `_foreach_` variants
+are found by the functional name."""
 
 _MAY_WRITE = (pointwise.pointwise_rows, norm.batch_norm_rows)
 """Rules that know what to do with inputs that are written though the op's name does not say so."""

@@ -19,7 +19,9 @@ _LINEAR = {
 
 
 def along_rows(template: Template, world_size: int) -> tuple[Row, ...]:
-    """Softmax, sorting, cumulative ops, flips: all tensors are cut in one dim that the op does not look along."""
+    """Softmax, sorting, cumulative ops, flips: all tensors are cut in one dim that the op does not look
+    along.
+    """
     shape = template.inputs[0].shape
     given = bound(template)
     dim = given.get("dim", given.get("dims"))

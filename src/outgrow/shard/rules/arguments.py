@@ -34,7 +34,9 @@ def _parameters(op: str) -> tuple[tuple[str, Any], ...]:
 
 
 def bound(template: Template) -> dict[str, Any]:
-    """Every argument of the op by its schema's name: as given, or its default; `Slot` for each input, in lists too."""
+    """Every argument of the op by its schema's name: as given, or its default; `Slot` for each input, in
+    lists too.
+    """
     supply = iter(range(len(template.inputs)))
     found: dict[str, Any] = {}
     for (name, _), value in zip(_parameters(template.op), template.args, strict=False):
@@ -72,7 +74,9 @@ def rewritten(template: Template, **changes: Any) -> Template:
 
 
 def local_form(template: Template, change: Callable[[int, int], dict[str, Any]]) -> RowKernel:
-    """The op itself with arguments that depend on the rank: `change(rank, world_size)` gives those that differ."""
+    """The op itself with arguments that depend on the rank: `change(rank, world_size)` gives those that
+    differ.
+    """
 
     def make(rank: int, world_size: int, device: torch.device) -> Kernel:
         return template_kernel(rewritten(template, **change(rank, world_size)), device)

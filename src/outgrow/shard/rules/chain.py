@@ -42,8 +42,8 @@ def read_rows(template: Template, world_size: int, rows: Rule) -> tuple[Row, ...
 
 
 def write_rows(template: Template, world_size: int, rows: Rule) -> tuple[Row, ...]:
-    """`outgrow.write_view(whole, part, chain)`: where the view of a piece is a piece of the view; and where the view looks
-    along the cut dim itself: each rank writes what is its own.
+    """`outgrow.write_view(whole, part, chain)`: where the view of a piece is a piece of the view; and where
+    the view looks along the cut dim itself: each rank writes what is its own.
     """
     links = _links(template)
     shape = template.inputs[0].shape
@@ -151,7 +151,9 @@ def _write(
 
 
 def _laid_out(piece: Tensor, meta: TensorMeta) -> Tensor:
-    """A copy with the dims in the order of memory that the client sees, so that the same views can be taken."""
+    """A copy with the dims in the order of memory that the client sees, so that the same views can be
+    taken.
+    """
     order = sorted(range(len(meta.shape)), key=lambda dim: -meta.stride[dim])
     back = sorted(range(len(order)), key=order.__getitem__)
     return piece.permute(order).clone(memory_format=torch.contiguous_format).permute(back)

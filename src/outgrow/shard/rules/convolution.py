@@ -12,7 +12,9 @@ from outgrow.shard.rules.row import SUM, WHOLE, Row, RowKernel
 
 
 def convolution_rows(template: Template, world_size: int) -> tuple[Row, ...]:
-    """`convolution(input [n, in, ...], weight, bias, ...)`; the weight is `[out, in / groups, ...]`, transposed `[in, out / groups, ...]`."""
+    """`convolution(input [n, in, ...], weight, bias, ...)`; the weight is `[out, in / groups, ...]`,
+    transposed `[in, out / groups, ...]`.
+    """
     given = bound(template)
     data, weight = template.inputs[0].shape, template.inputs[1].shape
     groups, is_transposed = given["groups"], given["transposed"]
@@ -39,7 +41,9 @@ def convolution_rows(template: Template, world_size: int) -> tuple[Row, ...]:
 
 
 def convolution_backward_rows(template: Template, world_size: int) -> tuple[Row, ...]:
-    """Its gradients: the weight's and the bias's are partial sums where the batch is cut, the input's where outputs are."""
+    """Its gradients: the weight's and the bias's are partial sums where the batch is cut, the input's
+    where outputs are.
+    """
     given = bound(template)
     data, weight = template.inputs[1].shape, template.inputs[2].shape
     groups, is_transposed, wanted = given["groups"], given["transposed"], given["output_mask"]

@@ -41,7 +41,9 @@ def uniform_rows(
     kernels: Mapping[int, RowKernel] | None = None,
     evenly: bool = False,
 ) -> list[Row]:
-    """For each of `dims` of the first cut input, a row that cuts it of these inputs (all by default) and of all outputs."""
+    """For each of `dims` of the first cut input, a row that cuts it of these inputs (all by default) and
+    of all outputs.
+    """
     cut = range(len(template.inputs)) if inputs is None else inputs
     shape = template.inputs[cut[0]].shape
     found = []
@@ -59,7 +61,9 @@ def uniform_rows(
 
 
 def linear_rows(template: Template, groups: Iterable[Sequence[int]]) -> list[Row]:
-    """A row for each group of inputs in which the op is linear together: partial sums of these give partial sums."""
+    """A row for each group of inputs in which the op is linear together: partial sums of these give
+    partial sums.
+    """
     if not all(is_float(meta) for meta in template.outputs):
         return []
     return [

@@ -1,4 +1,6 @@
-"""Looking rows up in a table: by hidden dim, by batch, and by the table's rows with the others' masked out."""
+"""Looking rows up in a table: by hidden dim, by batch, and by the table's rows with the others' masked
+out.
+"""
 
 __all__ = ["embedding_backward_rows", "embedding_rows"]
 
@@ -54,7 +56,9 @@ def _check(indices: Tensor, size: int) -> None:
 
 
 def embedding_backward_rows(template: Template, world_size: int) -> tuple[Row, ...]:
-    """`embedding_dense_backward(grad [..., hidden], indices, num_weights, padding_idx, scale_grad_by_freq)`."""
+    """`embedding_dense_backward(grad [..., hidden], indices, num_weights, padding_idx,
+    scale_grad_by_freq)`.
+    """
     grad, indices = template.inputs
     given = bound(template)
     last = len(indices.shape)
@@ -87,7 +91,8 @@ def _own_rows(size: int, padding: int, rank: int, world_size: int, device: torch
         grad, indices = inputs
         flat = indices.reshape(-1)
         is_own = (flat >= start) & (flat < stop) & (flat != padding)
-        # The row after the last is for everything that other ranks have: no index is left out, so no rank waits.
+        # The row after the last is for everything that other ranks have: no index is left out, so no rank
+        # waits.
         places = torch.where(is_own, flat - start, stop - start)
         made = grad.new_zeros((stop - start + 1, grad.shape[-1]))
         made.index_add_(0, places, grad.reshape(flat.shape[0], grad.shape[-1]))

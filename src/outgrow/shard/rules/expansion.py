@@ -1,7 +1,8 @@
 """Ops as several simpler ones, so that each tensor can be held in its own way: before rows are looked for.
 
-An optimizer's `_foreach_` and `_fused_` ops take all parameters at once; each becomes one op a parameter. Ops that need only
-the shape of an argument lose it. A mean over classes' losses becomes a sum divided by a weight.
+An optimizer's `_foreach_` and `_fused_` ops take all parameters at once; each becomes one op a parameter.
+Ops that need only the shape of an argument lose it. A mean over classes' losses becomes a sum divided by a
+weight.
 """
 
 __all__ = ["Expansion", "Part", "expand_segment", "parts_of"]
@@ -55,10 +56,11 @@ class Expansion:
 
 
 def expand_segment(segment: Segment) -> Expansion:
-    """The segment with every op that has parts replaced by them. Pure; what is already simple comes back the same.
+    """The segment with every op that has parts replaced by them. Pure; what is already simple comes back
+    the same.
 
-    To run a call of the given segment: `live` is translated by `values`, `floats` are picked by `floats`, and a failure at a
-    step is one of `origin[step]`.
+    To run a call of the given segment: `live` is translated by `values`, `floats` are picked by `floats`,
+    and a failure at a step is one of `origin[step]`.
     """
     templates: dict[Template, int] = {}
     steps: list[Step] = []

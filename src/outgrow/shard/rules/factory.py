@@ -28,7 +28,9 @@ _SIZED = (
 
 
 def factory_rows(template: Template, world_size: int) -> tuple[Row, ...]:
-    """One row for each dim of the result. Where the numbers depend on the place, each rank makes all and keeps its piece."""
+    """One row for each dim of the result. Where the numbers depend on the place, each rank makes all and
+    keeps its piece.
+    """
     if len(template.outputs) != 1 or template.inputs:
         return ()
     return tuple(

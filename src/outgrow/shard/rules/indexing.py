@@ -25,7 +25,9 @@ from outgrow.shard.rules.row import SUM, WHOLE, Row
 
 
 def gather_rows(template: Template, world_size: int) -> tuple[Row, ...]:
-    """`gather(self, dim, index)`: other dims; the index alone along its dim; the picked dim with others' entries masked."""
+    """`gather(self, dim, index)`: other dims; the index alone along its dim; the picked dim with others'
+    entries masked.
+    """
     shape, wanted = template.inputs[0].shape, template.inputs[1].shape
     if not shape or not wanted:
         return ()
@@ -93,7 +95,9 @@ def index_select_rows(template: Template, world_size: int) -> tuple[Row, ...]:
 
 
 def scatter_rows(template: Template, world_size: int) -> tuple[Row, ...]:
-    """`scatter`, `scatter_add`, `scatter_reduce`: other dims in which all are equally long; what is added may be in pieces."""
+    """`scatter`, `scatter_add`, `scatter_reduce`: other dims in which all are equally long; what is added
+    may be in pieces.
+    """
     given = bound(template)
     shape, wanted = template.inputs[0].shape, template.inputs[1].shape
     if not shape or not wanted:
@@ -145,7 +149,9 @@ def index_write_rows(template: Template, world_size: int) -> tuple[Row, ...]:
 
 
 def index_rows(template: Template, world_size: int) -> tuple[Row, ...]:
-    """`index`, `_unsafe_index`: dims that are not indexed, and dims of the indices where nothing else is cut."""
+    """`index`, `_unsafe_index`: dims that are not indexed, and dims of the indices where nothing else is
+    cut.
+    """
     given = bound(template)
     shape = template.inputs[0].shape
     places = _places(template, given["indices"])
@@ -198,7 +204,9 @@ def index_put_rows(template: Template, world_size: int) -> tuple[Row, ...]:
 def _places(
     template: Template, indices: tuple[Any, ...]
 ) -> tuple[tuple[int, ...], int, tuple[int, ...]] | None:
-    """Which dims are indexed, where the indices' dims come in the result, and their shape; None where masks index."""
+    """Which dims are indexed, where the indices' dims come in the result, and their shape; None where
+    masks index.
+    """
     slots = [(dim, one.index) for dim, one in enumerate(indices) if isinstance(one, Slot)]
     metas = [template.inputs[index] for _, index in slots]
     if not slots or any(str(meta.dtype) in ("torch.bool", "torch.uint8") for meta in metas):

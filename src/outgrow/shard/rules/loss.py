@@ -52,7 +52,9 @@ def elementwise_rows(template: Template, world_size: int) -> tuple[Row, ...]:
 
 
 def _cut_alike(template: Template, shape: tuple[int, ...], dim: int) -> tuple[Placement, ...] | None:
-    """Inputs as wide as the dim are cut, those that are broadcast along it are not; none where one is larger."""
+    """Inputs as wide as the dim are cut, those that are broadcast along it are not; none where one is
+    larger.
+    """
     placements: list[Placement] = []
     for meta in template.inputs:
         if len(meta.shape) > len(shape):
@@ -83,7 +85,9 @@ def _summed(template: Template, dim: int, rank: int, world_size: int, device: to
 
 
 def elementwise_backward_rows(template: Template, world_size: int) -> tuple[Row, ...]:
-    """The gradient of such a loss: of a mean it is divided by the number of all elements, not of the piece's."""
+    """The gradient of such a loss: of a mean it is divided by the number of all elements, not of the
+    piece's.
+    """
     given = bound(template)
     grad = given["grad_output"]
     shape = template.inputs[given["self"].index].shape
@@ -104,7 +108,9 @@ def elementwise_backward_rows(template: Template, world_size: int) -> tuple[Row,
 def _of_mean(
     template: Template, grad: int, size: int, rank: int, world_size: int, device: torch.device
 ) -> Kernel:
-    """torch divides by the piece's elements; multiply the gradient by the piece's share of the whole before."""
+    """torch divides by the piece's elements; multiply the gradient by the piece's share of the whole
+    before.
+    """
     start, stop = piece_bounds(size, rank, world_size)
     share, own = (stop - start) / size, template_kernel(template, device)
 
@@ -117,7 +123,9 @@ def _of_mean(
 
 
 def nll_rows(template: Template, world_size: int) -> tuple[Row, ...]:
-    """`nll_loss_forward`, `nll_loss2d_forward`: sums (a mean is expanded into two) by batch and by class; else by batch."""
+    """`nll_loss_forward`, `nll_loss2d_forward`: sums (a mean is expanded into two) by batch and by class;
+    else by batch.
+    """
     given = bound(template)
     scores, target, weight = given["self"].index, given["target"].index, given["weight"]
     shape = template.inputs[scores].shape
@@ -186,7 +194,9 @@ def _own_classes(
     world_size: int,
     device: torch.device,
 ) -> Kernel:
-    """Targets of other ranks' classes are ignored; one that is nobody's class is an error, as it is in torch."""
+    """Targets of other ranks' classes are ignored; one that is nobody's class is an error, as it is in
+    torch.
+    """
     start, stop = piece_bounds(classes, rank, world_size)
     # -1 is no class of anybody; the ignored index itself may be one.
     own = template_kernel(rewritten(template, ignore_index=-1), device)

@@ -14,7 +14,9 @@ def matmul_rows(template: Template, world_size: int) -> tuple[Row, ...]:
 
 
 def addmm_rows(template: Template, world_size: int) -> tuple[Row, ...]:
-    """`addmm`, `baddbmm`, `addmv`: as the product; what is added is broadcast and is on rank 0 alone where sums are partial."""
+    """`addmm`, `baddbmm`, `addmv`: as the product; what is added is broadcast and is on rank 0 alone
+    where sums are partial.
+    """
     return _product(template, world_size, 1)
 
 

@@ -31,7 +31,9 @@ def layer_norm_backward_rows(template: Template, world_size: int) -> tuple[Row, 
 
 
 def _leading_rows(template: Template, world_size: int, full: int, kinds: tuple[Any, ...]) -> tuple[Row, ...]:
-    """`full` first inputs have the whole shape; the statistics have as many dims; weights only the normalised ones."""
+    """`full` first inputs have the whole shape; the statistics have as many dims; weights only the
+    normalised ones.
+    """
     shape = template.inputs[0].shape
     normalised = len(bound(template)["normalized_shape"])
     if len(kinds) != len(template.outputs) or normalised >= len(shape):

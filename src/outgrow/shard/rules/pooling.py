@@ -10,12 +10,19 @@ from outgrow.shard.rules.cuts import cuts, linear_rows
 from outgrow.shard.rules.row import Row
 
 _NAMES = {
-    1: "upsample_nearest1d _upsample_nearest_exact1d upsample_linear1d reflection_pad1d replication_pad1d adaptive_max_pool1d",
-    2: "max_pool2d_with_indices avg_pool2d _adaptive_avg_pool2d adaptive_max_pool2d upsample_nearest2d "
-    "_upsample_nearest_exact2d upsample_bilinear2d upsample_bicubic2d _upsample_bilinear2d_aa _upsample_bicubic2d_aa "
-    "reflection_pad2d replication_pad2d max_unpool2d",
-    3: "max_pool3d_with_indices avg_pool3d _adaptive_avg_pool3d adaptive_max_pool3d upsample_nearest3d "
-    "_upsample_nearest_exact3d upsample_trilinear3d reflection_pad3d replication_pad3d max_unpool3d",
+    1: """
+        upsample_nearest1d _upsample_nearest_exact1d upsample_linear1d reflection_pad1d
+        replication_pad1d adaptive_max_pool1d
+    """,
+    2: """
+        max_pool2d_with_indices avg_pool2d _adaptive_avg_pool2d adaptive_max_pool2d upsample_nearest2d
+        _upsample_nearest_exact2d upsample_bilinear2d upsample_bicubic2d _upsample_bilinear2d_aa
+        _upsample_bicubic2d_aa reflection_pad2d replication_pad2d max_unpool2d
+    """,
+    3: """
+        max_pool3d_with_indices avg_pool3d _adaptive_avg_pool3d adaptive_max_pool3d upsample_nearest3d
+        _upsample_nearest_exact3d upsample_trilinear3d reflection_pad3d replication_pad3d max_unpool3d
+    """,
 }
 
 POOLING: dict[str, int] = {

@@ -1,4 +1,6 @@
-"""Ops that reduce dims: the other dims can be cut, and the reduced ones where pieces of the result can be joined."""
+"""Ops that reduce dims: the other dims can be cut, and the reduced ones where pieces of the result can be
+joined.
+"""
 
 __all__ = ["JOINED", "norm_rows", "power_sum_rows", "reduction_rows"]
 
@@ -58,7 +60,9 @@ _JOINED_NORMS: dict[float, str] = {0: "sum", 1: "sum", math.inf: "max", -math.in
 
 
 def norm_rows(template: Template, world_size: int) -> tuple[Row, ...]:
-    """`linalg_vector_norm`, `norm`: the orders 0 and 1 add up and infinity is a maximum; others are `outgrow.power_sum`."""
+    """`linalg_vector_norm`, `norm`: the orders 0 and 1 add up and infinity is a maximum; others are
+    `outgrow.power_sum`.
+    """
     given = bound(template)
     order: Any = given.get("ord", given.get("p"))
     joined = (
@@ -68,7 +72,9 @@ def norm_rows(template: Template, world_size: int) -> tuple[Row, ...]:
 
 
 def power_sum_rows(template: Template, world_size: int) -> tuple[Row, ...]:
-    """`outgrow.power_sum(tensor, order, dim, keepdim, dtype)`: sums of powers, which is what norms are roots of."""
+    """`outgrow.power_sum(tensor, order, dim, keepdim, dtype)`: sums of powers, which is what norms are
+    roots of.
+    """
     _, _, dim, keepdim, _ = template.args
     return _rows(template, world_size, "sum", {"dim": dim, "keepdim": keepdim})
 

@@ -1,4 +1,4 @@
-"""One way to run an op on pieces: what each rank must hold of its inputs, and what it then holds of the outputs."""
+"""One way to run an op on pieces: what each rank must hold of its inputs, and then holds of its outputs."""
 
 __all__ = ["SUM", "WHOLE", "Row", "RowKernel", "replicated"]
 
@@ -21,8 +21,8 @@ SUM: Final = Partial("sum")
 class Row(NamedTuple):
     """If the inputs are held so and each rank runs the kernel on its pieces, the outputs are held so.
 
-    Outputs may share memory with inputs (views do); a kernel writes only into inputs that the template mutates, and may
-    give a new tensor for these, too.
+    Outputs may share memory with inputs (views do); a kernel writes only into inputs that the template
+    mutates, and may give a new tensor for these, too.
     """
 
     inputs: tuple[Placement, ...]

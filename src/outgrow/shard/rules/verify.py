@@ -1,4 +1,6 @@
-"""Does each row do what it says? Every row of an op is run on simulated ranks and compared with torch on whole tensors."""
+"""Does each row do what it says? Every row of an op is run on simulated ranks and compared with torch on
+whole tensors.
+"""
 
 __all__ = ["Sample", "check_rows", "sample_of", "split_pieces"]
 
@@ -96,7 +98,9 @@ def _inputs_in(value: Any) -> int:
 def split_pieces(
     whole: Tensor, placement: Placement, world_size: int, generator: torch.Generator
 ) -> list[Tensor | None]:
-    """What each rank may hold of a tensor that is placed so: partial pieces are random numbers that reduce to it."""
+    """What each rank may hold of a tensor that is placed so: partial pieces are random numbers that
+    reduce to it.
+    """
     if isinstance(placement, Shard):
         return [piece_of(whole, placement.dim, rank, world_size).clone() for rank in range(world_size)]
     if isinstance(placement, Owned):
@@ -133,9 +137,11 @@ def _noise(whole: Tensor, generator: torch.Generator) -> Tensor:
 def check_rows(
     sample: Sample, world_size: int, seed: int = 0, *, known: Sequence[Row] | None = None
 ) -> Iterator[str]:
-    """What is wrong with the rows of a sample (or with those given) at a world size, in sentences; nothing where all is right.
+    """What is wrong with the rows of a sample (or with those given) at a world size, in sentences; nothing
+    where all is right.
 
-    Each row runs on contiguous pieces, on pieces laid out in the reverse order of dims, and on pieces with gaps.
+    Each row runs on contiguous pieces, on pieces laid out in the reverse order of dims, and on pieces with
+    gaps.
     """
     expected = template_kernel(sample.template, _CPU)([one.clone() for one in sample.inputs], sample.floats)
     for row in rows(sample.template, world_size) if known is None else known:

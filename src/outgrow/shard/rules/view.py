@@ -28,8 +28,8 @@ from outgrow.shard.rules.row import SUM, WHOLE, Row
 def same_dims(old: tuple[int, ...], new: tuple[int, ...], world_size: int) -> list[tuple[int, int]]:
     """`(dim of old, dim of new)`: cutting the one is cutting the other, where a shape is read as another.
 
-    A dim that is in both shapes with the same neighbourhood may be cut unevenly; the first of several that are split or merged
-    must be cut evenly in both shapes.
+    A dim that is in both shapes with the same neighbourhood may be cut unevenly; the first of several that
+    are split or merged must be cut evenly in both shapes.
     """
     found: list[tuple[int, int]] = []
     at_old = at_new = 0
@@ -77,7 +77,9 @@ def _reshaped(
 
 
 def permute_rows(template: Template, world_size: int) -> tuple[Row, ...]:
-    """`permute`, `transpose`, `t`, `squeeze`, `unsqueeze`: every dim goes somewhere, and the op needs no other arguments."""
+    """`permute`, `transpose`, `t`, `squeeze`, `unsqueeze`: every dim goes somewhere, and the op needs no
+    other arguments.
+    """
     shape = template.inputs[0].shape
     if packet_of(template.op) in ("aten.squeeze", "aten.unsqueeze"):
         pairs = _around_ones(shape, template)
@@ -114,7 +116,9 @@ def _order(template: Template, dims: int) -> list[int]:
 
 
 def _around_ones(shape: tuple[int, ...], template: Template) -> list[tuple[int, int]]:
-    """Squeezing and unsqueezing keep the order of dims: those that are not 1 by rank, the others do not matter."""
+    """Squeezing and unsqueezing keep the order of dims: those that are not 1 by rank, the others do not
+    matter.
+    """
     new = template.outputs[0].shape
     kept = [dim for dim, size in enumerate(shape) if size != 1]
     made = [dim for dim, size in enumerate(new) if size != 1]
@@ -136,7 +140,8 @@ def expand_rows(template: Template, world_size: int) -> tuple[Row, ...]:
 def cut_rows(template: Template, world_size: int) -> tuple[Row, ...]:
     """`select`, `slice`, `split`, `unbind`, `diagonal`, `unfold`, `narrow`: dims that are not looked along.
 
-    Where a piece's own entries can be told (`select`, `slice`), those of the result are a sum over ranks of which one has each.
+    Where a piece's own entries can be told (`select`, `slice`), those of the result are a sum over ranks, of
+    which one has each.
     """
     given, shape = bound(template), template.inputs[0].shape
     packet = packet_of(template.op)
@@ -183,7 +188,9 @@ def selected(given: dict[str, Any], size: int) -> range:
 
 
 def own_part(shown: range, start: int, stop: int) -> tuple[slice, slice]:
-    """Of the entries that are shown, which are in `[start, stop)`: as places among those shown, and in the piece."""
+    """Of the entries that are shown, which are in `[start, stop)`: as places among those shown, and in
+    the piece.
+    """
     first = max(0, -(-(start - shown.start) // shown.step))
     last = min(len(shown), max(first, -(-(stop - shown.start) // shown.step)))
     if last <= first:
@@ -209,7 +216,9 @@ def _owned(template: Template, dim: int, rank: int, world_size: int, device: tor
 
 
 def gradient_rows(template: Template, world_size: int) -> tuple[Row, ...]:
-    """`select_backward`, `slice_backward`: other dims, and the very dim, of which each rank makes its piece from the whole."""
+    """`select_backward`, `slice_backward`: other dims, and the very dim, of which each rank makes its
+    piece from the whole.
+    """
     given, out = bound(template), template.outputs[0]
     name = "input_sizes"
     dim = position(given["dim"], len(out.shape))
