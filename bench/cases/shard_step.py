@@ -1,4 +1,4 @@
-"""How long does one training step take on two workers, against plain torch and hand-written data parallelism?"""
+"""How long does a training step take on two workers, against plain torch and data parallelism by hand?"""
 
 __all__ = ["add_arguments", "run"]
 
