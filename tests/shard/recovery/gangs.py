@@ -1,4 +1,5 @@
-"""Real workers for tests of faults: which processes they are, what they train, and that nothing is left of them."""
+"""Real workers for tests of faults: which processes they are, what they train, and that nothing is left of
+them."""
 
 import contextlib
 import os

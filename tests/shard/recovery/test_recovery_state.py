@@ -89,8 +89,8 @@ class Story:
         return self
 
 
-def gone(story, rank, *, is_kill=True):
-    return story.of(Gone, rank, how="was killed by SIGKILL", is_kill=is_kill)
+def gone(story, rank, **fields):
+    return story.of(Gone, rank, how="was killed by SIGKILL", **fields)
 
 
 def test_a_gang_starts_with_everything_that_was_sent_meanwhile():
@@ -125,7 +125,7 @@ def test_all_ranks_gone_at_once_are_one_fault():
     story = Story(3).running()
     assert gone(story, 2) == [Kill(gang=1), Start(gang=2)]
     for rank in (0, 1):
-        late = Gone(gang=1, rank=rank, how="was killed by SIGKILL", is_kill=True)
+        late = Gone(gang=1, rank=rank, how="was killed by SIGKILL")
         assert story.tell(late) == []
     assert story.state.faults == 1
 
@@ -232,9 +232,9 @@ def test_failures_in_two_places_are_poisoned_at_the_earlier():
     assert (poison.seq, poison.step, poison.text) == (1, 7, "failure of rank 1")
 
 
-def killed_at(story, seq):
+def killed_at(story, seq, **fields):
     story.of(Sign, 1, started=seq, finished=seq - 1)
-    return gone(story, 1)
+    return gone(story, 1, **fields)
 
 
 def test_the_message_that_kills_three_times_is_not_run_again():
@@ -244,13 +244,21 @@ def test_the_message_that_kills_three_times_is_not_run_again():
     for again in range(2):
         killed_at(story, 2)
         assert [type(action) for action in story.ready()] == [Restore], again
-    killed_at(story, 2)
+    killed_at(story, 2, is_out_of_memory=True)
     poison, restore = story.ready()
     assert (poison.seq, poison.step, poison.is_reported) == (2, None, False)
     assert "3 times" in poison.text
-    assert "memory runs out" in poison.text
+    assert "memory ran out" in poison.text
     assert isinstance(restore, Restore)
     assert [type(action) for action in story.done(3)] == [Tell]
+
+
+def test_what_others_do_to_a_rank_blames_no_message():
+    story = Story(tries=2).running()
+    story.sent()
+    for _ in range(6):
+        killed_at(story, 0, is_own_doing=False)
+        assert [type(action) for action in story.ready()] == [Restore]
 
 
 def test_kills_at_different_messages_poison_none():
@@ -537,7 +545,7 @@ class Ranks(RuleBasedStateMachine):
     @rule(rank=ranks_drawn)
     def kill(self, rank):
         rank %= self.state.world_size
-        self.tell(Gone(gang=self.state.gang, rank=rank, how="was killed", is_kill=True))
+        self.tell(Gone(gang=self.state.gang, rank=rank, how="was killed"))
 
     @rule(rank=ranks_drawn, is_storing=st.booleans())
     def kill_while_storing(self, rank, is_storing):

@@ -105,7 +105,7 @@ class Dispatcher:
             self.loop.unwatch(client.connection)
             client.connection.close()
         self.clients.clear()
-        self.gang.end()
+        self.gang.end(for_good=True)
         self.timeline.close()
         self.loop.close()
 
@@ -364,5 +364,13 @@ class Dispatcher:
             return {"is_on": True}
         return {"events": self.timeline.take()}
 
+    def decided(self, details: dict[str, Any]) -> dict[str, Any]:
+        """The answer to `decisions`: by session, what was decided about how its segments run."""
+        return {"decisions": self.supervisor.decisions}
 
-_TOPICS = {"monitor": Dispatcher.monitor, "trace": Dispatcher.trace}
+
+_TOPICS = {
+    "monitor": Dispatcher.monitor,
+    "trace": Dispatcher.trace,
+    "decisions": Dispatcher.decided,
+}

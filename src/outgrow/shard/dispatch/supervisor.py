@@ -17,6 +17,9 @@ class Supervisor(Protocol):
     `dispatcher.give_up(reason)` refuses every client.
     """
 
+    decisions: dict[int, list[Any]]
+    """By session, everything that was decided since it began."""
+
     def attach(self, dispatcher: Any) -> None:
         """Called once, before anything else."""
         ...
@@ -65,6 +68,7 @@ class Surrender:
     """Recovers nothing: where one rank is lost, every client is told and the dispatcher ends."""
 
     def __init__(self) -> None:
+        self.decisions: dict[int, list[Any]] = {}
         self._dispatcher: Any = None
 
     def attach(self, dispatcher: Any) -> None:

@@ -26,6 +26,7 @@ from outgrow.shard.recovery.actions import (
     Take,
     Tell,
 )
+from outgrow.shard.recovery.breaks import is_broken
 from outgrow.shard.recovery.checkpoint_files import CheckpointFiles
 from outgrow.shard.recovery.events import (
     Broken,
@@ -44,13 +45,15 @@ from outgrow.shard.recovery.limits import RecoveryLimits
 from outgrow.shard.recovery.message_log import Logged, MessageLog
 from outgrow.shard.recovery.pulse import PulseBoard
 from outgrow.shard.recovery.recovery_state import RecoveryState
-from outgrow.shard.recovery.signs_of_life import SignsOfLife
+from outgrow.shard.recovery.signs_of_life import SignsOfLife, oom_kills
 from outgrow.shard.wire.frame import FrameKind
 
 _DEFINITIONS = (FrameKind.OPEN, FrameKind.TEMPLATES, FrameKind.DEFINE)
 _QUESTIONS = (FrameKind.FETCH, FrameKind.ASK)
 # Descriptors that others need: clients, ranks, what is on its way.
 _FILES_LEFT = 256
+# Signals that no process gets from what it computes.
+_SENT = ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT")
 # How the frame of a call begins: segment, number, whether a step ends.
 _CALL = struct.Struct("<IQB")
 
@@ -78,6 +81,8 @@ class GangSupervisor:
         self._due: Take | None = None
         self._signs: tuple[int, SignsOfLife] | None = None
         self._file_cost = 0
+        self._errors: dict[int, str] = {}
+        self._oom_kills = oom_kills()
 
     def attach(self, dispatcher: Any) -> None:
         """See `Supervisor.attach`."""
@@ -145,12 +150,29 @@ class GangSupervisor:
     def on_rank_lost(self, rank: int, reason: str) -> None:
         """See `Supervisor.on_rank_lost`."""
         self._look(time.monotonic())
-        how = reason.removeprefix("its process ")
-        self._tell(Gone(gang=self.state.gang, rank=rank, how=how, is_kill="SIGKILL" in how))
+        error = self._errors.pop(rank, None)
+        if error is not None and is_broken(error):
+            return  # another one is to blame, and is found or given up soon
+        how = reason.removeprefix("its process ") if error is None else f"could not go on: {error}"
+        before, self._oom_kills = self._oom_kills, oom_kills()
+        is_out_of_memory = "SIGKILL" in how and self._oom_kills > before
+        is_sent = any(name in how for name in _SENT) and not is_out_of_memory
+        self._tell(
+            Gone(
+                gang=self.state.gang,
+                rank=rank,
+                how=how,
+                is_own_doing=not is_sent,
+                is_out_of_memory=is_out_of_memory,
+            )
+        )
 
     def on_rank_error(self, rank: int, told: dict[str, Any]) -> None:
         """See `Supervisor.on_rank_error`."""
-        self._tell(Gone(gang=self.state.gang, rank=rank, how=f"cannot go on: {told['message']}"))
+        message = str(told["message"])
+        self._errors[rank] = message
+        if is_broken(message):
+            self._tell(Broken(gang=self.state.gang, rank=rank, text=message))
 
     def on_note(self, rank: int, generation: int, note: dict[str, Any]) -> None:
         """A rank says how recovery goes on its side."""
@@ -213,6 +235,7 @@ class GangSupervisor:
             match action:
                 case Kill():
                     self._due = None
+                    self._errors.clear()
                 case Start():
                     self._dispatcher.restart_ranks()
                 case Poison():
@@ -248,7 +271,7 @@ class GangSupervisor:
             "slot": restore.slot,
             "decisions": self._imposed or self.log.decisions(),
             "decided_until": dict.fromkeys(self._imposed, sys.maxsize)
-            or self.log.calls_until(self._dispatcher.state.done[0]),
+            or self.log.decided_until(self._dispatcher.state.done[0]),
             "lost": lost,
             "poison": [
                 {"seq": one.seq, "step": one.step, "text": one.text, "is_reported": one.is_reported}

@@ -19,8 +19,9 @@ class RecoveryLimits:
     grace_seconds: float = 0.5
     """After a failure on one rank, how long the others may stand still without having failed there too."""
     tries: int = 3
-    """So often may the same message bring a rank down; then it is poisoned instead of run."""
-    barren: int = 8
+    """So often may the same message bring a rank down; then it is poisoned instead of run. What somebody else
+    does to a rank by a signal does not count."""
+    barren: int = 20
     """So many faults in a row, with nothing done between, end it: no endless loop."""
     interval_seconds: float = 2.0
     """Least time between two checkpoints: about how much work is done again after a fault."""

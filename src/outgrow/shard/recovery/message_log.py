@@ -105,13 +105,17 @@ class MessageLog:
             session: [decision for _, decision in decisions] for session, decisions in self._decisions.items()
         }
 
-    def calls_until(self, seq: int) -> dict[int, int]:
-        """By session, the number of its last call up to message `seq`."""
-        return {
+    def decided_until(self, done: int) -> dict[int, int]:
+        """By session, the number of a call up to which all decisions are known: the last one up to message
+        `done`, which was run, or one that a decision is about, since that comes before it is run."""
+        until = {
             entry.session: entry.call
             for entry in self._entries
-            if entry.call is not None and entry.seq <= seq
+            if entry.call is not None and entry.seq <= done
         }
+        for session, decisions in self.decisions().items():
+            until[session] = max(until.get(session, -1), *(decision["call"] for decision in decisions))
+        return until
 
     def close(self) -> None:
         """Give all files back."""

@@ -13,11 +13,9 @@ import torch
 from outgrow.errors import OutgrowError
 from outgrow.shard.messages import Ask, Call, Fetch, Message, Put, Reply
 from outgrow.shard.ranks.held import Failure
+from outgrow.shard.recovery.breaks import is_broken
 from outgrow.shard.recovery.checkpoint import CheckpointDamaged, SessionState, load, store
 from outgrow.shard.recovery.pulse import PulseBoard
-
-# What torch says where another rank is gone or does something else: no op of the program is to blame.
-_BROKEN = ("gloo", "Connection closed by peer", "Connection reset by peer", "NCCL", "Socket Timeout")
 
 
 class RankRecovery:
@@ -67,7 +65,7 @@ class RankRecovery:
         Were a rank to go on alone, its next exchange would meet another one of the others, and add what does
         not belong together.
         """
-        if any(word in failure.message for word in _BROKEN):
+        if is_broken(failure.message):
             self._say({"event": "broken", "text": failure.message})
             while True:  # the others are gone, and so is this one soon
                 time.sleep(1.0)

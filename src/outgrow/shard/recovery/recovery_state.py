@@ -138,7 +138,9 @@ class RecoveryState:
             case Sign():
                 return self._sign(rank, event, at)
             case Gone():
-                return self._lost(f"rank {event.rank} {event.how}", at, culprit=rank, is_kill=event.is_kill)
+                culprit = rank if event.is_own_doing else None
+                text = f"rank {event.rank} {event.how}"
+                return self._lost(text, at, culprit=culprit, is_out_of_memory=event.is_out_of_memory)
             case Broken():
                 rank.broken = rank.broken or (self._now, f"rank {event.rank}: {event.text}")
                 return []
@@ -313,13 +315,13 @@ class RecoveryState:
         return self._now - since > self.limits.grace_seconds
 
     def _lost(
-        self, text: str, at: float, *, culprit: _Rank | None = None, is_kill: bool = False
+        self, text: str, at: float, *, culprit: _Rank | None = None, is_out_of_memory: bool = False
     ) -> list[Action]:
         self.faults += 1
         self._barren += 1
         actions: list[Action] = [Kill(gang=self.gang)]
         if culprit is not None and culprit.started > culprit.finished:
-            self._blame(culprit.started, text, is_kill=is_kill)
+            self._blame(culprit.started, text, is_out_of_memory=is_out_of_memory)
         if self._fault is None:
             self._fault = (at, text)
         self._pending = None
@@ -335,11 +337,11 @@ class RecoveryState:
         self._started = self._now
         return [*actions, Start(gang=self.gang)]
 
-    def _blame(self, seq: int, text: str, *, is_kill: bool) -> None:
+    def _blame(self, seq: int, text: str, *, is_out_of_memory: bool) -> None:
         tries = self._tries[seq] = self._tries.get(seq, 0) + 1
         if tries < self.limits.tries or seq in self.poisoned:
             return
-        why = "; the kernel does that to a process when memory runs out" if is_kill else ""
+        why = "; the kernel did that because memory ran out" if is_out_of_memory else ""
         self.poisoned[seq] = Poison(
             seq=seq, step=None, text=f"{text} while it ran this, {tries} times{why}", is_reported=False
         )

@@ -1,11 +1,11 @@
 """Whether the processes of a gang run, as the page and the kernel tell."""
 
-__all__ = ["SignsOfLife", "ending"]
+__all__ = ["SignsOfLife", "oom_kills"]
 
 import math
 import os
-import signal
 from collections.abc import Sequence
+from pathlib import Path
 
 from outgrow.shard.recovery.events import Gone, Sign
 from outgrow.shard.recovery.pulse import PulseBoard
@@ -44,7 +44,8 @@ class SignsOfLife:
                 lives = reading.beats > 0 and cpu > self._cpu[rank] >= 0 and state not in _STOPPED
                 self._cpu[rank] = cpu
                 if state in _STOPPED:
-                    found.append(Gone(gang=self._gang, rank=rank, how="is stopped by a signal"))
+                    how = "was stopped by a signal"
+                    found.append(Gone(gang=self._gang, rank=rank, how=how, is_own_doing=False))
                     continue
             else:
                 lives = False
@@ -55,16 +56,17 @@ class SignsOfLife:
         return found
 
 
-def ending(code: int) -> tuple[str, bool]:
-    """An exit code in words that finish `rank 1 ...`, and whether it was SIGKILL; negative codes are
-    signals."""
-    if code >= 0:
-        return f"ended with code {code}", False
+def oom_kills() -> int:
+    """How many processes of this machine the kernel has killed because memory ran out, in all its control
+    groups."""
     try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    return f"was killed by {name}", -code == signal.SIGKILL
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            name, _, count = line.partition(" ")
+            if name == "oom_kill":
+                return int(count)
+    except OSError:
+        pass
+    return 0
 
 
 def _state(pid: int) -> tuple[str, float]:
