@@ -145,8 +145,7 @@ def test_logged_decisions_give_the_same_modes():
 
     first.hot.decide = noted  # type: ignore[method-assign]
     modes: list[Mode] = []
-    for _ in range(20):
-        modes.append(first.call())
+    modes.extend(first.call() for _ in range(20))
     second = HotPath()
     key = call_key(0, (3,), (0, 1))
     again = []

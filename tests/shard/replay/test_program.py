@@ -42,7 +42,7 @@ def run(program: Program, values: Any, fabric: Any) -> list[list[Any]]:
 
 def check_against_eager(builder: Builder, tensors: Any, placements: Any, live: Any, dying: Any) -> Program:
     """The program gives eager's bits, twice, and leaves what lives on as it was."""
-    fabric = SimulatedFabric(len_world(placements))
+    fabric = SimulatedFabric(2)
     program = compiled(builder, placements, live, dying, fabric)
     eager = Eager(fabric)
     ops = eager.prepare(builder.segment())
@@ -60,10 +60,6 @@ def check_against_eager(builder: Builder, tensors: Any, placements: Any, live: A
             if index not in dying:
                 assert torch.equal(whole(value, fabric), tensor), f"input {index} was written"
     return program
-
-
-def len_world(placements: Any) -> int:
-    return 2
 
 
 def test_an_update_whose_old_value_dies_runs_in_place():
@@ -107,20 +103,22 @@ def test_a_redistribution_is_made_once_for_all_who_want_it():
     eager = Eager(fabric)
     ops = eager.prepare(builder.segment())
     rows = [op.rows[0] for op in ops.ops]
-    program = compile_program(
-        ops.segment, rows, [Shard(0), Replicate()], {2: None}, frozenset(), fabric
-    )
+    program = compile_program(ops.segment, rows, [Shard(0), Replicate()], {2: None}, frozenset(), fabric)
     assert [node.kind for node in program.graph.nodes].count(Kind.MOVE) == 1
 
 
 def test_small_sums_share_a_buffer_and_start_as_soon_as_they_are_there():
     x, w = torch.randn(8, 4), torch.randn(8, 4)
     builder = Builder(x, w)
-    sums = [builder.op("aten.mm.default", Ref(builder.op("aten.t.default", Ref(-1))), Ref(-2)) for _ in
-    range(3)] builder.op("aten.relu.default", Ref(-1)) for one in sums: builder.op("aten.relu.default",
-    Ref(one)) live = [7, 8, 9] program = check_against_eager(builder, [x, w], [Shard(0), Shard(0)], live,
-    []) kinds = [node.kind for node in program.graph.nodes] assert kinds.count(Kind.START) == 1 assert
-    kinds.count(Kind.WAIT) == 1 assert Kind.MOVE not in kinds
+    transposed = builder.op("aten.t.default", Ref(-1))
+    sums = [builder.op("aten.mm.default", Ref(transposed), Ref(-2)) for _ in range(3)]
+    builder.op("aten.relu.default", Ref(-1))
+    live = [builder.op("aten.relu.default", Ref(one)) for one in sums]
+    program = check_against_eager(builder, [x, w], [Shard(0), Shard(0)], live, [])
+    kinds = [node.kind for node in program.graph.nodes]
+    assert kinds.count(Kind.START) == 1
+    assert kinds.count(Kind.WAIT) == 1
+    assert Kind.MOVE not in kinds
 
 
 def test_what_nobody_reads_is_not_run():
@@ -148,6 +146,7 @@ def test_an_error_names_its_step():
 UNARY = ("aten.relu.default", "aten.neg.default", "aten.clone.default", "aten.detach.default")
 VIEWS = ("aten.t.default", "aten.alias.default")
 BINARY = ("aten.add.Tensor", "aten.mul.Tensor", "aten.mm.default")
+PLACEMENTS = (Replicate(), Shard(0), Shard(1), Partial())
 IN_PLACE = ("aten.add_.Tensor", "aten.mul_.Tensor", "aten.copy_.default")
 
 
@@ -160,12 +159,20 @@ IN_PLACE = ("aten.add_.Tensor", "aten.mul_.Tensor", "aten.copy_.default")
     ),
     live=st.sets(st.integers(0, 13), min_size=1),
     dying=st.sets(st.integers(0, 2)),
-    placements=st.lists(st.sampled_from([Replicate(), Shard(0), Shard(1), Partial()]), min_size=3,
-    max_size=3), ) def test_random_programs_with_views_and_writes_give_what_eager_gives(steps, live, dying,
-    placements): generator = torch.Generator().manual_seed(0) tensors = [torch.randint(-2, 3, (4, 4),
-    generator=generator).double() for _ in range(3)] builder = Builder(*tensors) for name, one, other in
-    steps: refs = [-3, -2, -1, *range(len(builder.metas))] first, second = refs[one % len(refs)],
-    refs[other % len(refs)] if name in IN_PLACE: builder.op(name, Ref(first), Ref(second), mutates=(0,))
-    elif name in BINARY: builder.op(name, Ref(first), Ref(second)) else: builder.op(name, Ref(first))
-    wanted = sorted({number % len(builder.metas) for number in live}) check_against_eager(builder, tensors,
-    placements, wanted, dying)
+    placements=st.lists(st.sampled_from(PLACEMENTS), min_size=3, max_size=3),
+)
+def test_random_programs_with_views_and_writes_give_what_eager_gives(steps, live, dying, placements):
+    generator = torch.Generator().manual_seed(0)
+    tensors = [torch.randint(-2, 3, (4, 4), generator=generator).double() for _ in range(3)]
+    builder = Builder(*tensors)
+    for name, one, other in steps:
+        refs = [-3, -2, -1, *range(len(builder.metas))]
+        first, second = refs[one % len(refs)], refs[other % len(refs)]
+        if name in IN_PLACE:
+            builder.op(name, Ref(first), Ref(second), mutates=(0,))
+        elif name in BINARY:
+            builder.op(name, Ref(first), Ref(second))
+        else:
+            builder.op(name, Ref(first))
+    wanted = sorted({number % len(builder.metas) for number in live})
+    check_against_eager(builder, tensors, placements, wanted, dying)
