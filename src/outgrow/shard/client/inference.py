@@ -16,6 +16,7 @@ from outgrow.shard.client.forms import Form, form_of_tensor
 from outgrow.shard.instructions import FLOAT, INPUT, Template, TensorMeta, walk
 
 _LOG = logging.getLogger("torch._subclasses.fake_tensor")
+_VIEW, _UNSAFE_VIEW = torch.ops.aten.view.default, torch.ops.aten._unsafe_view.default
 
 
 class Kind(enum.IntEnum):
@@ -161,12 +162,14 @@ class Inference:
             _LOG.disabled = was_disabled
 
     def _run_fake(self, op: Any, forms: Sequence[Form], args: Any, kwargs: dict[str, Any]) -> Any:
-        with self._fake:
+        # FakeTensor gives views that torch refuses, over dims of size 1 whose strides do not meet (2.13).
+        place: Any = torch.device("meta") if op is _VIEW else self._fake
+        with place:
             made = [torch.empty_strided(form.shape, form.stride, dtype=form.dtype) for form in forms]
         supply = iter(made).__next__
         filled = _fill(args, supply)
         filled_kwargs = {name: _fill(value, supply) for name, value in kwargs.items()}
-        with self._fake:
+        with place:
             return op(*filled, **filled_kwargs), made, filled, filled_kwargs
 
     def _infer(self, op: Any, forms: Sequence[Form], args: Any, kwargs: dict[str, Any]) -> Entry:
@@ -225,7 +228,8 @@ def _written(op: Any, args: Any, kwargs: Any, made: list[Tensor]) -> tuple[int, 
 def _kind(op: Any, result: Any, written: tuple[int, ...]) -> Kind:
     if written:
         return Kind.WRITE
-    if any(one.alias_info is not None for one in op._schema.returns):
+    # Its schema does not say so, but it shares memory, and some of torch's `out=` variants write through it.
+    if op is _UNSAFE_VIEW or any(one.alias_info is not None for one in op._schema.returns):
         return Kind.VIEW
     return Kind.ONE if isinstance(result, Tensor) else Kind.MANY
 
