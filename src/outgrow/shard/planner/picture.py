@@ -59,7 +59,7 @@ def _header(used: Mapping[str, Any] | None, world: int) -> list[str]:
             told.append(f"measured {used['measured_seconds'] * 1e3:.1f} ms")
         told.append(f"{format_bytes(used['state_bytes'])} of state on each")
         parts.append(_text(40, 74, "  ·  ".join(told), size=14, fill=_SOFT))
-    x = _WIDTH - 400
+    x = _WIDTH - 428
     for placement, label in (("S(0)", "cut"), ("R", "whole on each"), ("P(sum)", "to be added up")):
         parts += _glyph(x, 34, 30, 20, placement, 2, min(world, 8))
         parts.append(_text(x + 40, 49, label, size=12, fill=_SOFT))
@@ -89,11 +89,12 @@ def _lanes(stages: Sequence[Mapping[str, Any]]) -> list[str]:
         y = _TOP + _ROW * number
         start, stop = y + 46, y + _ROW + 8
         if number < last:
-            parts.append(_flow(_FORWARD, start, _FORWARD, stop, stage["forward"]))
-            parts.append(_flow(_BACKWARD, stop, _BACKWARD, start + 4, stages[number + 1]["backward"]))
+            parts.append(_flow(_FORWARD, start, stop, stage["forward"]))
+            parts.append(_flow(_BACKWARD, stop, start - 4, stages[number + 1]["backward"]))
         else:
             path = f"M{_FORWARD} {y + 46} v14 q0 16 16 16 H{_BACKWARD - 16} q16 0 16 -16 v-8"
-            width, colour, head = _stroke([*stage["forward"], *stage["backward"]])
+            width, colour, head = _stroke(stage["forward"])
+            width = min(width, 6.0)
             parts.append(
                 _tag(
                     "path", d=path, fill="none", stroke=colour, stroke_width=width, marker_end=f"url(#{head})"
@@ -244,9 +245,21 @@ def _stroke(moves: Sequence[Mapping[str, Any]]) -> tuple[float, str, str]:
     return min(16.0, 2.5 + 2.4 * max(0.0, math.log10(max(total, 1) / 1000))), _TALK, "talk"
 
 
-def _flow(x1: float, y1: float, x2: float, y2: float, moves: Sequence[Mapping[str, Any]]) -> str:
-    width, colour, head = _stroke(moves)
-    return _line(x1, y1, x2, y2, stroke=colour, stroke_width=width, marker_end=f"url(#{head})")
+def _flow(x: float, start: float, stop: float, moves: Sequence[Mapping[str, Any]]) -> str:
+    """An arrow straight down or up; its head grows with it."""
+    width, colour, _ = _stroke(moves)
+    half, head = width / 2, width / 2 + 4
+    neck = stop - math.copysign(min(11.0, 5 + width / 2), stop - start)
+    points = [
+        (-half, start),
+        (-half, neck),
+        (-head, neck),
+        (0.0, stop),
+        (head, neck),
+        (half, neck),
+        (half, start),
+    ]
+    return _tag("polygon", points=" ".join(f"{x + dx:g},{y:g}" for dx, y in points), fill=colour)
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, **attributes: str | float) -> str:
