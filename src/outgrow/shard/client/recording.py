@@ -11,7 +11,7 @@ from torch._subclasses import fake_tensor
 from outgrow.errors import InputError
 from outgrow.shard.client.device import DEVICE_TYPE
 from outgrow.shard.client.forms import form_of_tensor
-from outgrow.shard.client.here import run_here
+from outgrow.shard.client.here import TorchRefusal, run_here
 from outgrow.shard.client.inference import Entry, Kind, has_static_floats, op_name
 from outgrow.shard.client.session import Session
 from outgrow.shard.client.tensor import WorkersTensor, read, send, view_of, wrap, write
@@ -200,6 +200,8 @@ def _missed(
         except _CANNOT_TELL:
             entry = _here("the shape of its results depends on numbers")
         except Exception as error:
+            if op is _aten.view.default:  # refused for its strides, which what is fetched has not
+                raise TorchRefusal(error) from error
             entry = _here(f"{type(error).__name__}: {error}")
     inference.entries[key] = entry
     return entry
