@@ -1,0 +1,271 @@
+"""Faults of real workers: killed, stopped and failing ranks, lost clients and servers, interrupted programs."""
+
+import logging
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from outgrow.errors import RemoteError
+from outgrow.shard.client.session import use_session
+from outgrow.shard.wire.address import local_dispatchers
+from tests.shard.recovery.gangs import (
+    Workers,
+    assert_same_bits,
+    children,
+    is_alive,
+    send,
+    train,
+    wait_until,
+)
+
+STEPS = 60
+
+
+@pytest.fixture(autouse=True)
+def _one_thread(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture
+def workers():
+    with Workers() as workers:
+        workers.ranks()
+        yield workers
+
+
+def undisturbed(decisions, steps=STEPS):
+    """What the same program gives where nothing happens and everything is decided as it was."""
+    with Workers(recovery={"decisions": decisions}) as workers:
+        return train(workers.session, steps)
+
+
+def decisions_of(workers):
+    return workers.session.ask("decisions")["decisions"]
+
+
+def test_whatever_happens_to_ranks_the_training_goes_on_with_the_same_bits(workers, caplog):
+    """Each rank is killed, each is stopped, all are killed at once; checkpoints are taken between."""
+    faults = {
+        7: (signal.SIGKILL, (0,)),
+        14: (signal.SIGKILL, (1,)),
+        22: (signal.SIGSTOP, (0,)),
+        30: (signal.SIGSTOP, (1,)),
+        38: (signal.SIGKILL, (0, 1)),
+        46: (signal.SIGSEGV, (1,)),
+    }
+
+    def disturb(step):
+        if step in faults:
+            number, ranks = faults[step]
+            pids = workers.ranks()
+            for rank in ranks:
+                send(pids[rank], number)
+            wait_until(lambda: not set(pids) & set(children(workers.server)), what="another gang")
+
+    with caplog.at_level(logging.WARNING, "outgrow.shard"):
+        actual = train(workers.session, STEPS, after=disturb)
+    assert_same_bits(actual, undisturbed(decisions_of(workers)))
+    told = [record.message for record in caplog.records]
+    assert len(told) == len(faults)
+    for text, expected in zip(
+        told, ["rank 0 was killed", "rank 1 was killed", "rank 0 was stopped"], strict=False
+    ):
+        assert expected in text
+    assert "SIGSEGV" in told[5]
+
+
+def test_a_checkpoint_shortens_what_is_run_again():
+    with Workers(recovery={"limits": {"interval_seconds": 0.05, "overhead": 1.0}}) as workers:
+
+        def disturb(step):
+            if step % 15 == 14:
+                pids = workers.ranks()
+                send(pids[step % 2])
+                wait_until(lambda: not set(pids) & set(children(workers.server)), what="another gang")
+
+        actual = train(workers.session, STEPS, after=disturb)
+        decisions = decisions_of(workers)
+        done = workers.session.ask("monitor")
+    assert done["generation"] == 5
+    assert_same_bits(actual, undisturbed(decisions))
+
+
+def test_a_stopped_rank_is_found_in_less_than_two_seconds(workers, caplog):
+    train(workers.session, 3)
+    (_, victim) = workers.ranks()
+    began = time.monotonic()
+    send(victim, signal.SIGSTOP)
+    wait_until(lambda: not is_alive(victim), 5, "the end of the stopped rank")
+    assert time.monotonic() - began < 2.0
+
+
+def test_a_question_that_was_under_way_is_answered_once(workers):
+    with use_session(workers.session):
+        numbers = torch.arange(1000.0).to("workers")
+        timer = threading.Timer(0.05, lambda: send(workers.ranks()[0]))
+        timer.start()
+        for count in range(200):
+            numbers = numbers + 1
+            assert numbers.sum().item() == 499_500.0 + 1000 * (count + 1)
+        timer.join()
+
+
+def test_without_recovery_lost_values_are_errors_and_new_ones_work(monkeypatch):
+    monkeypatch.setenv("GT_RECOVERY", "0")
+    with Workers() as workers, use_session(workers.session):
+        old = torch.ones(3).to("workers")
+        assert old.sum().item() == 3.0
+        send(workers.ranks()[0])
+        wait_until(lambda: workers.session.ask("monitor")["generation"] == 2)
+        with pytest.raises(RemoteError, match="the value was lost: rank 0 was killed by SIGKILL"):
+            (old + 1).sum().item()
+        assert torch.ones(5).to("workers").sum().item() == 5.0
+
+
+def test_a_failure_on_one_rank_alone_becomes_an_error_of_all_and_the_rest_lives(workers):
+    """Rank 1 runs out of memory, rank 0 does not."""
+    with use_session(workers.session):
+        fine = torch.arange(6.0).to("workers")
+        assert fine.sum().item() == 15.0
+        (_, victim) = workers.ranks()
+        pages = int(Path(f"/proc/{victim}/statm").read_text().split()[0])
+        limit = pages * resource.getpagesize() + (64 << 20)
+        resource.prlimit(victim, resource.RLIMIT_AS, (limit, limit))
+        large = fine.new_zeros(60_000_000)
+        with pytest.raises(RemoteError, match="memory") as caught:
+            large.sum().item()
+        assert "test_faults.py" in str(caught.value)
+        assert "Traceback" in str(caught.value)
+        assert fine.sum().item() == 15.0
+        assert (fine + 1).sum().item() == 21.0
+    assert workers.session.ask("monitor")["generation"] == 2
+
+
+def test_an_op_that_fails_on_all_ranks_costs_no_restart(workers):
+    with use_session(workers.session):
+        fine = torch.arange(6.0).to("workers")
+        index = torch.tensor([0, 99]).to("workers")
+        failed = fine[index] + 1
+        with pytest.raises(RemoteError, match="out of range|out of bounds") as caught:
+            failed.sum().item()
+        assert "test_faults.py" in str(caught.value)
+        assert "Traceback" in str(caught.value)
+        assert (fine * 2).sum().item() == 30.0
+    assert workers.session.ask("monitor")["generation"] == 1
+
+
+def test_more_than_a_worker_may_hold_is_an_error_with_the_numbers():
+    with Workers(memory_bytes=4_000_000) as workers, use_session(workers.session):
+        fine = torch.ones(1000).to("workers")
+        big = [torch.ones(700, 701).to("workers") for _ in range(12)]
+        with pytest.raises(RemoteError, match="GT_WORKER_MEMORY"):
+            for one in big:
+                one.sum().item()
+        assert fine.sum().item() == 1000.0
+
+
+def test_what_torch_cannot_allocate_is_an_error_of_that_op(workers):
+    with use_session(workers.session):
+        fine = torch.ones(10).to("workers")
+        huge = fine.new_empty(10**14)
+        with pytest.raises(RemoteError, match="memory") as caught:
+            huge.sum().item()
+        assert "test_faults.py" in str(caught.value)
+        assert fine.sum().item() == 10.0
+    assert workers.session.ask("monitor")["generation"] == 1
+
+
+def test_a_killed_server_is_an_error_and_leaves_nothing(workers):
+    with use_session(workers.session):
+        one = torch.ones(3).to("workers")
+        ranks = workers.ranks()
+        send(workers.server)
+        with pytest.raises(RemoteError, match="dispatcher is gone.*SIGKILL"):
+            one.sum().item()
+    wait_until(lambda: not any(map(is_alive, ranks)), 5, "the end of the ranks")
+
+
+# Programs of their own
+
+PROGRAM = """
+import sys, time
+import torch
+from torch import nn
+from outgrow.shard.client.session import Session, use_session
+from outgrow.shard.engines.local import start_local
+
+session = Session(start_local(2, threads=1))
+with use_session(session):
+    model = nn.Linear(50, 50).to("workers")
+    optimizer = torch.optim.Adam(model.parameters())
+    print("begun", flush=True)
+    for step in range(100_000):
+        optimizer.zero_grad()
+        loss = model(torch.randn(8, 50).to("workers")).square().mean()
+        loss.backward()
+        optimizer.step()
+        if step % 5 == 0:
+            loss.item()
+        if step == 5:
+            print("stepped", flush=True)
+"""
+
+
+@pytest.fixture
+def program(tmp_path):
+    started = []
+
+    def start(until):
+        process = subprocess.Popen(
+            [sys.executable, "-u", "-c", PROGRAM], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        started.append(process)
+        for line in process.stdout:
+            if line.strip() == until:
+                break
+        (server,) = wait_until(lambda: children(process.pid), what="the server")
+        return process, server
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def everything_of(server):
+    return [server, *children(server)]
+
+
+def assert_gone(pids, shared_before, sockets_before):
+    wait_until(lambda: not any(map(is_alive, pids)), 10, "the end of all processes")
+    assert set(Path("/dev/shm").iterdir()) == shared_before
+    assert set(map(str, local_dispatchers())) <= sockets_before
+
+
+@pytest.mark.parametrize("until", ["begun", "stepped"])
+def test_a_killed_program_leaves_nothing(program, until):
+    shared, sockets = set(Path("/dev/shm").iterdir()), set(map(str, local_dispatchers()))
+    process, server = program(until)
+    pids = everything_of(server)
+    process.kill()
+    assert_gone(pids, shared, sockets)
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.35])
+def test_an_interrupted_program_leaves_nothing(program, delay):
+    shared, sockets = set(Path("/dev/shm").iterdir()), set(map(str, local_dispatchers()))
+    process, server = program("stepped")
+    time.sleep(delay)
+    pids = everything_of(server)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode in (-signal.SIGINT, 1, 130)
+    assert "KeyboardInterrupt" in said
+    assert_gone(pids, shared, sockets)
