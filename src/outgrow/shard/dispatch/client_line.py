@@ -6,6 +6,7 @@ import os
 from collections import deque
 
 from outgrow.shard.dispatch.admission import Admission
+from outgrow.shard.wire.codec import inline_reply
 from outgrow.shard.wire.connection import Connection
 from outgrow.shard.wire.frame import Frame, FrameKind
 
@@ -24,7 +25,10 @@ class ClientLine:
     def answer(self, frame: Frame) -> None:
         """Put an answer into its queue; the frame's files are closed."""
         nbytes = weight(frame)
-        self.connection.queue(FrameKind.REPLY, frame.payload, files=frame.files)
+        if frame.files and not self.connection.passes_files:
+            self.connection.queue(FrameKind.REPLY, inline_reply(frame.payload, frame.files[0]))
+        else:
+            self.connection.queue(FrameKind.REPLY, frame.payload, files=frame.files)
         for file in frame.files:
             os.close(file)
         self._owed.append((self.connection.sent_bytes + self.connection.queued_bytes, nbytes))

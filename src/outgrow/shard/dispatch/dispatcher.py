@@ -63,7 +63,7 @@ class Dispatcher:
         self.state = DispatchState(world_size, limits)
         self.loop = Loop()
         self.gang = Gang(world_size, source, self, self.loop, frame_limit=frame_limit)
-        self.reception = Reception(self.loop, self._welcome)
+        self.reception = Reception(self.loop, self._check, self._welcome)
         self.clients: dict[int, ClientLine] = {}
         self.timeline = Timeline(world_size, instruction_log)
         self.supervisor = supervisor or Surrender()
@@ -169,15 +169,7 @@ class Dispatcher:
     # Clients
 
     def add_client(self, connection: Connection, *, is_owner: bool = False) -> int:
-        """Serve a client on this line; gives the number of its session.
-
-        Raises:
-            InputError: there are too many.
-        """
-        if len(self.clients) >= _MOST_CLIENTS:
-            raise InputError(
-                f"{_MOST_CLIENTS} programs use these workers already", hint="wait until one of them has ended"
-            )
+        """Serve a client on this line; gives the number of its session."""
         number, instructions = self.state.open_session()
         connection.reader.limit = self.frame_limit
         client = ClientLine(number, connection, Admission(number, self.world_size), is_owner=is_owner)
@@ -187,6 +179,14 @@ class Dispatcher:
         self._act(instructions)
         self._flush(client)
         return number
+
+    def _check(self, guest: Guest) -> None:
+        if guest.role == "rank":
+            self.gang.place_for(guest.rank)
+        elif len(self.clients) >= _MOST_CLIENTS:
+            raise InputError(
+                f"{_MOST_CLIENTS} programs use these workers already", hint="wait until one of them has ended"
+            )
 
     def _welcome(self, connection: Connection, guest: Guest) -> None:
         if guest.role == "rank":

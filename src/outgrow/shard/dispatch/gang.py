@@ -2,6 +2,7 @@
 
 __all__ = ["Gang", "RankHandler", "RankSource"]
 
+import contextlib
 import functools
 import json
 import selectors
@@ -83,8 +84,8 @@ class Gang:
                 self._add(RankLine(rank, Connection(opened, limit=self._frame_limit), pid))
         self._tell()
 
-    def join(self, connection: Connection, wanted: int | None) -> int:
-        """Take in a rank that came by itself; gives which one it is.
+    def place_for(self, wanted: int | None) -> int:
+        """Which rank somebody who came by itself becomes.
 
         Raises:
             InputError: there is nothing for it to do.
@@ -96,22 +97,28 @@ class Gang:
                 hint=f"ranks are 0 to {self.world_size - 1}",
             )
         if not missing or (wanted is not None and wanted not in missing):
+            who = "every rank" if not missing else f"rank {wanted}"
             raise InputError(
-                "all ranks are there already"
-                if wanted is None or not missing
-                else f"rank {wanted} is there already",
-                hint="start the dispatcher with a larger --world-size",
+                f"{who} is there already", hint="start the dispatcher with a larger --world-size"
             )
-        rank = missing[0] if wanted is None else wanted
-        connection.reader.limit = self._frame_limit
-        self._add(RankLine(rank, connection, None))
-        self._tell()
-        return rank
+        return missing[0] if wanted is None else wanted
 
-    def end(self) -> None:
-        """Kill what is ours and cut every line."""
+    def join(self, connection: Connection, wanted: int | None) -> None:
+        """Take in a rank that came by itself."""
+        connection.reader.limit = self._frame_limit
+        self._add(RankLine(self.place_for(wanted), connection, None))
+        self._loop.flush(connection)
+        self._tell()
+
+    def end(self, *, for_good: bool = False) -> None:
+        """Kill what is ours and cut every line; ranks that came by themselves come again unless it is
+        `for_good`."""
         for line in self.lines.values():
             self._loop.unwatch(line.connection)
+            if for_good and line.pid is None:
+                with contextlib.suppress(ConnectionEnded):
+                    line.connection.queue(FrameKind.STOP, generation=self.generation)
+                    line.connection.flush()
             line.end()
         self.lines.clear()
 

@@ -50,10 +50,16 @@ class Reception:
     SECONDS = 5.0
     """A newcomer that has proved nothing by then is turned away."""
 
-    def __init__(self, loop: Watching, welcome: Callable[[Connection, Guest], None]) -> None:
-        """`welcome` takes over the connection of whoever proved itself; it may raise an OutgrowError to
-        refuse."""
+    def __init__(
+        self,
+        loop: Watching,
+        check: Callable[[Guest], None],
+        welcome: Callable[[Connection, Guest], None],
+    ) -> None:
+        """`check` raises an OutgrowError where there is no place for somebody; `welcome` takes the connection
+        over."""
         self._loop = loop
+        self._check = check
         self._welcome = welcome
         self._listeners: list[socket.socket] = []
         self.newcomers: list[Newcomer] = []
@@ -92,6 +98,7 @@ class Reception:
             guest, welcome = newcomer.host.judge(frames[0])
             if len(frames) > 1 or connection.reader.files:
                 raise HandshakeFailed("more than a proof came")
+            self._check(guest)
         except ConnectionEnded:
             self._drop(newcomer)
             return
@@ -100,12 +107,8 @@ class Reception:
             return
         self.newcomers.remove(newcomer)
         self._loop.unwatch(connection)
-        try:
-            connection.queue(FrameKind.WELCOME, welcome)
-            self._welcome(connection, guest)
-        except OutgrowError as err:
-            self._say_no(connection, err)
-            connection.close()
+        connection.queue(FrameKind.WELCOME, welcome)
+        self._welcome(connection, guest)
 
     def tick(self, seconds: float) -> None:
         """Turn away who took too long."""

@@ -29,17 +29,28 @@ class ForkedRanks:
     """Starts ranks by forking. This process must have one thread."""
 
     def __init__(
-        self, world_size: int, *, cores: int | None = None, gpus: int = 0, memory_bytes: int | None = None
+        self,
+        world_size: int,
+        *,
+        cores: int | None = None,
+        gpus: int = 0,
+        memory_bytes: int | None = None,
+        forked: int | None = None,
     ) -> None:
-        """The ranks share `cores` (by default those that this process may use) and the GPUs, where there are
-        any."""
+        """The first `forked` ranks, by default all, are ours and share `cores` (by default those that this
+        process may use) and the GPUs, where there are any; the others come by themselves. `memory_bytes`:
+        what one rank may hold of a session's values at rest.
+        """
         self.world_size = world_size
+        self.forked = world_size if forked is None else forked
         self.cores = cores or len(os.sched_getaffinity(0))
         self.gpus = gpus
         self.memory_bytes = memory_bytes
 
     def start(self, rank: int) -> tuple[socket.socket, int | None] | None:
         """See `RankSource.start`."""
+        if rank >= self.forked:
+            return None
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         parent = os.getpid()
         sys.stdout.flush()
@@ -56,7 +67,7 @@ class ForkedRanks:
     def configuration(self, rank: int) -> dict[str, Any]:
         """See `RankSource.configuration`."""
         return {
-            "threads": max(1, self.cores // self.world_size),
+            "threads": max(1, self.cores // max(1, self.forked)),
             "cores": self.cores,
             "memory_bytes": self.memory_bytes,
             "device": f"cuda:{rank % self.gpus}" if self.gpus else "cpu",
@@ -71,6 +82,9 @@ def _be_rank(opened: socket.socket, parent: int) -> None:
     code = 1
     try:
         die_with_parent(parent)
+        # A terminal's Ctrl-C reaches every process there; what becomes of us the dispatcher decides.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         # Whatever else the parent has open is not ours: a client would not see its line end while we hold it.
         number = os.dup2(opened.detach(), 3, inheritable=False)
         os.closerange(4, os.sysconf("SC_OPEN_MAX"))

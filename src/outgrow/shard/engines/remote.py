@@ -1,19 +1,20 @@
 """Workers of a dispatcher that somebody else started."""
 
-__all__ = ["DispatcherUnreachable", "connect_to", "reach"]
+__all__ = ["DispatcherUnreachable", "connect_to", "default_token_file", "reach", "token_for"]
 
 import socket
 import time
 from pathlib import Path
 
-from outgrow.errors import RemoteError
+from outgrow.cache import cache_directory
+from outgrow.errors import InputError, RemoteError
 from outgrow.shard.environment import Environment
 from outgrow.shard.wire.address import Address
 from outgrow.shard.wire.connection import Connection, ConnectionEnded
 from outgrow.shard.wire.frame import ProtocolError
 from outgrow.shard.wire.handshake import HANDSHAKE_BYTES, present
 from outgrow.shard.wire.link import WireLink
-from outgrow.shard.wire.token import find_token
+from outgrow.shard.wire.token import find_token, read_token_file
 
 _PAUSE_SECONDS = 0.1
 
@@ -41,10 +42,30 @@ def connect_to(
         HandshakeFailed: it would not have us: the token, or the version.
     """
     limit = Environment.read().frame_limit_bytes
-    secret = find_token(token, token_file) or b""
-    connection = reach(Address.parse(address), secret, role="client", timeout_seconds=timeout_seconds)
+    place = Address.parse(address)
+    secret = token_for(place, token=token, token_file=token_file)
+    connection = reach(place, secret, role="client", timeout_seconds=timeout_seconds)
     connection.reader.limit = limit
     return WireLink(connection)
+
+
+def token_for(address: Address, *, token: str | None = None, token_file: Path | None = None) -> bytes:
+    """The token that is given, or else what `outgrow shard serve` of the same user left for the port, or else
+    none.
+
+    Raises:
+        InputError: what is given is no token, or others could have read it.
+    """
+    found = find_token(token, token_file)
+    if found is None and address.path is None and address.is_loopback:
+        path = default_token_file(address.port)
+        found = read_token_file(path) if path.exists() else None
+    if found is None and address.path is None:
+        raise InputError(
+            f"{address} wants a token, and none is given",
+            hint="set GT_TOKEN, or give the token or its file; `outgrow shard serve` says where it is",
+        )
+    return found or b""
 
 
 def reach(
@@ -83,3 +104,9 @@ def reach(
         connection.close()
         raise
     return connection
+
+
+def default_token_file(port: int) -> Path:
+    """Where `outgrow shard serve` leaves the token of a port while it runs, and where programs of the same
+    user look for it."""
+    return cache_directory() / "shard" / f"{port}.token"

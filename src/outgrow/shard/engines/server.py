@@ -1,4 +1,4 @@
-"""The process that an engine starts: imports torch once, forks the ranks, is the dispatcher."""
+"""The process that a program starts for itself: imports torch once, forks ranks, is the dispatcher."""
 
 __all__ = ["main"]
 
@@ -22,30 +22,17 @@ from outgrow.shard.wire.frame import FrameKind
 _PRELOADED = (worker,)
 
 
-def main(owner: int, told: dict[str, Any]) -> None:
-    """Serve the client at the other end of the inherited descriptor `owner` until it is gone.
-
-    `told`: `world_size`, `owner_pid`, `gpus`, `cores` (None for all that may be used).
-    """
+def main(opened: socket.socket, told: dict[str, Any]) -> None:
+    """Serve the client at the other end of the socket until it is gone; `told` is what `start_server`
+    tells."""
     # The terminal's Ctrl-C is the client's: it ends us by going.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.dup2(2, 1)  # what ranks print must not mix with what the program pipes on
-    connection = Connection(socket.socket(fileno=owner), limit=told["frame_limit"])
+    connection = Connection(opened, limit=told["frame_limit"])
     try:
-        dispatcher = Dispatcher(
-            told["world_size"],
-            ForkedRanks(
-                told["world_size"], cores=told["cores"], gpus=told["gpus"], memory_bytes=told["memory_bytes"]
-            ),
-            supervisor=GangSupervisor(**supervisor_options(told)),
-            frame_limit=told["frame_limit"],
-            instruction_log=Path(told["instruction_log"]) if told["instruction_log"] else None,
-        )
-        dispatcher.watch_owner(told["owner_pid"])
-        # Other programs of this user may look in: `outgrow shard top`.
-        dispatcher.reception.listen(own_address().listen(), None)
+        dispatcher = _dispatcher(told)
     except OSError as err:
-        body = {"message": f"the workers cannot be started: {err}", "hint": "check GT_INSTRUCTION_LOG"}
+        body = {"message": f"the workers cannot be started: {err}", "hint": "is GT_INSTRUCTION_LOG writable?"}
         connection.queue(FrameKind.REFUSED, json.dumps(body).encode())
         connection.flush_all(time.monotonic() + 1)
         return
@@ -53,3 +40,27 @@ def main(owner: int, told: dict[str, Any]) -> None:
     dispatcher.run()
     # The interpreter's own end takes torch a while, and somebody may wait for us.
     os._exit(0)
+
+
+def _dispatcher(told: dict[str, Any]) -> Dispatcher:
+    source = ForkedRanks(
+        told["world_size"],
+        cores=told["cores"],
+        gpus=told["gpus"],
+        memory_bytes=told["memory_bytes"],
+        forked=told["forked"],
+    )
+    dispatcher = Dispatcher(
+        told["world_size"],
+        source,
+        supervisor=GangSupervisor(**supervisor_options(told)),
+        frame_limit=told["frame_limit"],
+        instruction_log=Path(told["instruction_log"]) if told["instruction_log"] else None,
+    )
+    dispatcher.watch_owner(told["owner_pid"])
+    # Other programs of this user may look in: `outgrow shard top`.
+    dispatcher.reception.listen(own_address().listen(), None)
+    if told["listener"] is not None:
+        listener = socket.socket(fileno=told["listener"])
+        dispatcher.reception.listen(listener, bytes.fromhex(told["token"]))
+    return dispatcher

@@ -81,8 +81,8 @@ class Worker:
         self._lock = threading.Lock()
         self._ended = threading.Event()
 
-    def run(self) -> None:
-        """Take messages until the dispatcher says stop or is gone."""
+    def run(self) -> bool:
+        """Take messages until the dispatcher says stop, which gives True, or is gone."""
         beat = threading.Thread(target=self._beat, name="outgrow-beat", daemon=True)
         beat.start()
         if self._recovery is not None:
@@ -93,15 +93,16 @@ class Worker:
                 frames = self.connection.wait(sends=False)  # the other thread sends, too
                 for frame in frames:
                     if frame.kind is FrameKind.STOP:
-                        return
+                        return True
                     self._do(frame)
                     if len(self._times) >= _ACK_EVERY:
                         self._acknowledge()
                 self._acknowledge()
         except ConnectionEnded:
-            return
+            return False
         finally:
             self._ended.set()
+            beat.join()
 
     def _do(self, frame: Frame) -> None:
         if frame.kind in (FrameKind.CHECKPOINT, FrameKind.RESTORE):
@@ -199,8 +200,9 @@ class Worker:
         if not isinstance(message, Fetch):
             return True
         placement = executor.values[message.value].placement
-        is_elsewhere = isinstance(placement, Owned) and message.rank is None
-        return self.rank == (placement.rank if is_elsewhere else 0)
+        if isinstance(placement, Owned) and message.rank is None:
+            return self.rank == placement.rank
+        return self.rank == 0
 
     def _measure(self) -> Costs:
         """What this gang's collectives and products cost: measured by all ranks at once, when the first one
@@ -258,20 +260,25 @@ def _resident_bytes() -> int:
         return int(file.read().split()[1]) * resource.getpagesize()
 
 
-def serve_rank(connection: Connection) -> None:
-    """Be a rank at the end of this line until the dispatcher lets go of it: told what it is one of by the
-    first frame.
+def serve_rank(connection: Connection, own: dict[str, Any] | None = None) -> bool:
+    """Be a rank at the end of this line until the dispatcher lets go of it; whether it said that it needs us
+    no more.
 
-    An exception that no message accounts for is told to the dispatcher, and ends the rank.
+    What it is one of it is told by the first frame; `own` overrides that. An exception that no message
+    accounts for is told to the dispatcher, and ends the rank.
     """
     connection.reader.limit = _FRAME_LIMIT
+    fabric = None
     try:
         configure = connection.take()
-        told = json.loads(bytes(configure.payload))
+        if configure.kind is FrameKind.STOP:
+            return True
+        told = {**json.loads(bytes(configure.payload)), **(own or {})}
         try:
+            fabric = _join(connection, told)
             worker = Worker(
                 connection,
-                _join(connection, told),
+                fabric,
                 rank=told["rank"],
                 generation=told["generation"],
                 memory_bytes=told["memory_bytes"],
@@ -279,17 +286,20 @@ def serve_rank(connection: Connection) -> None:
                 recovery=told.get("recovery"),
                 files=configure.files,
             )
-            worker.run()
+            return worker.run()
         except ConnectionEnded:
             raise
         except Exception as err:  # whatever it is, the dispatcher must know before this process ends
             body = {"message": f"{type(err).__name__}: {err}", "traceback": traceback.format_exc()}
             connection.queue(FrameKind.FAILED, json.dumps(body).encode(), generation=told["generation"])
             connection.flush_all(time.monotonic() + 5)
+            return False
     except ConnectionEnded:
-        return
+        return False
     finally:
         connection.close()
+        if fabric is not None:
+            fabric.close()
 
 
 def _join(connection: Connection, told: dict[str, Any]) -> GroupFabric:

@@ -2,6 +2,7 @@
 
 __all__ = ["Address", "local_dispatchers", "own_address"]
 
+import ipaddress
 import os
 import socket
 from dataclasses import dataclass
@@ -47,6 +48,16 @@ class Address:
             if ":" in (self.host or "")
             else f"tcp://{self.host}:{self.port}"
         )
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine reaches it."""
+        if self.path is not None or self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host or "").is_loopback
+        except ValueError:
+            return False
 
     def connect(self, timeout_seconds: float) -> socket.socket:
         """A socket to it; raises OSError."""

@@ -1,6 +1,6 @@
 """Messages to frames and back. Both sides remember the templates that passed, so that each passes once."""
 
-__all__ = ["Decoder", "Encoder", "decode_reply", "encode_reply", "inline_put"]
+__all__ = ["Decoder", "Encoder", "decode_reply", "encode_reply", "inline_put", "inline_reply"]
 
 import itertools
 import json
@@ -255,6 +255,14 @@ def decode_reply(frame: Frame) -> Reply:
         return Reply(request=_number(body["request"]), body=body["body"], data=data)
     except (KeyError, TypeError, ValueError, IndexError, struct.error, RecursionError) as err:
         raise ProtocolError(f"a reply cannot be read: {type(err).__name__}: {err}") from err
+
+
+def inline_reply(payload: Any, file: int) -> bytes:
+    """The payload of a REPLY whose contents are in a file, with the contents in it: for a client on another
+    machine."""
+    body, _ = _parse_prefix(payload)
+    nbytes, body["shared"] = body["shared"], None
+    return b"".join((_with_length(body), open_shared(file, nbytes)))
 
 
 def _json(body: Any) -> bytes:
