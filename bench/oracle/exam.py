@@ -41,7 +41,7 @@ class Exam:
 
     def run(self, side: Side) -> Outcome:
         """Every random number is drawn under one seed, whichever side it is."""
-        torch.manual_seed(1234)
+        torch.default_generator.manual_seed(1234)
         outcome = Outcome()
         try:
             self.program(side, outcome)

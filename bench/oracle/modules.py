@@ -36,7 +36,7 @@ def module_exams(name: str, world_size: int, seed: int, samples: int) -> Iterato
         if dtype not in info.supported_dtypes("cpu"):
             continue
         for training in (True, False) if info.train_and_eval_differ else (True,):
-            torch.manual_seed(seed + 3)
+            torch.default_generator.manual_seed(seed + 3)
             drawn = list(
                 info.module_inputs_func(
                     info, device="cpu", dtype=dtype, requires_grad=True, training=training
@@ -52,7 +52,7 @@ def module_exams(name: str, world_size: int, seed: int, samples: int) -> Iterato
 
 
 def _run(info: Any, given: Any, dtype: torch.dtype, training: bool, side: Side, outcome: Outcome) -> None:
-    torch.manual_seed(17)
+    torch.default_generator.manual_seed(17)
     made = info.module_cls(*given.constructor_input.args, **given.constructor_input.kwargs)
     made.to(dtype).train(training)
     module = copy.deepcopy(made).to(side.device)
@@ -66,7 +66,7 @@ def _run(info: Any, given: Any, dtype: torch.dtype, training: bool, side: Side, 
         outcome.forward += fetched([(name, value) for name, value in module.state_dict().items()])
         return
     args, kwargs = side.tree((forward.args, forward.kwargs))
-    torch.manual_seed(99)
+    torch.default_generator.manual_seed(99)
     result = module(*args, **kwargs)
     results = named("out", result)
     outcome.forward += fetched(results)
