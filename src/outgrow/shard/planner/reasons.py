@@ -56,7 +56,7 @@ def leaves_of(
         if names and leaf is not None:
             size = format_bytes(graph.values[move.value].nbytes)
             moves.setdefault(leaf, []).append(f"{names[0]} of {size}")
-    metas = problem.segment.inputs
+    metas, becomes = problem.segment.inputs, dict(problem.state)
     largest = sorted(range(graph.inputs), key=lambda number: (-metas[number].nbytes, number))[:MOST_LEAVES]
     leaves = []
     for number in sorted(largest):
@@ -65,6 +65,7 @@ def leaves_of(
         leaves.append(
             {
                 "input": number,
+                "becomes": becomes.get(number),
                 "name": graph.name_of(number),
                 "role": _role(graph, number),
                 "shape": list(meta.shape),
