@@ -48,12 +48,25 @@ class CostModel:
         """Seconds in which the slowest rank computes an op by a row."""
         if template.op in VIEWS or template.op == "outgrow.read_view":
             return _VIEW_SECONDS
+        if row.parts:
+            return self._parts(row)
         costs = self.costs
         moved = sum(map(self.local_bytes, template.inputs, row.inputs))
         moved += sum(map(self.local_bytes, template.outputs, row.outputs))
         is_split = any(type(placement) is Shard for placement in (*row.inputs, *row.outputs))
         flops = flops_of(template) / (self.world_size if is_split else 1)
         return costs.op_seconds + max(flops / costs.flops, moved / costs.memory_bandwidth)
+
+    def _parts(self, row: Row) -> float:
+        """Of the ops that a row is made of, and of the moves between them."""
+        seconds, made = 0.0, list[Placement]()
+        for part, own in row.parts:
+            held = [row.inputs[ref] if ref >= 0 else made[-1 - ref] for ref in part.inputs]
+            for meta, old, new in zip(part.template.inputs, held, own.inputs, strict=True):
+                seconds += self.move(old, new, meta.nbytes, False)
+            seconds += self.row(part.template, own)
+            made += own.outputs
+        return seconds
 
     def solo(self, template: Template) -> float:
         """Seconds in which one rank that has all cores computes an op."""

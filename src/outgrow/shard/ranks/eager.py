@@ -17,6 +17,7 @@ from outgrow.shard.ranks.held import Failure, Held
 from outgrow.shard.ranks.kernels import Kernel, template_kernel
 from outgrow.shard.ranks.redistribute import redistribute
 from outgrow.shard.rules import Row, rows
+from outgrow.shard.rules.row import Part
 
 Chooser = Callable[[tuple[Row, ...], list[Placement], Template], Row]
 
@@ -28,6 +29,8 @@ class _Ready(NamedTuple):
     moves: tuple[tuple[int, Placement], ...]
     """Inputs that must be held otherwise, and how."""
     outputs: tuple[tuple[TensorMeta, Placement], ...]
+    parts: tuple[tuple[Part, "_Op"], ...]
+    """Ops to run instead of the kernels, where there are any."""
     settled: tuple[tuple[int, Placement], ...]
     """Outputs that are held otherwise afterwards: what is written in place stays where it was."""
 
@@ -141,16 +144,19 @@ class Eager:
             held = inputs[index]
             pieces[index] = redistribute(held.pieces, held.meta, held.placement, new, self.fabric)
         mutates = op.template.mutates
-        results: list[tuple[Tensor, ...]] = []
-        for lane, kernel in enumerate(ready.kernels):
-            own = [one[lane] for one in pieces]
-            for written in mutates:
-                own[written] = own[written].clone()  # type: ignore[union-attr]
-            results.append(kernel(own, floats))  # type: ignore[arg-type]
-        outputs = [
-            Held(meta, placement, [result[number] for result in results])
-            for number, (meta, placement) in enumerate(ready.outputs)
-        ]
+        if ready.parts:
+            outputs = self._run_parts(op, ready, inputs, floats)
+        else:
+            results: list[tuple[Tensor, ...]] = []
+            for lane, kernel in enumerate(ready.kernels):
+                own = [one[lane] for one in pieces]
+                for written in mutates:
+                    own[written] = own[written].clone()  # type: ignore[union-attr]
+                results.append(kernel(own, floats))  # type: ignore[arg-type]
+            outputs = [
+                Held(meta, placement, [result[number] for result in results])
+                for number, (meta, placement) in enumerate(ready.outputs)
+            ]
         for number, written in enumerate(mutates):
             outputs[number].is_pinned = inputs[written].is_pinned
         for number, placement in ready.settled:
@@ -159,11 +165,24 @@ class Eager:
             held.placement = placement
         return outputs
 
+    def _run_parts(self, op: _Op, ready: _Ready, inputs: list[Held], floats: Sequence[float]) -> list[Held]:
+        made: list[Held] = []
+        outputs: dict[int, Held] = {}
+        for part, one in ready.parts:
+            given = [inputs[ref] if ref >= 0 else made[-1 - ref] for ref in part.inputs]
+            results = self._run(one, given, [floats[place] for place in part.floats])
+            made += results
+            outputs.update(zip(part.outputs, results, strict=True))
+        return [outputs[number] for number in range(len(op.template.outputs))]
+
     def _prepare(self, op: _Op, inputs: list[Held]) -> _Ready:
         placements = tuple([held.placement for held in inputs])
         template = op.template
         row = self.choose(template, op.rows, list(placements))
-        if row.kernel is None:
+        kernels: list[Kernel] = []
+        if row.parts:
+            pass
+        elif row.kernel is None:
             kernels = [template_kernel(template, self.fabric.device)] * len(self.fabric.lanes)
         else:
             world_size, device = self.fabric.world_size, self.fabric.device
@@ -179,8 +198,9 @@ class Eager:
             moves=tuple(
                 (index, new)
                 for index, (old, new) in enumerate(zip(placements, row.inputs, strict=True))
-                if old != new
+                if old != new and not row.parts
             ),
+            parts=tuple((part, _Op(part.template, (own,))) for part, own in row.parts),
             outputs=tuple(zip(template.outputs, row.outputs, strict=True)),
             settled=settled,
         )

@@ -37,7 +37,7 @@ def choose_row(
         cost = sum(map(_move_cost, metas, placements, row.inputs))
         is_shared = any(isinstance(placement, Shard) for placement in (*row.inputs, *row.outputs))
         cost += work / world_size if is_shared else work
-        cost += sum(map(_rest_cost, outputs, row.outputs))
+        cost += sum(map(_rest_cost, outputs, row.outputs)) + _GATHER[0] * max(0, len(row.parts) - 1)
         # Of rows that cost the same, one that keeps pieces.
         cost += 0.0 if is_shared else 1e-6
         if cost < best_cost:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from outgrow.shard.instructions import INPUT, Template, TensorMeta, fill
+from outgrow.shard.ranks.block_ops import BLOCK_OPS
 
 Kernel = Callable[[list[Tensor], Sequence[float]], tuple[Tensor, ...]]
 """Takes one rank's inputs and the floats; gives its outputs in the order of `Template.outputs`. It may
@@ -199,6 +200,7 @@ OWN_OPS: dict[str, Callable[[Template, list[Tensor], Sequence[float]], tuple[Ten
     "outgrow.write_view": _write_view,
     "outgrow.power_sum": _power_sum,
     "outgrow.power_root": _power_root,
+    **BLOCK_OPS,
     "outgrow.place.default": _place,
 }
 """Ops that torch has no name for."""

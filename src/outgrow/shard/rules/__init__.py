@@ -124,6 +124,7 @@ def rows(template: Template, world_size: int) -> tuple[Row, ...]:
     first = replicated(template)
     if rule is None or world_size == 1:
         return (first,)
-    if template.mutates and rule not in _MAY_WRITE and not packet_of(template.op).endswith("_"):
+    is_given = template.op.endswith("out") and rule is not pointwise.pointwise_rows
+    if template.mutates and (is_given or rule not in _MAY_WRITE) and not packet_of(template.op).endswith("_"):
         return (first,)
     return (first, *rule(template, world_size))

@@ -8,6 +8,7 @@ from outgrow.shard.ranks.pieces import piece_bounds
 from outgrow.shard.rules.arguments import bound, local_form, packet_of, position
 from outgrow.shard.rules.cuts import cuts, linear_rows, uniform_rows
 from outgrow.shard.rules.row import Row
+from outgrow.shard.rules.staged import softmax_parts
 
 _LINEAR = {
     "aten.cumsum": ((0,),),
@@ -16,6 +17,14 @@ _LINEAR = {
     "aten._softmax_backward_data": ((0,),),
     "aten._log_softmax_backward_data": ((0,),),
 }
+
+
+_STAGED = (
+    "aten._softmax",
+    "aten._log_softmax",
+    "aten._softmax_backward_data",
+    "aten._log_softmax_backward_data",
+)
 
 
 def along_rows(template: Template, world_size: int) -> tuple[Row, ...]:
@@ -31,7 +40,8 @@ def along_rows(template: Template, world_size: int) -> tuple[Row, ...]:
     if any(len(meta.shape) != len(shape) for meta in (*template.inputs, *template.outputs)):
         return ()
     free = [one for one in range(len(shape)) if one not in looked]
-    return (*uniform_rows(template, free, world_size), *linear_rows_of(template))
+    found = (*uniform_rows(template, free, world_size), *linear_rows_of(template))
+    return (*found, *softmax_parts(template, world_size)) if packet_of(template.op) in _STAGED else found
 
 
 def linear_rows_of(template: Template) -> tuple[Row, ...]:

@@ -5,7 +5,7 @@ Ops that need only the shape of an argument lose it. A mean over classes' losses
 weight.
 """
 
-__all__ = ["Expansion", "Part", "expand_segment", "parts_of"]
+__all__ = ["Expansion", "expand_segment", "parts_of"]
 
 import functools
 import math
@@ -18,18 +18,7 @@ import torch
 from outgrow.shard.instructions import FLOAT, INPUT, Segment, Step, Template
 from outgrow.shard.ranks.kernels import resolve_op
 from outgrow.shard.rules.arguments import bound, packet_of, rewritten
-
-
-class Part(NamedTuple):
-    """One op of those that an op becomes."""
-
-    template: Template
-    inputs: tuple[int, ...]
-    """Inputs of the whole op, by number; -1-k is the k-th value that earlier parts made."""
-    outputs: tuple[int, ...]
-    """Which outputs of the whole op its outputs are; -1 for those that only later parts need."""
-    floats: tuple[int, ...]
-    """Floats of the whole op, by number."""
+from outgrow.shard.rules.row import Part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from outgrow.shard.ranks.pieces import piece_bounds
 from outgrow.shard.rules.arguments import Slot, bound, local_form, packet_of
 from outgrow.shard.rules.cuts import cuts, is_even, linear_rows, pick
 from outgrow.shard.rules.row import SUM, WHOLE, Row
+from outgrow.shard.rules.staged import batch_norm_parts
 
 
 def layer_norm_rows(template: Template, world_size: int) -> tuple[Row, ...]:
@@ -150,7 +151,8 @@ def batch_norm_rows(template: Template, world_size: int) -> tuple[Row, ...]:
     dims = [1]
     if not _is_training(template, given) and not is_backward and not template.mutates:
         dims += [dim for dim in range(len(first.shape)) if dim != 1]
-    return tuple(row(dim) for dim in dims if cuts(first.shape[dim], world_size))
+    found = [row(dim) for dim in dims if cuts(first.shape[dim], world_size)]
+    return (*found, *batch_norm_parts(template, world_size))
 
 
 def _is_training(template: Template, given: dict[str, Any]) -> bool:

@@ -1,6 +1,6 @@
 """One way to run an op on pieces: what each rank must hold of its inputs, and then holds of its outputs."""
 
-__all__ = ["SUM", "WHOLE", "Row", "RowKernel", "replicated"]
+__all__ = ["SUM", "WHOLE", "Part", "Row", "RowKernel", "replicated"]
 
 from collections.abc import Callable
 from typing import Final, NamedTuple
@@ -18,6 +18,18 @@ WHOLE: Final = Replicate()
 SUM: Final = Partial("sum")
 
 
+class Part(NamedTuple):
+    """One op of several that do what one does."""
+
+    template: Template
+    inputs: tuple[int, ...]
+    """Inputs of the whole op, by number; -1-k is the k-th value that earlier parts made."""
+    outputs: tuple[int, ...]
+    """Which outputs of the whole op its outputs are; -1 for those that only later parts need."""
+    floats: tuple[int, ...]
+    """Floats of the whole op, by number."""
+
+
 class Row(NamedTuple):
     """If the inputs are held so and each rank runs the kernel on its pieces, the outputs are held so.
 
@@ -31,6 +43,11 @@ class Row(NamedTuple):
     """For each of `Template.outputs`."""
     kernel: RowKernel | None = None
     """None for the op with the template's own arguments."""
+    parts: tuple[tuple[Part, "Row"], ...] = ()
+    """Where ranks must talk in the middle of the op: several ops instead of the kernel, each by a row of its
+    own, values moved between them as anywhere else. The parts write into nothing; their floats are
+    neighbours.
+    """
 
 
 def replicated(template: Template) -> Row:

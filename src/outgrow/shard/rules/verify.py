@@ -174,6 +174,8 @@ def _check_row(
         ]
         for whole, placement in zip(sample.inputs, row.inputs, strict=True)
     ]
+    if row.parts:
+        return _check_parts(sample, row, world_size, expected, pieces)
     results = []
     for rank in range(world_size):
         kernel = row.kernel(rank, world_size, _CPU) if row.kernel else template_kernel(template, _CPU)
@@ -183,8 +185,43 @@ def _check_row(
         for index, (now, then) in enumerate(zip(own, before, strict=True)):
             if index not in template.mutates and not _equal(now, then):
                 return f"rank {rank} wrote into input {index}"
+    made = [[result[number] for result in results] for number in range(len(expected))]
+    return _disagreement(made, row, world_size, expected)
+
+
+def _check_parts(
+    sample: Sample, row: Row, world_size: int, expected: Sequence[Tensor], pieces: list[list[Tensor]]
+) -> str | None:
+    made: list[tuple[list[Tensor], Placement]] = []
+    outputs: dict[int, list[Tensor]] = {}
+    fabric = SimulatedFabric(world_size)
+    for part, own in row.parts:
+        given = []
+        for ref, meta, new in zip(part.inputs, part.template.inputs, own.inputs, strict=True):
+            held, old = (pieces[ref], row.inputs[ref]) if ref >= 0 else made[-1 - ref]
+            given.append(redistribute(list(held), meta, old, new, fabric))
+        floats = [sample.floats[place] for place in part.floats]
+        results = []
+        for rank in range(world_size):
+            kernel = (
+                own.kernel(rank, world_size, _CPU) if own.kernel else template_kernel(part.template, _CPU)
+            )
+            results.append(kernel(cast("list[Tensor]", [one[rank] for one in given]), floats))
+        for number, (output, placement) in enumerate(zip(part.outputs, own.outputs, strict=True)):
+            column = [result[number] for result in results]
+            made.append((column, placement))
+            if output >= 0:
+                if placement != row.outputs[output]:
+                    return f"output {output} is made as {placement}, promised as {row.outputs[output]}"
+                outputs[output] = column
+    return _disagreement([outputs[number] for number in range(len(expected))], row, world_size, expected)
+
+
+def _disagreement(
+    results: list[list[Tensor]], row: Row, world_size: int, expected: Sequence[Tensor]
+) -> str | None:
     for number, (whole, placement) in enumerate(zip(expected, row.outputs, strict=True)):
-        made: list[Tensor | None] = [result[number] for result in results]
+        made: list[Tensor | None] = list(results[number])
         for rank, piece in enumerate(cast("list[Tensor]", made)):
             shape = piece_shape(tuple(whole.shape), placement, rank, world_size)
             if tuple(piece.shape) != shape or piece.dtype != whole.dtype:
