@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.faults_picture import draw_faults
 from bench.planted.picture import draw_planted
 
 _MINE, _FLOOR, _PEER = "#1f6f8b", "#b0b0b0", "#d08c60"
@@ -37,6 +38,7 @@ def draw(path: Path) -> Path:
         "compare_speed": _compare_speed,
         "planted": draw_planted,
         "axis_matching": _axis_matching,
+        "shard_faults": draw_faults,
     }
     if record["case"] not in drawings:
         raise ValueError(f"no picture for case {record['case']!r}; there is one for {', '.join(drawings)}")

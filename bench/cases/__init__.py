@@ -16,6 +16,7 @@ from bench.cases import (
     planted,
     record_overhead,
     run7b,
+    shard_faults,
     shard_ops,
     shard_step,
 )
@@ -32,6 +33,7 @@ CASES: dict[str, ModuleType] = {
     "planted": planted,
     "axis_matching": axis_matching,
     "record_overhead": record_overhead,
+    "shard_faults": shard_faults,
     "shard_ops": shard_ops,
     "shard_step": shard_step,
 }

@@ -1,4 +1,4 @@
-"""Faults of real workers: killed, stopped and failing ranks, lost clients and servers, interrupted programs."""
+"""Faults of real workers: killed, stopped and failing ranks, lost clients and servers, interruptions."""
 
 import logging
 import resource
@@ -153,7 +153,7 @@ def test_an_op_that_fails_on_all_ranks_costs_no_restart(workers):
         fine = torch.arange(6.0).to("workers")
         index = torch.tensor([0, 99]).to("workers")
         failed = fine[index] + 1
-        with pytest.raises(RemoteError, match="out of range|out of bounds") as caught:
+        with pytest.raises(RemoteError, match=r"out of (range|bounds)") as caught:
             failed.sum().item()
         assert "test_faults.py" in str(caught.value)
         assert "Traceback" in str(caught.value)
@@ -166,8 +166,7 @@ def test_more_than_a_worker_may_hold_is_an_error_with_the_numbers():
         fine = torch.ones(1000).to("workers")
         big = [torch.ones(700, 701).to("workers") for _ in range(12)]
         with pytest.raises(RemoteError, match="GT_WORKER_MEMORY"):
-            for one in big:
-                one.sum().item()
+            torch.stack([one.sum() for one in big]).cpu()
         assert fine.sum().item() == 1000.0
 
 
@@ -187,7 +186,7 @@ def test_a_killed_server_is_an_error_and_leaves_nothing(workers):
         one = torch.ones(3).to("workers")
         ranks = workers.ranks()
         send(workers.server)
-        with pytest.raises(RemoteError, match="dispatcher is gone.*SIGKILL"):
+        with pytest.raises(RemoteError, match=r"dispatcher is gone.*SIGKILL"):
             one.sum().item()
     wait_until(lambda: not any(map(is_alive, ranks)), 5, "the end of the ranks")
 
