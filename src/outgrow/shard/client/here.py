@@ -52,7 +52,8 @@ def run_here(op: Any, args: Any, kwargs: dict[str, Any], session: Session) -> An
 def _fetch(argument: Any, local: dict[int, tuple[WorkersTensor, Tensor]]) -> Any:
     if isinstance(argument, WorkersTensor):
         if id(argument) not in local:
-            local[id(argument)] = (argument, fetched(argument))
+            # A copy, for what is fetched has memory that torch cannot resize.
+            local[id(argument)] = (argument, fetched(argument).clone())
         return local[id(argument)][1]
     if isinstance(argument, (list, tuple)):
         return [_fetch(one, local) for one in argument]

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from outgrow.shard.client.device import DEVICE
 from outgrow.shard.client.forms import contiguous_stride, form_of, form_of_tensor
 from outgrow.shard.client.inference import op_name
 from outgrow.shard.client.session import default_session
@@ -20,6 +21,10 @@ _aten = torch.ops.aten
 _COUNTED = (
     "arange", "arange.start", "arange.start_step", "range", "range.step", "linspace", "logspace", "eye", "eye.m",
     "tril_indices", "triu_indices",
+)  # fmt: skip
+_COPIED_OUT = (
+    "kron.out", "linalg_matrix_rank.out", "linalg_matrix_rank.out_tol_tensor",
+    "linalg_matrix_rank.atol_rtol_tensor_out", "linalg_matrix_rank.atol_rtol_float_out",
 )  # fmt: skip
 
 
@@ -40,6 +45,10 @@ def register_kernels() -> torch.library.Library:
         library.impl("dropout", _dropout, key)
         library.impl("_thnn_fused_lstm_cell", lambda *args: lstm_cell(None, args, {}), key)
         library.impl("_thnn_fused_gru_cell", lambda *args: gru_cell(None, args, {}), key)
+        for name in _COPIED_OUT:
+            library.impl(name, functools.partial(_copied_out, _without_out(name)), key)
+        library.impl("tensor_split.tensor_indices_or_sections", _tensor_split, key)
+    library.impl("_efficientzerotensor", _zeros, "PrivateUse1")
     return library
 
 
@@ -93,7 +102,34 @@ def _counted(op: Any, *args: Any, dtype: Any = None, **_: Any) -> Tensor:
 
 
 def _randperm(n: int, *, generator: Any = None, dtype: Any = None, **_: Any) -> Tensor:
-    return torch.randperm(n, generator=generator, dtype=dtype or torch.int64).to("workers")
+    return torch.randperm(n, generator=generator, dtype=dtype or torch.int64).to(DEVICE)
+
+
+def _zeros(size: Any, *, dtype: Any = None, **_: Any) -> Tensor:
+    return torch.zeros(size, dtype=dtype, device=DEVICE)
+
+
+def _without_out(name: str) -> Any:
+    """The overload that gives what `out` is given."""
+    packet, _, overload = name.partition(".")
+    other = {"out": "default", "out_tol_tensor": "tol_tensor"}.get(overload, overload.removesuffix("_out"))
+    return getattr(getattr(_aten, packet), other)
+
+
+def _copied_out(op: Any, *args: Any, out: Tensor, **kwargs: Any) -> Tensor:
+    """Torch writes through a tensor that does not look like a view, or not at all: compute, then copy."""
+    result = op(*args, **kwargs)
+    if out.shape != result.shape:
+        out.resize_(result.shape)
+    return out.copy_(result)
+
+
+def _tensor_split(tensor: Tensor, indices: Tensor, dim: int = 0) -> Any:
+    """Where to cut must be known here."""
+    local = indices.cpu()
+    if local.dim() > 1:
+        return torch.ops.aten.tensor_split.tensor_indices_or_sections(torch.empty(0), local, dim)
+    return tensor.tensor_split(local.tolist(), dim)
 
 
 def _dropout(data: Tensor, p: float, train: bool) -> Tensor:

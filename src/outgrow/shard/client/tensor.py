@@ -19,6 +19,7 @@ from outgrow.shard.client.views import regenerate, settle
 from outgrow.shard.instructions import TensorMeta
 
 _make = Tensor._make_wrapper_subclass  # type: ignore[attr-defined]
+_MOST_DIMS = 64
 _set_data = Tensor.data.__set__  # type: ignore[attr-defined]
 _get_data = Tensor.data.__get__  # type: ignore[attr-defined]
 
@@ -192,6 +193,11 @@ def send(tensor: Tensor, session: Session) -> WorkersTensor:
         raise InputError(
             f"a {kind} tensor cannot be sent to the workers: they hold dense tensors only",
             hint="make it dense first, for example with .to_dense() or .dequantize()",
+        )
+    if tensor.dim() > _MOST_DIMS:
+        raise InputError(
+            f"a tensor of {tensor.dim()} dims cannot be sent to the workers: they hold up to {_MOST_DIMS}",
+            hint="flatten some of them first",
         )
     tensor = tensor.detach()
     if not tensor.is_contiguous():

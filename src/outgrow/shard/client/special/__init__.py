@@ -21,7 +21,7 @@ from outgrow.shard.client.special.contents import (
 )
 from outgrow.shard.client.special.creation import like
 from outgrow.shard.client.special.lists import each, each_whole
-from outgrow.shard.client.special.normalization import native_batch_norm
+from outgrow.shard.client.special.normalization import native_batch_norm, native_batch_norm_out
 from outgrow.shard.client.special.random_numbers import drawn_in_place, drawn_like, native_dropout
 from outgrow.shard.client.special.recurrent import gru_cell, lstm_cell
 from outgrow.shard.client.special.reshaping import as_strided, change_view, resize_, set_tensor_
@@ -67,6 +67,7 @@ SPECIAL: dict[Any, Special] = {
     _aten._thnn_fused_lstm_cell.default: lstm_cell,
     _aten._thnn_fused_gru_cell.default: gru_cell,
     _aten.native_batch_norm.default: native_batch_norm,
+    _aten.native_batch_norm.out: native_batch_norm_out,
     _aten.native_dropout.default: native_dropout,
     **dict.fromkeys(
         _all("t_", "transpose_", "squeeze_", "unsqueeze_", "as_strided_", "swapdims_", "swapaxes_"), change_view

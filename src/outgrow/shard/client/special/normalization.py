@@ -1,6 +1,6 @@
 """Batch norm: its running statistics change, though the op's schema does not say so."""
 
-__all__ = ["native_batch_norm"]
+__all__ = ["native_batch_norm", "native_batch_norm_out"]
 
 from typing import Any
 
@@ -9,6 +9,18 @@ import torch
 from outgrow.shard.client.recording import record
 
 _aten = torch.ops.aten
+
+
+def native_batch_norm_out(op: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    """As `native_batch_norm`, then copied out."""
+    outs = [kwargs[name] for name in ("out", "save_mean", "save_invstd")]
+    given = {name: value for name, value in kwargs.items() if name not in ("out", "save_mean", "save_invstd")}
+    results = native_batch_norm(_aten.native_batch_norm.default, args, given)
+    for out, result in zip(outs, results, strict=True):
+        if out.shape != result.shape:
+            out.resize_(result.shape)
+        out.copy_(result)
+    return tuple(outs)
 
 
 def native_batch_norm(op: Any, args: Any, kwargs: dict[str, Any]) -> Any:
