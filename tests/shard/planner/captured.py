@@ -12,6 +12,7 @@ from outgrow.shard.messages import Call, Define, Message, Put
 from outgrow.shard.planner.calibrate import typical_costs
 from outgrow.shard.planner.problem import Problem
 from outgrow.shard.rules import rows
+from outgrow.shard.rules.expansion import expand_segment
 from tests.shard.planner.models import Case
 
 OPTIMIZERS: dict[str, Any] = {
@@ -110,14 +111,21 @@ def _capture(case: Case, optimizer: str, world_size: int, *, uploads: bool) -> C
         link.link.request(_barrier())
         numbers = dict(zip(call.live, call.outputs, strict=True))
         outputs = {local: link.link.executor.values[numbers[local]].pieces[0].clone() for _, local in state}
+    expansion = expand_segment(body)
+    now, body = expansion.values, expansion.segment
     known = [rows(template, world_size) for template in body.templates]
     problem = Problem(
         segment=body,
         rows=tuple(known[step.template] for step in body.steps),
-        state=state,
+        state=tuple((at, now[local]) for at, local in state),
         kept=kept,
         uploads=sent,
-        live=call.live,
+        live=tuple(now[local] for local in call.live),
         costs=typical_costs(world_size),
     )
-    return Capture(problem, tuple(link.given), call.floats, outputs)
+    return Capture(
+        problem,
+        tuple(link.given),
+        tuple(call.floats[number] for number in expansion.floats),
+        {now[local]: tensor for local, tensor in outputs.items()},
+    )

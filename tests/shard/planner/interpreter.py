@@ -29,18 +29,9 @@ def run_plan(capture: Capture, plan: Plan) -> dict[int, Tensor]:
             redistribute(held[ref][2], held[ref][0], held[ref][1], wanted, fabric)
             for ref, wanted in zip(step.inputs, row.inputs, strict=True)
         ]
-        results = []
-        for rank in ranks:
-            own = [pieces[rank] for pieces in inputs]
-            for written in template.mutates:
-                own[written] = own[written].clone()
-            if row.kernel is None:
-                kernel = template_kernel(template, fabric.device)
-            else:
-                kernel = row.kernel(rank, fabric.world_size, fabric.device)
-            results.append(kernel(own, floats))
-        for number, (meta, placement) in enumerate(zip(template.outputs, row.outputs, strict=True)):
-            held[made] = (meta, placement, [result[number] for result in results])
+        results = _run_row(template, row, inputs, floats, fabric)
+        for meta, placement, pieces in zip(template.outputs, row.outputs, results, strict=True):
+            held[made] = (meta, placement, pieces)
             made += 1
     found = {}
     for _, local in problem.state:
@@ -48,3 +39,36 @@ def run_plan(capture: Capture, plan: Plan) -> dict[int, Tensor]:
         pieces = redistribute(pieces, meta, placement, plan.outputs[local], fabric)
         found[local] = redistribute(pieces, meta, plan.outputs[local], Replicate(), fabric)[0]
     return found
+
+
+def _run_row(template, row, inputs, floats, fabric):
+    """For each output, what the ranks hold of it; `inputs` are held as the row wants them."""
+    if row.parts:
+        return _run_parts(template, row, inputs, floats, fabric)
+    results = []
+    for rank in fabric.lanes:
+        own = [pieces[rank] for pieces in inputs]
+        for written in template.mutates:
+            own[written] = own[written].clone()
+        if row.kernel is None:
+            kernel = template_kernel(template, fabric.device)
+        else:
+            kernel = row.kernel(rank, fabric.world_size, fabric.device)
+        results.append(kernel(own, floats))
+    return [[result[number] for result in results] for number in range(len(template.outputs))]
+
+
+def _run_parts(template, row, inputs, floats, fabric):
+    """Several ops for one, with moves between them."""
+    made, outputs = [], [None] * len(template.outputs)
+    for part, own in row.parts:
+        given = []
+        for ref, meta, wanted in zip(part.inputs, part.template.inputs, own.inputs, strict=True):
+            placement, pieces = (row.inputs[ref], inputs[ref]) if ref >= 0 else made[-1 - ref]
+            given.append(redistribute(pieces, meta, placement, wanted, fabric))
+        results = _run_row(part.template, own, given, [floats[at] for at in part.floats], fabric)
+        for number, pieces, placement in zip(part.outputs, results, own.outputs, strict=True):
+            made.append((placement, pieces))
+            if number >= 0:
+                outputs[number] = pieces
+    return outputs

@@ -75,8 +75,7 @@ def _heading(number: int, cycle: Mapping[str, Any], used: Mapping[str, Any] | No
 def _candidates(cycle: Mapping[str, Any]) -> list[str]:
     rows = [("", "candidate", "predicted", "measured", "state per worker", "exchanged", "")]
     for number, plan in enumerate(cycle["candidates"]):
-        moved = sum(move["bytes"] for move in plan["details"].get("collectives", ()))
-        count = len(plan["details"].get("collectives", ()))
+        exchanged = plan["details"].get("exchanged", {"times": 0, "bytes": 0})
         rows.append(
             (
                 "*" if number == cycle["used"] else "",
@@ -84,11 +83,15 @@ def _candidates(cycle: Mapping[str, Any]) -> list[str]:
                 _milliseconds(plan["predicted_seconds"]),
                 _milliseconds(plan.get("measured_seconds")),
                 format_bytes(plan["state_bytes"]),
-                f"{count} x, {format_bytes(moved)}" if count else "nothing",
+                _exchanged(exchanged),
                 f"not used: {plan['banned']}" if plan.get("banned") else "",
             )
         )
     return _table(rows, right=(2, 3, 4))
+
+
+def _exchanged(total: Mapping[str, int]) -> str:
+    return f"{total['times']} x, {format_bytes(total['bytes'])}" if total["times"] else "nothing"
 
 
 def _leaves(details: Mapping[str, Any], names: Mapping[int, str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 __all__ = ["Costs", "Plan", "Problem", "make_plan", "plan_from_json", "plan_to_json"]
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -44,7 +45,10 @@ def make_plan(problem: Problem) -> tuple[Plan, ...]:
         found = [plan for plan in found if plan.state_bytes <= limit]
     unlike: dict[Any, Plan] = {}
     for plan in found:
-        unlike.setdefault((plan.rows, plan.inputs), plan)
+        same = unlike.get((plan.rows, plan.inputs))
+        # The one with reasons, by the name that says more.
+        kept = plan if same is None else dataclasses.replace(same, kind=plan.kind)
+        unlike[plan.rows, plan.inputs] = kept
     return tuple(sorted(unlike.values(), key=lambda plan: plan.predicted_seconds))
 
 
@@ -93,6 +97,7 @@ def plan_of(
         state_bytes=graph.state_bytes(choices),
         details={
             "collectives": moves[:MOST_MOVES],
+            "exchanged": {"times": len(moves), "bytes": sum(move["bytes"] for move in moves)},
             "leaves": leaves,
             "other_leaves": others,
             "stages": stages_of(graph, choices),
@@ -112,5 +117,5 @@ def solo_plan(graph: Graph) -> Plan:
         outputs=dict.fromkeys(problem.live, Owned(0)),
         predicted_seconds=solo_seconds(graph),
         state_bytes=sum(problem.segment.inputs[number].nbytes for number in graph.resting),
-        details={"collectives": []},
+        details={"collectives": [], "exchanged": {"times": 0, "bytes": 0}},
     )
