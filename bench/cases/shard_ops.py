@@ -14,6 +14,7 @@ from typing import Any
 from bench import machine
 from bench.harness import FORMAT, RESULTS, write_result
 from bench.oracle.options import EVERY, SOME, Entry, Options
+from bench.oracle.stable import stable
 from bench.oracle.table import page, summarise, text
 
 
@@ -27,6 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--samples", type=int, default=3, help="of each entry in float64")
     parser.add_argument("--variants", type=int, default=8, help="placements of each sample")
     parser.add_argument("--case", dest="single", help="one case of one entry, as failures name it")
+    parser.add_argument("--engine", choices=["simulated", "local"], default="simulated", help="of the ranks")
+    parser.add_argument(
+        "--share", type=int, default=1, help="only one entry in so many, by a hash of the name"
+    )
     parser.add_argument("--timeout", type=float, default=20.0, help="seconds for one case")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--log", type=Path, help="JSON lines: entries found there are not examined again")
@@ -47,6 +52,7 @@ def run(options: argparse.Namespace) -> Path:
         samples=options.samples,
         variants=options.variants,
         timeout_seconds=options.timeout,
+        engine=options.engine,
         case=options.single,
     )
     todo = list(_wanted(options))
@@ -98,7 +104,8 @@ def _wanted(options: argparse.Namespace) -> list[Entry]:
     return [
         entry
         for entry in entries(tuple(options.world), is_whole=is_whole)
-        if any(fnmatch.fnmatchcase(f"{entry.database}:{entry.name}", pattern) for pattern in patterns)
+        if stable(entry.name) % options.share == 0
+        and any(fnmatch.fnmatchcase(f"{entry.database}:{entry.name}", pattern) for pattern in patterns)
     ]
 
 

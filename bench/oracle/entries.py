@@ -9,7 +9,7 @@ from bench.oracle.modules import module_exams, module_names
 from bench.oracle.ops import op_exams, op_names
 from bench.oracle.optimizers import optimizer_exams, optimizer_names
 from bench.oracle.options import EVERY, SOME, Entry
-from bench.oracle.variants import stable
+from bench.oracle.stable import stable
 
 DATABASES: dict[str, tuple[Callable[[], list[str]], Callable[[str, int, int, int], Iterator[Exam]]]] = {
     "op": (op_names, op_exams),

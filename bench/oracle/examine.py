@@ -14,7 +14,7 @@ from bench.oracle.entries import exams
 from bench.oracle.exam import Exam, Outcome
 from bench.oracle.options import Entry, Options
 from bench.oracle.rowchoice import Picker
-from bench.oracle.side import Plain, Workers
+from bench.oracle.side import Plain, Processes, Workers
 from bench.oracle.variants import Variant, variants
 from bench.oracle.verdict import difference, judge_exception
 from bench.oracle.words import WORDS
@@ -56,6 +56,7 @@ def examine(
         "name": entry.name,
         "world_size": entry.world_size,
         "seed": options.seed,
+        "engine": options.engine,
         "seconds": round(time.perf_counter() - started, 3),
         "forward": _worst(words, "forward"),
         "backward": _worst(words, "backward"),
@@ -97,7 +98,8 @@ def _judged(
     seen: dict[str, set[str]],
 ) -> dict[str, tuple[str, str]]:
     choose = Picker(entry.world_size, variant.seed, seen)
-    side = Workers(entry.world_size, variant.where, choose)
+    kind = Workers if options.engine == "simulated" else Processes
+    side = kind(entry.world_size, variant.where, choose)
     try:
         with _deadline(options.timeout_seconds), side.active():
             actual = exam.run(side)

@@ -13,7 +13,7 @@ from torch import Tensor
 from bench.oracle.exam import Exam, Outcome, fetched, named
 from bench.oracle.ops import gradients
 from bench.oracle.side import Side, Workers
-from bench.oracle.variants import stable
+from bench.oracle.stable import stable
 
 
 @functools.cache

@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_flatten
 
 from bench.oracle.exam import Exam, Outcome, fetched, named
 from bench.oracle.side import Side
-from bench.oracle.variants import stable
+from bench.oracle.stable import stable
 
 UNDETERMINED = frozenset(
     [

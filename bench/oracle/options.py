@@ -31,5 +31,7 @@ class Options(NamedTuple):
     variants: int = 8
     """Placements and ways to choose rows, of each sample."""
     timeout_seconds: float = 20.0
+    engine: str = "simulated"
+    """Where ranks run: `simulated` in the process that examines, or `local` as processes of their own."""
     case: str | None = None
     """Only the case of this name."""

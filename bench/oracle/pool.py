@@ -87,7 +87,13 @@ class _Worker:
             "name": self.entry.name,
             "world_size": self.entry.world_size,
         }
-        more = {"seed": self.options.seed, "seconds": 0.0, "forward": None, "backward": None}
+        more = {
+            "seed": self.options.seed,
+            "engine": self.options.engine,
+            "seconds": 0.0,
+            "forward": None,
+            "backward": None,
+        }
         return self._with_lost({**record, **more, "cases": {}, "kept": [], "rows": {}})
 
     def _with_lost(self, record: dict[str, Any]) -> dict[str, Any]:

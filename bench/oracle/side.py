@@ -1,7 +1,8 @@
 """Where a program of an exam runs: with torch alone, or through the client on simulated workers."""
 
-__all__ = ["Plain", "Side", "Workers"]
+__all__ = ["Plain", "Processes", "Side", "Workers"]
 
+import functools
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -74,11 +75,15 @@ class Workers(Side):
     def __init__(self, world_size: int, where: Where | None = None, choose: Chooser | None = None) -> None:
         super().__init__()
         self.where = where
+        self.session = self._open(world_size, choose)
+
+    def _open(self, world_size: int, choose: Chooser | None) -> Session:
         link = SimulatedLink(world_size)
         if choose is not None:
             link.executor = Executor(SimulatedFabric(world_size), choose=choose)
-        self.session = Session(link)
-        self.session.inference = _INFERENCE
+        session = Session(link)
+        session.inference = _INFERENCE
+        return session
 
     def active(self) -> AbstractContextManager[Any]:
         """While inside, new tensors belong to this session."""
@@ -97,3 +102,18 @@ class Workers(Side):
         number = tensor._read_value().number  # may be an instruction itself: a view made anew
         self.session.flush()
         self.session.link.send(Place(value=number, placement=placement))
+
+
+class Processes(Workers):
+    """On workers that are processes: they choose the rows, and replay what is repeated."""
+
+    def _open(self, world_size: int, choose: Chooser | None) -> Session:
+        return _processes(world_size)
+
+
+@functools.cache
+def _processes(world_size: int) -> Session:
+    """One session for all cases of this process: starting workers takes seconds."""
+    from outgrow.shard.engines.local import start_local
+
+    return Session(start_local(world_size))

@@ -78,6 +78,7 @@ def text(summary: Sequence[dict[str, Any]], records: Sequence[Record]) -> str:
 def reproduction(record: Record, case: str) -> str:
     """The command that runs one case again."""
     seed = f" --seed {record['seed']}" if record["seed"] else ""
+    seed += " --engine local" if record.get("engine") == "local" else ""
     return (
         f"python -m bench shard_ops --dry --only '{record['database']}:{record['name']}' "
         f"--world {record['world_size']}{seed} --case '{case}'"

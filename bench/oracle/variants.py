@@ -1,20 +1,15 @@
 """The ways in which one case is run: how its tensors are held and how rows are chosen."""
 
-__all__ = ["Variant", "stable", "variants"]
+__all__ = ["Variant", "variants"]
 
 import random
-import zlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from torch import Tensor
 
+from bench.oracle.stable import stable
 from outgrow.placement import Owned, Placement, Replicate, Shard
-
-
-def stable(text: str) -> int:
-    """A hash of a text that is the same in every process."""
-    return zlib.crc32(text.encode())
 
 
 class Variant(NamedTuple):
