@@ -1,1 +1,3 @@
-"""The part of the room that its name says."""
+"""Between clients and ranks: one order for what all clients send."""
+
+__all__: list[str] = []

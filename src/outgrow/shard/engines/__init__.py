@@ -1,1 +1,3 @@
-"""The part of the room that its name says."""
+"""How ranks come to be: processes of this machine, those of torchrun, lanes of one process."""
+
+__all__: list[str] = []

@@ -1,1 +1,3 @@
-"""The part of the room that its name says."""
+"""What a rank holds and how it runs what it is told."""
+
+__all__: list[str] = []

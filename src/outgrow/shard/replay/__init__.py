@@ -1,1 +1,3 @@
-"""The part of the room that its name says."""
+"""Segments that come again: planned, compiled, checked against eager runs, replayed."""
+
+__all__: list[str] = []

@@ -1,1 +1,3 @@
-"""What passes between processes: frames, messages in bytes, addresses, tokens, the handshake."""
+"""Messages as bytes: encoding, framing, handshake and the client's end of the line."""
+
+__all__: list[str] = []
