@@ -143,8 +143,12 @@ class Executor:
         self.busy_seconds += time.perf_counter() - began
 
     def _pins(self) -> Pins:
-        held = ((value, self.values[value]) for value in self.values)
-        return Pins(values={value: one.placement for value, one in held if one.is_pinned}, names={})
+        held = [(value, self.values[value]) for value in self.values]
+        return Pins(
+            values={value: one.placement for value, one in held if one.is_pinned},
+            names={},
+            bytes={value: self.values.bytes_of(one) for value, one in held},
+        )
 
     # Values
 

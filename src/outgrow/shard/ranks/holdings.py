@@ -7,7 +7,7 @@ from typing import Final
 
 import torch
 
-from outgrow.placement import Partial, Placement, Replicate, Shard
+from outgrow.placement import Owned, Partial, Placement, Replicate, Shard
 from outgrow.quantities import format_bytes
 from outgrow.shard.instructions import TensorMeta
 from outgrow.shard.ranks.fabric import Fabric
@@ -30,6 +30,10 @@ class Holdings:
         self.lost: Failure | None = None
         """Why values that nobody here knows have no contents: they were made before the ranks were lost."""
         self._values: dict[int, Held] = {}
+        self._storages: dict[int, list[int]] = {}
+        """From a piece of memory to how many values use it and what it was counted as: views cost nothing."""
+        self._keys: dict[int, tuple[int, int]] = {}
+        """From the identity of a counted value to its memory, or -1, and its bytes."""
 
     def __getitem__(self, value: int) -> Held:
         held = self._values.get(value)
@@ -51,49 +55,81 @@ class Holdings:
 
     def add(self, value: int, held: Held, call: int = -1) -> None:
         """Keep a value; where it does not fit, cut among the ranks or, at the last, without contents."""
-        nbytes = self._bytes(held)
         limit = self.memory_bytes
         if limit is not None and held.failure is None:
-            if nbytes >= LARGE or self.bytes + nbytes > limit:
+            more = self._more(held)
+            if more >= LARGE or self.bytes + more > limit:
                 self._cut(held)
-                nbytes = self._bytes(held)
-            if self.bytes + nbytes > limit:
-                failure = self._too_much(held, nbytes, limit, call)
+                more = self._more(held)
+            if self.bytes + more > limit:
+                failure = self._too_much(held, more, limit, call)
                 held = Held(held.meta, Replicate(), [None] * len(held.pieces), failure=failure)
-                nbytes = 0
-        self._values[value] = held
-        self.bytes += nbytes
-        self.peak_bytes = max(self.peak_bytes, self.bytes)
+        self.restore(value, held)
 
     def restore(self, value: int, held: Held) -> None:
         """Keep a value that was kept before, as it is."""
         self._values[value] = held
-        self.bytes += self._bytes(held)
-        self.peak_bytes = max(self.peak_bytes, self.bytes)
+        self._count(held)
 
     def drop(self, value: int) -> Held | None:
         """Forget a value."""
         held = self._values.pop(value, None)
         if held is not None:
-            self.bytes -= self._bytes(held)
+            self._discount(held)
         return held
 
     def place(self, held: Held, placement: Placement) -> None:
         """Hold a value of ours otherwise from now on."""
-        self.bytes -= self._bytes(held)
+        self._discount(held)
         held.pieces = redistribute(held.pieces, held.meta, held.placement, placement, self.fabric)
         held.placement, held.is_own = placement, False
-        self.bytes += self._bytes(held)
-        self.peak_bytes = max(self.peak_bytes, self.bytes)
+        self._count(held)
 
     def count_again(self) -> None:
         """After placements were changed beside us."""
-        self.bytes = sum(self._bytes(held) for held in self._values.values())
-        self.peak_bytes = max(self.peak_bytes, self.bytes)
+        self.bytes = 0
+        self._storages.clear()
+        for held in self._values.values():
+            self._count(held)
 
     def default_placement(self, meta: TensorMeta) -> Placement:
         """Where a value goes that nobody placed: large ones are cut along their largest even dim."""
         return Replicate() if meta.nbytes < LARGE else self._cut_placement(meta)
+
+    def _count(self, held: Held) -> None:
+        key, nbytes = self._key(held), self.bytes_of(held)
+        self._keys[id(held)] = (key, nbytes)
+        if key < 0:
+            self.bytes += nbytes
+        else:
+            entry = self._storages.setdefault(key, [0, 0])
+            entry[0] += 1
+            self.bytes += max(0, nbytes - entry[1])
+            entry[1] = max(entry[1], nbytes)
+        self.peak_bytes = max(self.peak_bytes, self.bytes)
+
+    def _discount(self, held: Held) -> None:
+        key, nbytes = self._keys.pop(id(held))
+        if key < 0:
+            self.bytes -= nbytes
+            return
+        entry = self._storages[key]
+        entry[0] -= 1
+        if not entry[0]:
+            self.bytes -= entry[1]
+            del self._storages[key]
+
+    def _more(self, held: Held) -> int:
+        """What keeping a value would add."""
+        nbytes = self.bytes_of(held)
+        return max(0, nbytes - self._storages.get(self._key(held), (0, 0))[1])
+
+    def _key(self, held: Held) -> int:
+        """The memory that a value uses, by rank 0's or this rank's piece; -1 where not every rank has one."""
+        piece = held.pieces[0]
+        if isinstance(held.placement, Owned) or piece is None or not piece.numel():
+            return -1
+        return piece.untyped_storage().data_ptr()
 
     def _cut_placement(self, meta: TensorMeta) -> Placement:
         world_size = self.fabric.world_size
@@ -112,7 +148,8 @@ class Holdings:
             held.pieces = [None if piece is None else piece.clone() for piece in pieces]
             held.placement, held.is_own = wanted, True
 
-    def _bytes(self, held: Held) -> int:
+    def bytes_of(self, held: Held) -> int:
+        """What a value takes on the fullest rank."""
         return (
             0 if held.failure is not None else rest_bytes(held.meta, held.placement, self.fabric.world_size)
         )

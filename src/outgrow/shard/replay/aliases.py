@@ -1,6 +1,6 @@
 """Which outputs of an op may use the memory of its inputs."""
 
-__all__ = ["may_alias"]
+__all__ = ["is_view", "may_alias"]
 
 import functools
 from typing import Final
@@ -22,15 +22,22 @@ def may_alias(template: Template, row: Row) -> bool:
 
 
 @functools.cache
+def is_view(name: str) -> bool:
+    """Whether an op gives views of its first argument."""
+    if name.startswith("outgrow."):
+        return False
+    returned = resolve_op(name)._schema.returns
+    is_told = any(one.alias_info is not None and not one.alias_info.is_write for one in returned)
+    return is_told or name in _UNTOLD
+
+
+@functools.cache
 def _may_alias(name: str) -> bool:
     if name in _FRESH:
         return False
-    if name in _UNTOLD or name.startswith("outgrow."):
+    if is_view(name) or name.startswith("outgrow."):
         return True
     op = resolve_op(name)
-    returned = op._schema.returns
-    if any(one.alias_info is not None and not one.alias_info.is_write for one in returned):
-        return True
     # Composite ops say nothing of the views they may give: einsum of one operand, broadcast_tensors, dropout
     # without training.
     return bool(torch._C._dispatch_has_kernel_for_dispatch_key(op.name(), "CompositeImplicitAutograd"))

@@ -2,6 +2,7 @@
 
 __all__ = ["Pins", "make_candidates"]
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,10 +11,14 @@ from outgrow.errors import OutgrowError
 from outgrow.placement import Owned, Placement, Replicate
 from outgrow.shard.instructions import Segment
 from outgrow.shard.planner import Costs, Plan, Problem, make_plan
+from outgrow.shard.ranks.held import rest_bytes
+from outgrow.shard.replay.aliases import is_view
 from outgrow.shard.replay.hot_path import Cycle
 from outgrow.shard.replay.joining import Joined, join, parts_of
 from outgrow.shard.rules import rows
 
+_TRIES = 6
+"""Times that the planner is asked again with a lower limit."""
 _HOPELESS = 3.0
 """Candidates predicted to take so many times the best prediction are not tried."""
 
@@ -26,6 +31,8 @@ class Pins:
     """By the number of a value: how it must be held."""
     names: Mapping[int, str]
     """By the number of a value: what to call it."""
+    bytes: Mapping[int, int]
+    """By the number of a value: what it takes on the fullest rank."""
 
 
 def make_candidates(
@@ -52,10 +59,18 @@ def make_candidates(
     if world_size == 1:
         decision["plans"] = [_json(joined, _replicated(joined), known, cycle, segments)]
         return decision
+    problem = _problem(joined, known, cycle, costs, pins)
     try:
-        plans = make_plan(_problem(joined, known, cycle, costs, pins, memory_bytes))
+        plans = (
+            make_plan(problem)
+            if memory_bytes is None
+            else _within(problem, memory_bytes - _beside(cycle, pins))
+        )
     except OutgrowError as error:
         decision["notes"] = [f"{type(error).__name__}: {error}"]
+        return decision
+    if not plans:
+        decision["notes"] = ["no plan was found that keeps to what one worker may hold"]
         return decision
     wanted = [plan for plan in plans if plan.kind in kinds]
     if kinds and not wanted:
@@ -71,9 +86,62 @@ def make_candidates(
     return decision
 
 
-def _problem(
-    joined: Joined, known: Sequence[Any], cycle: Cycle, costs: Costs, pins: Pins, memory_bytes: int | None
-) -> Problem:
+def _beside(cycle: Cycle, pins: Pins) -> int:
+    """Bytes of what is held and has no part in the cycle."""
+    own = {value for call in cycle.calls for value in (*call.inputs, *call.outputs)}
+    return sum(nbytes for value, nbytes in pins.bytes.items() if value not in own)
+
+
+def _within(problem: Problem, limit: int) -> tuple[Plan, ...]:
+    """Plans with which one rank never holds more than `limit` at rest, gradients and uploads included.
+
+    The planner's own limit is about state; it is lowered until the rest has room, too.
+    """
+    ask = limit
+    for _ in range(_TRIES):
+        plans = make_plan(dataclasses.replace(problem, memory_bytes=ask))
+        fitting = tuple(plan for plan in plans if _rest(problem, plan) <= limit)
+        if any(plan.kind == "planned" for plan in fitting):
+            return fitting
+        excess = min(_rest(problem, plan) - limit for plan in plans)
+        lower = min(plan.state_bytes for plan in plans) - max(excess, 1)
+        if lower <= 0:
+            return fitting
+        ask = min(lower, ask - 1)
+    return fitting
+
+
+def _rest(problem: Problem, plan: Plan) -> int:
+    """Bytes that the fullest rank holds between two cycles, with what was sent for the next one."""
+    world_size, metas = problem.costs.world_size, problem.segment.inputs
+    values, roots = problem.segment.values(), _roots(problem.segment)
+    counted: dict[int, int] = {}
+    for number in (*problem.kept, *problem.uploads):
+        counted[-1 - number] = rest_bytes(metas[number], plan.inputs[number], world_size)
+    for local in problem.live:
+        nbytes, root = rest_bytes(values[local], plan.outputs[local], world_size), roots[local]
+        counted[root] = max(counted.get(root, 0), nbytes)
+    return sum(counted.values())
+
+
+def _roots(segment: Segment) -> list[int]:
+    """For each local number, the value whose memory it uses: its own, or that of what it is a view of."""
+    roots: list[int] = []
+    for step in segment.steps:
+        template = segment.templates[step.template]
+        for output in range(step.outputs):
+            if output < len(template.mutates):
+                source = step.inputs[template.mutates[output]]
+            elif step.inputs and is_view(template.op):
+                source = step.inputs[0]
+            else:
+                roots.append(len(roots))
+                continue
+            roots.append(roots[source] if source >= 0 else source)
+    return roots
+
+
+def _problem(joined: Joined, known: Sequence[Any], cycle: Cycle, costs: Costs, pins: Pins) -> Problem:
     pinned, names = {}, {}
     for call, refs in zip(cycle.calls, joined.refs, strict=True):
         for value, ref in zip(call.inputs, refs, strict=True):
@@ -89,7 +157,6 @@ def _problem(
         uploads=joined.uploads,
         live=joined.live,
         costs=costs,
-        memory_bytes=memory_bytes,
         pinned=pinned,
         names=names,
     )

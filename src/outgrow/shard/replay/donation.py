@@ -2,6 +2,7 @@
 
 __all__ = ["donate"]
 
+from outgrow.shard.replay.aliases import may_alias
 from outgrow.shard.replay.graph import Graph, Kind, Node
 
 
@@ -13,6 +14,7 @@ def donate(graph: Graph) -> None:
     that lives on uses that memory. Inputs of the graph may be written only where they die with the call;
     the caller sees to it that nobody else uses their memory.
     """
+    _find_roots(graph)
     last_use = _last_uses(graph)
     users: dict[int, list[int]] = {}
     for variable in graph.variables:
@@ -36,6 +38,24 @@ def donate(graph: Graph) -> None:
             node.copies[place] = not is_free
             if is_free and operand in index_of:
                 graph.donated.add(index_of[operand])
+
+
+def _find_roots(graph: Graph) -> None:
+    """Which memory each variable may use, as the nodes are now."""
+    variables = graph.variables
+    for variable in variables:
+        variable.roots = frozenset((variable.number,))
+    for node in graph.nodes:
+        shares = node.kind is Kind.MOVE
+        fresh = 0
+        if node.kind is Kind.OP:
+            assert node.template is not None
+            assert node.row is not None
+            shares, fresh = may_alias(node.template, node.row), len(node.template.mutates)
+        if shares:
+            roots = frozenset[int]().union(*(variables[operand].roots for operand in node.inputs))
+            for made in node.outputs[fresh:]:
+                variables[made].roots |= roots
 
 
 def _written(node: Node) -> tuple[int, ...]:

@@ -34,7 +34,7 @@ class Variable:
     """Of the whole tensor."""
     placement: Placement
     roots: frozenset[int] = frozenset()
-    """Variables whose memory it may use; its own number alone where the memory is fresh."""
+    """Variables whose memory it may use; its own number alone where it is fresh. Filled in by `donate`."""
 
 
 @dataclass(slots=True, eq=False)
@@ -79,7 +79,7 @@ class Graph:
     """Inputs, as indices, whose memory is written into."""
 
     def variable(self, meta: TensorMeta, placement: Placement) -> Variable:
-        """A new one, of fresh memory until said otherwise."""
+        """A new one."""
         number = len(self.variables)
         made = Variable(number, meta, placement, frozenset((number,)))
         self.variables.append(made)

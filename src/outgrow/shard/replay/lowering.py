@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from outgrow.placement import Partial, Placement, Replicate
 from outgrow.shard.instructions import Segment, Template
-from outgrow.shard.replay.aliases import is_view, may_alias
+from outgrow.shard.replay.aliases import is_view
 from outgrow.shard.replay.graph import Graph, Kind, Node
 from outgrow.shard.rules import Row
 from outgrow.shard.rules.row import replicated
@@ -83,9 +83,6 @@ class _Lowering:
             outputs = []
             for k, (meta, placement) in enumerate(zip(template.outputs, row.outputs, strict=True)):
                 variable = self.graph.variable(meta, placement)
-                if k >= len(template.mutates) and may_alias(template, row):
-                    roots = (self.graph.variables[operand].roots for operand in operands)
-                    variable.roots = variable.roots.union(*roots)
                 if made[k] in written:
                     ref = written[made[k]]
                     ancestors[made[k]] = ancestors.get(ref, ref)
@@ -137,7 +134,6 @@ class _Lowering:
         template, viewed = self.views[ref]
         operand = self._version(viewed, Replicate(), step)
         made = self.graph.variable(template.outputs[0], Replicate())
-        made.roots = made.roots | self.graph.variables[operand].roots
         self.versions[ref, Replicate()] = made.number
         row = replicated(template)
         self.graph.nodes.append(Node(Kind.OP, [operand], [made.number], step, template=template, row=row))
@@ -169,7 +165,6 @@ class _Lowering:
             # Somebody wants it whole anyway: from there every other placement is free.
             source = self.graph.variables[self._version(ref, Replicate(), step)]
         made = self.graph.variable(source.meta, placement)
-        made.roots = made.roots | source.roots
         self.versions[ref, placement] = made.number
         self.graph.nodes.append(Node(Kind.MOVE, [source.number], [made.number], step))
         return made.number

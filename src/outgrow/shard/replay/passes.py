@@ -1,6 +1,6 @@
 """What makes a graph cheaper without changing a bit of what it computes."""
 
-__all__ = ["simplify", "start_early"]
+__all__ = ["simplify", "sink_views", "start_early"]
 
 from typing import Any, Final
 
@@ -8,6 +8,7 @@ import torch
 
 from outgrow.placement import Partial, Replicate
 from outgrow.shard.instructions import TensorMeta
+from outgrow.shard.replay.aliases import is_view, may_alias
 from outgrow.shard.replay.graph import Graph, Kind, Node
 
 SMALL: Final = 256 * 1024
@@ -31,8 +32,6 @@ def simplify(graph: Graph) -> None:
         else:
             renamed[node.outputs[0]] = same
     graph.outputs = {ref: renamed.get(variable, variable) for ref, variable in graph.outputs.items()}
-    for variable in graph.variables:
-        variable.roots = frozenset(renamed.get(root, root) for root in variable.roots)
     needed = set(graph.outputs.values())
     alive: list[Node] = []
     for node in reversed(kept):
@@ -46,7 +45,7 @@ def _same_as(graph: Graph, node: Node, seen: dict[tuple[Any, ...], int]) -> int 
     template, row = node.template, node.row
     if template is None or row is None or template.mutates or len(node.outputs) != 1 or len(node.inputs) != 1:
         return None
-    if graph.variables[node.outputs[0]].roots == {node.outputs[0]}:
+    if not may_alias(template, row):
         return None
     is_same = graph.variables[node.inputs[0]].placement == graph.variables[node.outputs[0]].placement
     if is_same and template.op in ("aten.detach.default", "aten.alias.default"):
@@ -56,6 +55,32 @@ def _same_as(graph: Graph, node: Node, seen: dict[tuple[Any, ...], int]) -> int 
     if known is None:
         seen[key] = node.outputs[0]
     return known
+
+
+def sink_views(graph: Graph) -> None:
+    """Views are made right before they are read, so that nothing waits for what they show any earlier."""
+    first: dict[int, int] = {}
+    sunk: dict[int, list[Node]] = {}
+    kept: list[Node] = []
+    end = len(graph.nodes)
+    for index in range(end - 1, -1, -1):
+        node = graph.nodes[index]
+        at = index
+        if node.template is not None and not node.template.mutates and is_view(node.template.op):
+            at = min((first.get(variable, end) for variable in node.outputs), default=index)
+            sunk.setdefault(at, []).append(node)
+        else:
+            kept.append(node)
+        for operand in node.inputs:
+            first[operand] = min(first.get(operand, end), at)
+    nodes: list[Node] = []
+    position = {node: index for index, node in enumerate(graph.nodes)}
+    for node in reversed(kept):
+        nodes += reversed(sunk.pop(position[node], []))
+        nodes.append(node)
+    for left in sorted(sunk):
+        nodes += reversed(sunk[left])
+    graph.nodes = nodes
 
 
 def start_early(graph: Graph) -> None:
@@ -123,8 +148,6 @@ def _rewrite(
         start = Node(Kind.START, sources, [handle.number], step, reduction=_reduction(graph, group[0]))
         after.setdefault(ready, []).append(start)
         before.setdefault(wanted, []).append(Node(Kind.WAIT, [handle.number], results, step))
-        for result in results:
-            graph.variables[result].roots = frozenset((result,))
     nodes = list(after.get(-1, ()))
     for index, node in enumerate(graph.nodes):
         nodes += before.get(index, ())

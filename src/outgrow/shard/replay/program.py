@@ -16,7 +16,7 @@ from outgrow.shard.replay.donation import donate
 from outgrow.shard.replay.emission import NAME, emit
 from outgrow.shard.replay.graph import Graph
 from outgrow.shard.replay.lowering import lower
-from outgrow.shard.replay.passes import simplify, start_early
+from outgrow.shard.replay.passes import simplify, sink_views, start_early
 from outgrow.shard.rules import Row
 
 
@@ -108,6 +108,7 @@ def compile_program(
     """
     graph = lower(segment, rows, inputs, live, dying)
     simplify(graph)
+    sink_views(graph)
     start_early(graph)
     donate(graph)
     emitted = emit(graph, fabric, is_solo=is_solo)
