@@ -7,13 +7,17 @@ from outgrow.placement import Placement, Replicate, Shard
 from outgrow.shard.instructions import INPUT, Segment, Step, Template
 from outgrow.shard.planner.cost import CostModel
 from outgrow.shard.planner.problem import Costs
+from outgrow.shard.ranks.block_ops import BLOCK_OPS
 from outgrow.shard.ranks.eager import Eager
 from outgrow.shard.ranks.held import Held
+from outgrow.shard.ranks.kernels import OWN_OPS, template_kernel
 from outgrow.shard.ranks.redistribute import redistribute
 from outgrow.shard.ranks.simulated_fabric import SimulatedFabric
 from outgrow.shard.replay.program import compile_program
-from outgrow.shard.rules import Row, rows
+from outgrow.shard.rules import RULES, Row, rows
+from outgrow.shard.rules.placing import PLACE
 from outgrow.shard.rules.verify import Sample, check_rows, sample_of
+from tests.shard.rules import rule_samples
 
 CPU = torch.device("cpu")
 
@@ -109,8 +113,6 @@ def _rest(sample: Sample) -> tuple:
 def _plain(
     template: Template, inputs: list[torch.Tensor], floats: tuple[float, ...]
 ) -> tuple[torch.Tensor, ...]:
-    from outgrow.shard.ranks.kernels import template_kernel
-
     return template_kernel(template, CPU)([one.clone() for one in inputs], floats)
 
 
@@ -138,10 +140,22 @@ def test_softmax_of_16_bits_is_added_up_in_32(dtype: torch.dtype) -> None:
 def test_a_staged_row_costs_its_parts_and_what_is_said_between_them() -> None:
     names = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all", "broadcast")
     costs = Costs(
-        world_size=2, latency_seconds=dict.fromkeys(names, 1.0), bandwidth=dict.fromkeys(names, 1e9), flops=1e12,
+        world_size=2, latency_seconds=dict.fromkeys(names, 1.0), bandwidth=dict.fromkeys(names, 1e9),
+        flops=1e12,
         solo_flops=1e12, memory_bandwidth=1e9, solo_memory_bandwidth=1e9,
     )  # fmt: skip
     sample = _softmax()
     seconds = CostModel(costs).row(sample.template, _staged(sample, 2))
     assert 1.0 < seconds < 1.01
     assert CostModel(costs).row(sample.template, Row((Shard(0),), (Shard(0),))) < 0.01
+
+
+def test_every_op_of_our_own_is_used_by_a_row_and_runs() -> None:
+    reached = {name for name in OWN_OPS if name in RULES or name == PLACE}
+    for op in ("aten._softmax", "aten._softmax_backward_data", "aten.native_batch_norm_backward"):
+        for sample in rule_samples.samples_of(RULES[op].__name__, op):
+            for row in rows(sample.template, 2):
+                reached |= {part.template.op for part, _ in row.parts}
+    reached |= {part.template.op for part, _ in _staged(_batch_norm(), 2).parts}
+    assert reached == set(OWN_OPS)
+    assert set(BLOCK_OPS) <= set(OWN_OPS)

@@ -1,6 +1,6 @@
 """Ops that make each element of the result from the elements at the same place."""
 
-__all__ = ["LINEAR", "POINTWISE", "pointwise_rows"]
+__all__ = ["POINTWISE", "plain_packet", "pointwise_rows"]
 
 from outgrow.placement import Placement, Shard
 from outgrow.shard.instructions import Template

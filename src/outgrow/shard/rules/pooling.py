@@ -1,6 +1,6 @@
 """Ops on images that leave batch and channels alone: pooling, resizing, padding."""
 
-__all__ = ["POOLING", "pooling_rows"]
+__all__ = ["pooling_rows"]
 
 from outgrow.placement import Shard
 from outgrow.shard.instructions import Template

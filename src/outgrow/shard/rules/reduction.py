@@ -2,7 +2,7 @@
 joined.
 """
 
-__all__ = ["JOINED", "norm_rows", "power_sum_rows", "reduction_rows"]
+__all__ = ["norm_rows", "power_sum_rows", "reduction_rows"]
 
 import functools
 import math
