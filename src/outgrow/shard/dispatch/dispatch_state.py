@@ -135,6 +135,8 @@ class SessionState:
     undelivered_bytes: int = 0
     credit: int = 0
     """What it may still send in this turn, in instructions."""
+    has_turn: bool = False
+    """Whether it is among those that take turns."""
     is_paused: bool = False
     is_closing: bool = False
     """Its client is gone: its last message is a CLOSE."""
@@ -274,7 +276,8 @@ class DispatchState:
         session.messages += 1
         session.nbytes += entry.nbytes
         session.requests += entry.request is not None
-        if len(session.queue) == 1:
+        if not session.has_turn:
+            session.has_turn = True
             self._turns.append(session.number)
         made = self._forward()
         if not session.is_paused and not session.is_closing and self._is_over(session):
@@ -310,7 +313,7 @@ class DispatchState:
             session = self.sessions[self._turns[0]]
             if not session.queue:
                 self._turns.popleft()
-                session.credit = 0
+                session.has_turn, session.credit = False, 0
                 continue
             entry = session.queue[0]
             if entry.request is not None and session.undelivered_bytes > self.limits.undelivered_bytes:
@@ -338,7 +341,7 @@ class DispatchState:
                 if session.queue:
                     self._turns.append(session.number)
                 else:
-                    session.credit = 0
+                    session.has_turn, session.credit = False, 0
         return made
 
     def _has_room(self) -> bool:
@@ -364,5 +367,5 @@ class DispatchState:
             assert session.undelivered_bytes >= 0
             assert session.requests >= 0
             assert not session.queue or session.number in self._turns
-            assert not session.is_closing or not session.is_paused or session.queue is not None
+            assert session.has_turn == (session.number in self._turns)
         assert all(entry.request is not None for entry in self._requests.values())
