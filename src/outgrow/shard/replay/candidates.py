@@ -120,6 +120,8 @@ def _rest(problem: Problem, plan: Plan) -> int:
         counted[-1 - number] = rest_bytes(metas[number], plan.inputs[number], world_size)
     for local in problem.live:
         nbytes, root = rest_bytes(values[local], plan.outputs[local], world_size), roots[local]
+        if plan.kind == "solo":  # as `Holdings` counts what only one rank has
+            root = local
         counted[root] = max(counted.get(root, 0), nbytes)
     return sum(counted.values())
 
