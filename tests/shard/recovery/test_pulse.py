@@ -4,11 +4,11 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 
 import pytest
 
+from outgrow.shard.recovery.agreement import StoreBoard
 from outgrow.shard.recovery.events import Gone, Sign
 from outgrow.shard.recovery.pulse import PulseBoard
 from outgrow.shard.recovery.signs_of_life import SignsOfLife, oom_kills
@@ -108,28 +108,36 @@ def test_before_the_first_beat_there_is_no_sign(board, child):
     assert SignsOfLife(1, board, [child, child]).look(0.0)[1:] == []
 
 
-def test_ranks_that_fail_alike_agree(board):
-    first, second = board.pulse(0), board.pulse(1)
-    for count in range(1, 12):
-        waiting = threading.Thread(target=first.wait_for_agreement, args=(first.fail(count, 2),))
-        waiting.start()
-        time.sleep(0.005)
-        assert waiting.is_alive(), "the other has not failed"
-        second.wait_for_agreement(second.fail(count, 2))
-        waiting.join(5)
-        assert not waiting.is_alive()
+def boards_in_shared_memory(board):
+    return [board.pulse(rank) for rank in range(2)]
 
 
-@pytest.mark.parametrize("other", [None, (5, 1), (4, 2), (5, None)], ids=str)
-def test_ranks_that_do_not_fail_alike_wait_for_their_end(board, other):
-    second = board.pulse(1)
-    if other is not None:
-        second.fail(*other)
-    pid = forked(board, 0, lambda pulse: pulse.wait_for_agreement(pulse.fail(5, 2)))
-    time.sleep(0.2)
-    assert os.waitpid(pid, os.WNOHANG) == (0, 0)
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
+def boards_in_a_store(board):
+    from torch.distributed import HashStore  # noqa: TID251 - as ranks meet
+
+    store = HashStore()
+    return [StoreBoard(store, 2, rank) for rank in range(2)]
+
+
+@pytest.mark.parametrize("make", [boards_in_shared_memory, boards_in_a_store])
+def test_ranks_agree_where_all_have_failed_alike(board, make):
+    first, second = make(board)
+    for number in range(12):
+        count = first.fail(number, 2)
+        assert not first.has_agreed(count, number, 2), "the other has not failed"
+        assert second.fail(number, 2) == count
+        assert first.has_agreed(count, number, 2)
+        assert second.has_agreed(count, number, 2)
+
+
+@pytest.mark.parametrize("make", [boards_in_shared_memory, boards_in_a_store])
+@pytest.mark.parametrize("other", [(5, 1), (4, 2), (5, None)], ids=str)
+def test_ranks_that_failed_elsewhere_do_not_agree(board, make, other):
+    first, second = make(board)
+    count = first.fail(5, 2)
+    second.fail(*other)
+    assert not first.has_agreed(count, 5, 2)
+    assert not second.has_agreed(count, *other)
 
 
 def test_kills_for_want_of_memory_are_counted_by_the_kernel():

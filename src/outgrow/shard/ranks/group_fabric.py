@@ -38,6 +38,8 @@ class GroupFabric:
         """
         self.rank = rank
         self.world_size = world_size
+        self.store = store
+        """Where the ranks met; None for one alone."""
         self.lanes: tuple[int, ...] = (rank,)
         self.device = device or torch.device("cpu")
         self.exchanged_bytes = 0

@@ -50,8 +50,8 @@ class Worker:
         recovery: dict[str, Any] | None = None,
         files: tuple[int, ...] = (),
     ) -> None:
-        """`recovery` and `files`: see `RankRecovery`; without them nothing is stored, and a rank that fails
-        alone goes on alone.
+        """`recovery` and `files`: see `RankRecovery`; without `recovery` a rank that fails alone goes on
+        alone.
 
         `memory_bytes`: what one rank may hold of a session's values at rest; `cores`: threads of a rank
         that works while the others rest."""
@@ -69,8 +69,16 @@ class Worker:
         self.instructions = 0
         """Done so far, those of replayed segments included."""
         self._recovery = (
-            RankRecovery(rank=rank, world_size=fabric.world_size, files=files, say=self._note, **recovery)
-            if recovery is not None and files
+            RankRecovery(
+                rank=rank,
+                world_size=fabric.world_size,
+                files=files,
+                store=fabric.store,
+                say=self._note,
+                is_cut=connection.is_cut,
+                **recovery,
+            )
+            if recovery is not None
             else None
         )
         self.memory_bytes = memory_bytes

@@ -9,7 +9,6 @@ __all__ = ["Pulse", "PulseBoard", "Reading"]
 import mmap
 import os
 import threading
-import time
 from dataclasses import dataclass
 from typing import Self
 
@@ -139,17 +138,10 @@ class Pulse:
         self._words[_FAILURES] = count
         return count
 
-    def wait_for_agreement(self, count: int) -> None:
-        """Wait until every rank's failure number `count` was where this one's was.
-
-        Where they were elsewhere, or never come, this waits for ever: nothing that this rank could send or
-        reduce would be right, and whoever watches ends the gang.
-        """
-        mine = self._board.failure(self._rank, count)
-        waited = 0.0001
-        while any(self._board.failure(rank, count) != mine for rank in range(self._board.world_size)):
-            time.sleep(waited)
-            waited = min(2 * waited, 0.01)
+    def has_agreed(self, count: int, seq: int, step: int | None) -> bool:
+        """Whether every rank's failure number `count` was here."""
+        ranks = range(self._board.world_size)
+        return all(self._board.failure(rank, count) == (seq, step) for rank in ranks)
 
     def _count(self, every_seconds: float) -> None:
         while not self._stop.wait(every_seconds):

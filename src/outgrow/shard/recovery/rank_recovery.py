@@ -13,9 +13,10 @@ import torch
 from outgrow.errors import OutgrowError
 from outgrow.shard.messages import Ask, Call, Fetch, Message, Put, Reply
 from outgrow.shard.ranks.held import Failure
+from outgrow.shard.recovery.agreement import GangBroken, StoreBoard
 from outgrow.shard.recovery.breaks import is_broken
 from outgrow.shard.recovery.checkpoint import CheckpointDamaged, SessionState, load, store
-from outgrow.shard.recovery.pulse import PulseBoard
+from outgrow.shard.recovery.pulse import Pulse, PulseBoard
 
 
 class RankRecovery:
@@ -27,13 +28,19 @@ class RankRecovery:
         rank: int,
         world_size: int,
         files: Sequence[int],
+        store: Any,
         checkpoint_bytes: int | None,
         say: Callable[[dict[str, Any]], None],
+        is_cut: Callable[[], bool],
     ) -> None:
-        """`files`: the page of signs, then the places of checkpoints; they belong to this from now on."""
-        self._rank = rank
-        self._board = PulseBoard(world_size, files[0])
-        self._pulse = self._board.pulse(rank)
+        """`files`: the page of signs, then the places of checkpoints; they belong to this from now on. None
+        on another machine than the dispatcher: then there are no checkpoints, and the ranks agree through
+        `store`, in which they met. `is_cut`: whether the dispatcher let go of this rank."""
+        self._pulse = PulseBoard(world_size, files[0]).pulse(rank) if files else None
+        self._failures: Pulse | StoreBoard | None = None
+        if world_size > 1:
+            self._failures = self._pulse or StoreBoard(store, world_size, rank)
+        self._is_cut = is_cut
         self._slots = tuple(files[1:])
         self._room = checkpoint_bytes
         self._say = say
@@ -46,41 +53,52 @@ class RankRecovery:
 
     def start(self) -> None:
         """Give signs of life from now on."""
-        self._pulse.start()
+        if self._pulse is not None:
+            self._pulse.start()
 
     # The order
 
     def takes_up(self, seq: int) -> None:
         """A message is going to be run."""
         self._seq = seq
-        self._pulse.takes_up(seq)
+        if self._pulse is not None:
+            self._pulse.takes_up(seq)
 
     def done_with(self, seq: int) -> None:
         """A message has been run."""
-        self._pulse.done_with(seq)
+        if self._pulse is not None:
+            self._pulse.done_with(seq)
 
     def agree(self, failure: Failure) -> None:
-        """An op failed here: go on where it failed on every rank, and never return where it did not.
+        """An op failed here: go on where it failed on every rank, and do not return where it did not.
 
         Were a rank to go on alone, its next exchange would meet another one of the others, and add what does
         not belong together.
+
+        Raises:
+            GangBroken: another rank is gone, or the dispatcher let go of this one.
         """
         if is_broken(failure.message):
-            self._say({"event": "broken", "text": failure.message})
-            while True:  # the others are gone, and so is this one soon
-                time.sleep(1.0)
-        count = self._pulse.fail(self._seq, failure.step)
-        if self._board.world_size > 1:
-            self._say(
-                {
-                    "event": "failed",
-                    "count": count,
-                    "seq": self._seq,
-                    "step": failure.step,
-                    "failure": asdict(failure),
-                }
-            )
-        self._pulse.wait_for_agreement(count)
+            raise GangBroken(failure.message)
+        board = self._failures
+        if board is None:
+            return
+        count = board.fail(self._seq, failure.step)
+        self._say(
+            {
+                "event": "failed",
+                "count": count,
+                "seq": self._seq,
+                "step": failure.step,
+                "failure": asdict(failure),
+            }
+        )
+        waited = 0.0001
+        while not board.has_agreed(count, self._seq, failure.step):
+            time.sleep(waited)
+            waited = min(2 * waited, 0.01)
+            if waited > 0.005 and self._is_cut():
+                raise GangBroken("the dispatcher let go of this rank")
 
     def handle(self, executor: Any, message: Message) -> Reply | None:
         """Let the executor do what a message says, or let it fail where that was decided."""
@@ -104,6 +122,10 @@ class RankRecovery:
     def store(self, order: Mapping[str, Any], executors: Mapping[int, Any]) -> None:
         """Store what all executors hold, as ordered, and say so."""
         began = time.perf_counter()
+        if not self._slots:
+            text = "the rank is on another machine than the dispatcher"
+            self._say({"event": "not stored", "checkpoint": order["checkpoint"], "text": text})
+            return
         sessions = {}
         for number, executor in executors.items():
             snapshot = executor.snapshot()

@@ -186,6 +186,12 @@ class Connection:
         if not poller.poll(timeout):
             raise ConnectionEnded("the other side said nothing in time")
 
+    def is_cut(self) -> bool:
+        """Whether the other side is gone; what it sent before may still be there."""
+        poller = select.poll()
+        poller.register(self.socket, select.POLLRDHUP)
+        return bool(poller.poll(0))
+
     def close(self) -> None:
         """Give the socket back, and every file that was on its way."""
         for _, files in self._out:
