@@ -21,7 +21,7 @@ def torch_dispatch(cls: type, op: Any, types: Any, args: Any = (), kwargs: Any =
     except TorchRefusal as refusal:
         # The frames of how torch was asked are of no use to anybody.
         error = refusal.error.with_traceback(None)
-    except BaseException as raised:  # noqa: BLE001 - goes on, from here or from `backward`
+    except BaseException as raised:
         error = raised
     if is_in_backward():
         return keep_error(error)

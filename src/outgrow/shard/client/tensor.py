@@ -71,6 +71,9 @@ class WorkersTensor(Tensor):
     def __repr__(self, *, tensor_contents: Any = None) -> str:
         return as_text(self, fetched(self))
 
+    def __format__(self, format_spec: str) -> str:
+        return self.item().__format__(format_spec) if self.dim() == 0 else super().__format__(format_spec)
+
     def numpy(self, *, force: bool = False) -> Any:
         """As of any tensor that is not in this process: refused, unless `force` is given."""
         if force:
