@@ -10,18 +10,21 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from outgrow.shard.planner.cost import NARROW
 from outgrow.shard.planner.problem import Costs
 from outgrow.shard.ranks.fabric import Fabric
 
 COLLECTIVES: Final = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all", "broadcast")
 SMALL: Final = 1 << 10
-LARGE: Final = 1 << 20
+LARGE: Final = 1 << 19
 """Elements of the tensors that latency and bandwidth are taken from."""
-_WIDE: Final = 1 << 22
+_COPIED: Final = 1 << 22
 """Elements of the tensor that memory is measured with."""
 _ROUNDS: Final = 5
 _WIDTH: Final = 384
-"""Of the matrix product that fills the time between collectives and gives the floating point rate."""
+"""Of the matrix product that gives the floating point rate."""
+_FILL: Final = 256
+"""Of the one that fills the time between collectives."""
 
 
 def calibrate(fabric: Fabric, *, solo_threads: int | None = None) -> Costs:
@@ -33,22 +36,18 @@ def calibrate(fabric: Fabric, *, solo_threads: int | None = None) -> Costs:
     the number of torch's threads while it runs.
     """
     own_threads = torch.get_num_threads()
-    # Not random: the generators belong to the program.
-    matrix = torch.linspace(-1.0, 1.0, _WIDTH * _WIDTH).view(_WIDTH, _WIDTH)
-
-    def compute() -> None:
-        torch.mm(matrix, matrix)
+    products = _Products()
 
     def meet() -> None:
         _run("all_reduce", fabric, torch.zeros(1))
 
-    compute()
+    products.fill()
     meet()
-    together = _seconds(compute, meet)
-    figures = [2 * _WIDTH**3 / together, _copy_rate(meet)]
+    together = _seconds(products.fill, meet)
+    figures = [*products.rates(meet), _copy_rate(meet)]
     torch.set_num_threads(solo_threads or os.cpu_count() or own_threads)
     try:
-        figures += _alone(compute, fabric)
+        figures += _alone(products, fabric)
     finally:
         torch.set_num_threads(own_threads)
     figures.append(_op_seconds())
@@ -57,7 +56,7 @@ def calibrate(fabric: Fabric, *, solo_threads: int | None = None) -> Costs:
         if fabric.world_size > 1:
             few, many = torch.zeros(SMALL), torch.zeros(LARGE)
             _run(name, fabric, many)
-            times = [_between(compute, name, fabric, whole, meet) - together for whole in (few, many)]
+            times = [_between(products.fill, name, fabric, whole, meet) - together for whole in (few, many)]
             latency = max(times[0], 1e-6)
             # Where noise made the large one no dearer, the latency hides it up to this size.
             rate = (LARGE - SMALL) * few.itemsize / max(times[1] - latency, times[1] / 10, 1e-6)
@@ -69,7 +68,7 @@ def calibrate(fabric: Fabric, *, solo_threads: int | None = None) -> Costs:
 
 
 def _costs(figures: list[float], world_size: int) -> Costs:
-    flops, copies, solo_flops, solo_copies, op_seconds, *collectives = figures
+    flops, narrow, copies, solo_flops, solo_narrow, solo_copies, op_seconds, *collectives = figures
     return Costs(
         world_size=world_size,
         latency_seconds=dict(zip(COLLECTIVES, collectives[::2], strict=True)),
@@ -79,6 +78,8 @@ def _costs(figures: list[float], world_size: int) -> Costs:
         memory_bandwidth=copies,
         solo_memory_bandwidth=max(copies, solo_copies),
         op_seconds=op_seconds,
+        narrow_flops=narrow,
+        solo_narrow_flops=max(narrow, solo_narrow),
     )
 
 
@@ -105,18 +106,45 @@ def _between(
 
 def _copy_rate(before: Callable[[], object]) -> float:
     # Into fresh memory each time, as ops do, and too large for caches.
-    source = torch.zeros(_WIDE)
-    return _WIDE * source.itemsize * 2 / _seconds(lambda: source + 1.0, before)
+    source = torch.zeros(_COPIED)
+    return _COPIED * source.itemsize * 2 / _seconds(lambda: source + 1.0, before)
 
 
-def _alone(compute: Callable[[], None], fabric: Fabric) -> list[float]:
+class _Products:
+    """Matrix products, wide and narrow."""
+
+    def __init__(self) -> None:
+        # Not random: the generators belong to the program.
+        self.small, self.square = _numbers(_FILL, _FILL), _numbers(_WIDTH, _WIDTH)
+        self.narrow, self.long = _numbers(NARROW, 32768), _numbers(128, 32768)
+
+    def fill(self) -> None:
+        """What lies between two collectives."""
+        torch.mm(self.small, self.small)
+
+    def rates(self, before: Callable[[], object]) -> list[float]:
+        """Floating point operations a second, of the wide one and of the narrow one."""
+        wide = _seconds(lambda: torch.mm(self.square, self.square), before)
+        narrow = _seconds(lambda: torch.mm(self.narrow, self.long.t()), before)
+        return [2 * _WIDTH**3 / wide, 2 * self.narrow.numel() * len(self.long) / narrow]
+
+
+def _numbers(rows: int, columns: int) -> Tensor:
+    return torch.linspace(-1.0, 1.0, rows * columns, dtype=torch.float32).view(rows, columns)
+
+
+def _alone(products: _Products, fabric: Fabric) -> list[float]:
     """Rates of rank 0 while the others wait for it."""
-    found = [0.0, 0.0]
+    found = [0.0, 0.0, 0.0]
     if 0 in fabric.lanes:
-        compute()
-        found = [2 * _WIDTH**3 / _seconds(compute, lambda: None), _copy_rate(lambda: None)]
+        products.fill()
+        found = [*products.rates(_at_once), _copy_rate(_at_once)]
     _run("all_reduce", fabric, torch.zeros(1))
     return found
+
+
+def _at_once() -> None:
+    pass
 
 
 def _op_seconds() -> float:
@@ -127,7 +155,8 @@ def _op_seconds() -> float:
             torch.add(small, 1.0)
 
     many()
-    return _seconds(many, lambda: None) / 200 * 1.5
+    # Steps are of many ops, most of them dearer than the smallest one; so much fits those of small models.
+    return _seconds(many, _at_once) / 200 * 4
 
 
 def _run(name: str, fabric: Fabric, whole: Tensor) -> None:

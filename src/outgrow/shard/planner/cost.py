@@ -16,6 +16,11 @@ SMALL_BYTES: Final = 256 * 1024
 BUCKET_BYTES: Final = 1024 * 1024
 """What one such message carries."""
 
+NARROW: Final = 16
+"""Entries of the smallest dim of a product that runs at `Costs.narrow_flops`."""
+WIDE: Final = 256
+"""Entries from which on it runs at `Costs.flops`."""
+
 VIEWS: Final = frozenset(
     f"aten.{name}"
     for name in (
@@ -55,7 +60,10 @@ class CostModel:
         moved += sum(map(self.local_bytes, template.outputs, row.outputs))
         is_split = any(type(placement) is Shard for placement in (*row.inputs, *row.outputs))
         flops = flops_of(template) / (self.world_size if is_split else 1)
-        return costs.op_seconds + max(flops / costs.flops, moved / costs.memory_bandwidth)
+        if flops:
+            dims = product_dims(template, row, self.world_size)
+            flops /= _rate(dims, costs.flops, costs.narrow_flops)
+        return costs.op_seconds + max(flops, moved / costs.memory_bandwidth)
 
     def _parts(self, row: Row) -> float:
         """Of the ops that a row is made of, and of the moves between them."""
@@ -74,9 +82,10 @@ class CostModel:
             return _VIEW_SECONDS
         costs = self.costs
         moved = sum(meta.nbytes for meta in (*template.inputs, *template.outputs))
-        return costs.op_seconds + max(
-            flops_of(template) / costs.solo_flops, moved / costs.solo_memory_bandwidth
-        )
+        seconds = flops_of(template)
+        if seconds:
+            seconds /= _rate(product_dims(template, None, 1), costs.solo_flops, costs.solo_narrow_flops)
+        return costs.op_seconds + max(seconds, moved / costs.solo_memory_bandwidth)
 
     def local_bytes(self, meta: TensorMeta, placement: Placement) -> int:
         """What the fullest rank holds of a tensor."""
@@ -153,6 +162,33 @@ def flops_of(template: Template) -> float:
     return 0.0 if counter is None else float(counter(template))
 
 
+def product_dims(template: Template, row: Row | None, world_size: int) -> tuple[int, ...]:
+    """The sizes over which a matrix product on one rank runs; empty for what is none."""
+    first = _PRODUCTS.get(template.op)
+    if first is None:
+        return ()
+    sizes = []
+    for number in (first, first + 1):
+        shape = list(template.inputs[number].shape)
+        placement = None if row is None else row.inputs[number]
+        if isinstance(placement, Shard):
+            shape[placement.dim] = -(-shape[placement.dim] // world_size)
+        sizes += shape[-2:]
+    return tuple(sizes)
+
+
+def _rate(dims: tuple[int, ...], wide: float, narrow: float) -> float:
+    """Floating point operations a second of a product: its smallest dim decides."""
+    if not dims or not narrow:
+        return wide
+    least = max(1, min(dims))
+    if least <= NARROW:
+        # Whatever it is multiplied with must be read from memory, so that fewer rows take as long.
+        return narrow * least / NARROW
+    share = min(1.0, math.log2(least / NARROW) / math.log2(WIDE / NARROW))
+    return narrow * math.pow(max(wide, narrow) / narrow, share)
+
+
 def _mm(first: int) -> Counter:
     def count(template: Template) -> float:
         left, right = template.inputs[first].shape, template.inputs[first + 1].shape
@@ -187,11 +223,15 @@ def _attention(factor: float, query: int) -> Counter:
     return count
 
 
+_PRODUCTS: dict[str, int] = {
+    "aten.mm.default": 0,
+    "aten.bmm.default": 0,
+    "aten.addmm.default": 1,
+    "aten.baddbmm.default": 1,
+}
+"""Matrix products, and which input is the first factor."""
 _COUNTERS: dict[str, Counter] = {
-    "aten.mm.default": _mm(0),
-    "aten.bmm.default": _mm(0),
-    "aten.addmm.default": _mm(1),
-    "aten.baddbmm.default": _mm(1),
+    **{name: _mm(first) for name, first in _PRODUCTS.items()},
     "aten.mv.default": lambda template: 2.0 * template.inputs[0].elements,
     "aten.addmv.default": lambda template: 2.0 * template.inputs[1].elements,
     "aten.dot.default": lambda template: 2.0 * template.inputs[0].elements,

@@ -30,6 +30,10 @@ class Costs:
     """Bytes a second of one rank that has the machine to itself."""
     op_seconds: float = 5e-6
     """Of any op, however small."""
+    narrow_flops: float = 0.0
+    """As `flops`, of products in which some dim has only 16 entries; 0 for the same."""
+    solo_narrow_flops: float = 0.0
+    """As `solo_flops`, of such products: several threads hardly help them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
