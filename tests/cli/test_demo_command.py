@@ -7,7 +7,8 @@ import zipfile
 
 import pytest
 
-from outgrow.cli import demo_compare, demo_model, demo_stream
+import outgrow.shard
+from outgrow.cli import demo_compare, demo_model, demo_shard, demo_stream
 from outgrow.cli.demo import CHAPTERS
 from outgrow.cli.demo_model import DEMO_MODEL, prepare_model
 from outgrow.cli.main import main
@@ -238,3 +239,44 @@ def test_the_second_chapter_shows_both_comparisons(small_model, cache, capsys):
     shown = capsys.readouterr().out
     for text in ("They match: ", "They differ: 'model.rotary_emb", "yes: the first tensor that differs"):
         assert text in shown
+
+
+class NoPicture:
+    def save(self, path):
+        assert path.parent.is_dir()
+
+
+@pytest.fixture
+def small_frames(cache, monkeypatch):
+    monkeypatch.setattr(demo_shard, "_SIDE", 20)
+    monkeypatch.setattr(demo_shard, "_EPOCHS", 3)
+
+
+@pytest.mark.usefixtures("small_frames")
+def test_the_third_chapter_proves_its_losses(cache, capsys):
+    assert main(["demo", "shard"]) == 0
+    shown = capsys.readouterr().out
+    assert "epoch 3: loss " in shown
+    assert "Same losses  yes: 15 of one process within " in shown
+    assert "Learned      yes" in shown
+    ET.fromstring((cache / "demo-shard-plan.svg").read_text())
+    assert not [thread for thread in threading.enumerate() if "outgrow" in thread.name]
+
+
+@pytest.mark.usefixtures("small_frames")
+def test_the_third_chapter_sees_a_wrong_loss(cache, capsys, monkeypatch):
+    def sharded(torch, gt, model, frames, labels, line, *, is_shown):
+        run = demo_shard.PixelRun()
+        for _ in demo_shard._train(torch, model, frames, labels, run):
+            pass
+        run.losses[7] *= 1 + 1e-8
+        return run, {}
+
+    monkeypatch.setattr(demo_shard, "_sharded", sharded)
+    monkeypatch.setattr(outgrow.shard, "gpu_workers", lambda count: None)
+    monkeypatch.setattr(outgrow.shard, "explain", lambda model: NoPicture())
+    assert main(["demo", "shard", "--json"]) == 1
+    chapter = json.loads(capsys.readouterr().out)["shard"]
+    assert chapter["largest_relative_difference"] == pytest.approx(1e-8, rel=1e-3)
+    assert chapter["learns"]
+    assert not chapter["is_right"]
