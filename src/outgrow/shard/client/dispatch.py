@@ -9,12 +9,14 @@ from outgrow.shard.client.here import TorchRefusal
 from outgrow.shard.client.recording import record
 from outgrow.shard.client.special import SPECIAL
 
+_BY_ADDRESS = {id(op): special for op, special in SPECIAL.items()}
+
 
 def torch_dispatch(cls: type, op: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
     """`WorkersTensor.__torch_dispatch__`; raises what torch raises, as if this frame had."""
     error: BaseException
     try:
-        special = SPECIAL.get(op)
+        special = _BY_ADDRESS.get(id(op))
         if special is None:
             return record(op, args, kwargs)
         return special(op, args, kwargs or {})

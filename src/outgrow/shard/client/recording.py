@@ -43,7 +43,8 @@ _TAKES_HOST_INDICES = frozenset(
 
 def record(op: Any, args: Any, kwargs: Any = None) -> Any:
     """Turn one op into an instruction, and its results into tensors."""
-    key: list[Any] = [op]
+    # By address: the op's own hash is a Python function. Ops live as long as torch.
+    key: list[Any] = [id(op)]
     inputs: list[Any] = []
     floats: list[float] = []
     hosts: list[int] = []
@@ -101,13 +102,18 @@ def record(op: Any, args: Any, kwargs: Any = None) -> Any:
 
 
 def _views(entry: Entry, source: WorkersTensor, values: list[Any]) -> Any:
-    offset = source.storage_offset() * source.dtype.itemsize
-    made = [
-        view_of(source, (entry, index), form, offset // form.dtype.itemsize + own, value)
+    offset = 0 if source._view is None else source._view.offset
+    if not entry.is_list:
+        form = entry.forms[0]
+        assert form is not None
+        if form.dtype is not source.dtype:
+            offset = offset * source.dtype.itemsize // form.dtype.itemsize
+        return view_of(source, (entry, 0), form, offset + entry.offsets[0], values[0])
+    return [
+        view_of(source, (entry, index), form, offset + own, value)
         for index, (value, form, own) in enumerate(zip(values, entry.forms, entry.offsets, strict=True))
         if form is not None
     ]
-    return made if entry.is_list else made[0]
 
 
 def _results(entry: Entry, inputs: list[WorkersTensor], values: list[Any], session: Session) -> Any:

@@ -92,12 +92,15 @@ class Session:
             self._places.append(self.sources.here())
             if floats:
                 self._floats.extend(floats)
-            made = []
-            for ref in range(self._made, self._made + outputs):
+            ref = self._made
+            self._made = ref + outputs
+            number = next(self._numbers)
+            local[number] = ref
+            made = [Value(number, forget)]
+            for ref in range(ref + 1, ref + outputs):
                 number = next(self._numbers)
                 local[number] = ref
                 made.append(Value(number, forget))
-            self._made += outputs
             if len(self._body) >= self.LONGEST:
                 self.flush()
         return made

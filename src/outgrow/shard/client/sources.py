@@ -31,7 +31,7 @@ class Sources:
 
     def here(self) -> Place | None:
         """The first frame outside of torch and of this package; in a thread of autograd's, that of the user's thread."""
-        frame: FrameType | None = sys._getframe(2)
+        frame: FrameType | None = sys._getframe(3)  # beyond the session's, the op's and this one
         inside = self._is_inside
         while frame is not None:
             code = frame.f_code

@@ -131,7 +131,7 @@ def view_of(source: WorkersTensor, link: Link, form: Form, offset: int, value: V
     )
     cell, before = source._cell, source._view
     tensor._cell = cell
-    tensor._view = View((link,) if before is None else (*before.chain, link), form, value, cell.version)
+    tensor._view = View((link,) if before is None else (*before.chain, link), form, offset, value, cell.version)
     return tensor
 
 
@@ -142,14 +142,14 @@ def alias(source: WorkersTensor) -> WorkersTensor:
         WorkersTensor,
         form.shape,
         form.stride,
-        storage_offset=source.storage_offset(),
+        storage_offset=0 if source._view is None else source._view.offset,
         dtype=form.dtype,
         device=DEVICE,
     )
     tensor._cell = source._cell
     view = source._view
     if view is not None:
-        tensor._view = View(view.chain, form, view.value, view.version)
+        tensor._view = View(view.chain, form, view.offset, view.value, view.version)
     return tensor
 
 
@@ -158,7 +158,7 @@ def become(tensor: WorkersTensor, other: WorkersTensor) -> None:
     _set_data(tensor, other)
     tensor._cell = other._cell
     view = other._view
-    tensor._view = None if view is None else View(view.chain, view.form, view.value, view.version)
+    tensor._view = None if view is None else View(view.chain, view.form, view.offset, view.value, view.version)
 
 
 def read(tensor: WorkersTensor) -> Value:
@@ -186,7 +186,7 @@ def write(tensor: WorkersTensor, value: Value) -> None:
         cell.under = cell.value if cell.value is not None or cell.overlay is None else settle(cell)
     cell.version += 1
     view.value, view.version = value, cell.version
-    cell.overlay, cell.value = View(view.chain, view.form, value, cell.version), None
+    cell.overlay, cell.value = View(view.chain, view.form, view.offset, value, cell.version), None
 
 
 def send(tensor: Tensor, session: Session) -> WorkersTensor:

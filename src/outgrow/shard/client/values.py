@@ -28,12 +28,16 @@ Link = tuple[Any, int]
 class View:
     """How a tensor is cut out of its cell, and the value that it was when last looked at."""
 
-    __slots__ = ("chain", "form", "value", "version")
+    __slots__ = ("chain", "form", "offset", "value", "version")
 
-    def __init__(self, chain: tuple[Link, ...], form: Form, value: Value, version: int) -> None:
+    def __init__(
+        self, chain: tuple[Link, ...], form: Form, offset: int, value: Value, version: int
+    ) -> None:
         self.chain = chain
         """From the cell's tensor to this one."""
         self.form = form
+        self.offset = offset
+        """Where it starts in the storage, in its own elements."""
         self.value = value
         self.version = version
         """The cell's when `value` was right."""
