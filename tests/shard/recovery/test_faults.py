@@ -1,5 +1,6 @@
 """Faults of real workers: killed, stopped and failing ranks, lost clients and servers, interruptions."""
 
+import contextlib
 import logging
 import resource
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from bench.limit import LimitUnavailable, open_cgroup
 from outgrow.errors import RemoteError
 from outgrow.shard.client.session import use_session
 from outgrow.shard.wire.address import local_dispatchers
@@ -191,6 +193,68 @@ def test_a_killed_server_is_an_error_and_leaves_nothing(workers):
     wait_until(lambda: not any(map(is_alive, ranks)), 5, "the end of the ranks")
 
 
+def test_a_rank_that_the_kernel_kills_for_want_of_memory_comes_back(workers, caplog):
+    with use_session(workers.session):
+        fine = torch.arange(6.0).to("workers")
+        assert fine.sum().item() == 15.0
+        (_, victim) = workers.ranks()
+        # What the process has already stays charged where it was.
+        with small_group() as group:
+            (group.path / "cgroup.procs").write_text(str(victim))
+            with caplog.at_level(logging.WARNING, "outgrow.shard"):
+                large = fine.new_ones(40_000_000) * 2
+                # The gang that comes after is outside of the group, and has the room.
+                assert large.sum().item() == 80_000_000.0
+                wait_until(lambda: workers.session.ask("monitor") and caplog.records, what="a notice")
+            assert (fine + 1).sum().item() == 21.0
+    (told,) = [record.message for record in caplog.records]
+    assert "rank 1 was killed by SIGKILL because memory ran out" in told
+
+
+@contextlib.contextmanager
+def small_group():
+    with contextlib.ExitStack() as stack:
+        try:
+            group = stack.enter_context(open_cgroup(64 << 20))
+        except LimitUnavailable as err:
+            pytest.skip(str(err))
+        yield group
+
+
+@pytest.fixture
+def two_programs(workers):
+    """A second program on the same workers, and its process."""
+    (address,) = [one for one in map(str, local_dispatchers()) if one.endswith(f"-{workers.server}")]
+    source = PROGRAM.replace("start_local(2, threads=1)", f"connect_to({address!r})")
+    process = subprocess.Popen([sys.executable, "-u", "-c", source], stdout=subprocess.PIPE, text=True)
+    wait_until(lambda: process.stdout.readline().strip() == "stepped", 60, "the second program")
+    yield workers, process
+    process.kill()
+    process.communicate()
+
+
+def test_two_programs_neither_harms_the_other(two_programs):
+    """The ranks die under both, then one program dies; the other keeps what it has, the rest is forgotten."""
+    workers, process = two_programs
+    with use_session(workers.session):
+        mine = torch.arange(1000.0).to("workers")
+        assert mine.sum().item() == 499_500.0
+        pids = workers.ranks()
+        send(pids[1])
+        wait_until(lambda: not set(pids) & set(children(workers.server)), what="another gang")
+        assert (mine * 2).sum().item() == 999_000.0
+        assert process.poll() is None
+        assert len(workers.session.ask("monitor")["sessions"]) == 2
+        process.kill()
+        wait_until(lambda: len(workers.session.ask("monitor")["sessions"]) == 1, what="the end of a session")
+        assert (mine * 3).sum().item() == 1_498_500.0
+        held = workers.session.ask("statistics")["workers"]
+        assert [one["sessions"] for one in held] == [1, 1]
+        pids = workers.ranks()
+        send(pids[0])
+        assert (mine * 4).sum().item() == 1_998_000.0
+
+
 # Programs of their own
 
 PROGRAM = """
@@ -199,6 +263,7 @@ import torch
 from torch import nn
 from outgrow.shard.client.session import Session, use_session
 from outgrow.shard.engines.local import start_local
+from outgrow.shard.engines.remote import connect_to
 
 session = Session(start_local(2, threads=1))
 with use_session(session):

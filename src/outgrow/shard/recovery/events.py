@@ -48,8 +48,6 @@ class Gone:
     """In words that finish `rank 1 ...`: `was killed by SIGKILL`."""
     is_own_doing: bool = True
     """Whether what it ran may have ended it; not where somebody else sent a signal."""
-    is_out_of_memory: bool = False
-    """Whether the kernel killed it because memory ran out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -156,16 +156,10 @@ class GangSupervisor:
         how = reason.removeprefix("its process ") if error is None else f"could not go on: {error}"
         before, self._oom_kills = self._oom_kills, oom_kills()
         is_out_of_memory = "SIGKILL" in how and self._oom_kills > before
+        if is_out_of_memory:
+            how += " because memory ran out"
         is_sent = any(name in how for name in _SENT) and not is_out_of_memory
-        self._tell(
-            Gone(
-                gang=self.state.gang,
-                rank=rank,
-                how=how,
-                is_own_doing=not is_sent,
-                is_out_of_memory=is_out_of_memory,
-            )
-        )
+        self._tell(Gone(gang=self.state.gang, rank=rank, how=how, is_own_doing=not is_sent))
 
     def on_rank_error(self, rank: int, told: dict[str, Any]) -> None:
         """See `Supervisor.on_rank_error`."""

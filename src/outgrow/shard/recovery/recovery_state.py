@@ -140,7 +140,7 @@ class RecoveryState:
             case Gone():
                 culprit = rank if event.is_own_doing else None
                 text = f"rank {event.rank} {event.how}"
-                return self._lost(text, at, culprit=culprit, is_out_of_memory=event.is_out_of_memory)
+                return self._lost(text, at, culprit=culprit)
             case Broken():
                 rank.broken = rank.broken or (self._now, f"rank {event.rank}: {event.text}")
                 return []
@@ -314,14 +314,12 @@ class RecoveryState:
                 since = max(since, rank.moved)
         return self._now - since > self.limits.grace_seconds
 
-    def _lost(
-        self, text: str, at: float, *, culprit: _Rank | None = None, is_out_of_memory: bool = False
-    ) -> list[Action]:
+    def _lost(self, text: str, at: float, *, culprit: _Rank | None = None) -> list[Action]:
         self.faults += 1
         self._barren += 1
         actions: list[Action] = [Kill(gang=self.gang)]
         if culprit is not None and culprit.started > culprit.finished:
-            self._blame(culprit.started, text, is_out_of_memory=is_out_of_memory)
+            self._blame(culprit.started, text)
         if self._fault is None:
             self._fault = (at, text)
         self._pending = None
@@ -337,13 +335,12 @@ class RecoveryState:
         self._started = self._now
         return [*actions, Start(gang=self.gang)]
 
-    def _blame(self, seq: int, text: str, *, is_out_of_memory: bool) -> None:
+    def _blame(self, seq: int, text: str) -> None:
         tries = self._tries[seq] = self._tries.get(seq, 0) + 1
         if tries < self.limits.tries or seq in self.poisoned:
             return
-        why = "; the kernel did that because memory ran out" if is_out_of_memory else ""
         self.poisoned[seq] = Poison(
-            seq=seq, step=None, text=f"{text} while it ran this, {tries} times{why}", is_reported=False
+            seq=seq, step=None, text=f"{text} while it ran this, {tries} times", is_reported=False
         )
 
     def check(self) -> None:
