@@ -241,7 +241,7 @@ def test_steps_that_repeat_are_one_segment(session):
     assert sent.count("Call") == 6
     # The first step makes the optimizer's state; from then on everything is the same.
     assert sent.count("Define") <= 3
-    assert session._body == []
+    assert session._stretch.body == []
 
 
 def test_two_threads_may_use_one_session(session):

@@ -116,7 +116,7 @@ def test_writing_back_costs_nothing_where_nobody_looks(session):
     session.flush()
     row.add_(1)
     row.add_(1)
-    names = [session.inference.templates[index].op for index, _ in session._body]
+    names = [session.inference.templates[index].op for index, _ in session._stretch.body]
     assert names == ["aten.add_.Tensor", "aten.add_.Tensor"]
     assert x[1].tolist() == [2.0] * 4
 

@@ -18,6 +18,7 @@ from outgrow.shard.client.forms import Form, form_of_tensor
 from outgrow.shard.client.inference import Inference
 from outgrow.shard.client.outside import outside
 from outgrow.shard.client.sources import Place, Sources, describe
+from outgrow.shard.client.stretch import Body, Stretch
 from outgrow.shard.client.values import Value
 from outgrow.shard.environment import Environment
 from outgrow.shard.instructions import Segment, Step, TensorMeta
@@ -57,18 +58,17 @@ class Session:
         self.inference = inference or Inference()
         self.lock = threading.RLock()
         self.sources = Sources()
-        self._body: list[tuple[int, tuple[int, ...]]] = []
-        """`(template, local numbers of the inputs)` of each instruction not sent yet."""
-        self._floats: list[float] = []
-        self._places: list[Place | None] = []
-        self._local: dict[int, int] = {}
-        """From a value's number to its local one in the segment that is being gathered."""
-        self._inputs: list[int] = []
-        self._made = 0
+        self._stretch = Stretch()
+        """What was gathered and is not sent yet."""
         self._freed: list[int] = []
         self._numbers = itertools.count(1)
         self._requests = itertools.count(1)
-        self._segments: dict[tuple[Any, ...], int] = {}
+        self._segments: dict[Body, int] = {}
+        self._bodies: list[Body] = []
+        """By segment."""
+        self._next: dict[int, int] = {}
+        """By segment, the one that came after it the last time: programs repeat."""
+        self._last = -1
         self._calls = itertools.count()
         self.latest: dict[int, tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]] = {}
         """By segment, of its last call: inputs, live local numbers and the values that these became."""
@@ -80,28 +80,33 @@ class Session:
         """Gather one instruction; gives the values that it makes. `template` is an index into the inference's."""
         forget = self._freed.append
         with self.lock:
-            local = self._local
+            stretch = self._stretch
+            local, given = stretch.made, stretch.given
             refs = []
             for value in inputs:
-                ref = local.get(value.number)
+                number = value.number
+                ref = local.get(number)
                 if ref is None:
-                    self._inputs.append(value.number)
-                    ref = local[value.number] = -len(self._inputs)
+                    ref = given.get(number)
+                    if ref is None:
+                        ref = given[number] = -1 - len(given)
                 refs.append(ref)
-            self._body.append((template, tuple(refs)))
-            self._places.append(self.sources.here())
+            body, expected = stretch.body, stretch.expected
+            instruction = (template, tuple(refs))
+            if stretch.is_expected and (len(body) >= len(expected) or expected[len(body)] != instruction):
+                stretch.is_expected = False
+            body.append(instruction)
+            stretch.places.append(self.sources.here())
             if floats:
-                self._floats.extend(floats)
-            ref = self._made
-            self._made = ref + outputs
+                stretch.floats.extend(floats)
             number = next(self._numbers)
-            local[number] = ref
+            local[number] = len(local)
             made = [Value(number, forget)]
-            for ref in range(ref + 1, ref + outputs):
+            for _ in range(1, outputs):
                 number = next(self._numbers)
-                local[number] = ref
+                local[number] = len(local)
                 made.append(Value(number, forget))
-            if len(self._body) >= self.LONGEST:
+            if len(body) >= self.LONGEST:
                 self.flush()
         return made
 
@@ -124,43 +129,51 @@ class Session:
             # Before the instructions are taken: what is freed now is used by none that comes later.
             freed = self._freed[:]
             del self._freed[: len(freed)]
-            if not self._body and not freed:
+            stretch = self._stretch
+            if not stretch.body and not freed:
                 return
-            body, self._body = tuple(self._body), []
-            floats, self._floats = tuple(self._floats), []
-            places, self._places = self._places, []
-            local, self._local = self._local, {}
-            inputs, self._inputs = self._inputs, []
-            self._made = 0
-            gone = set(freed)
-            live = [(ref, number) for number, ref in local.items() if ref >= 0 and number not in gone]
-            segment = self._segments.get(body)
-            if segment is None:
-                segment = self._segments[body] = len(self._segments)
-                self.link.send(Define(segment=segment, body=self._segment(body, len(inputs))))
+            segment = self._known(stretch)
+            self._last = segment
+            self._stretch = Stretch(self._bodies[self._next.get(segment, segment)])
             number = next(self._calls)
-            self._sent[number] = places
+            self._sent[number] = stretch.places
             if len(self._sent) > self.REMEMBERED:
                 self._sent.popitem(last=False)
-            outputs = tuple([number for _, number in live])
-            refs = tuple([ref for ref, _ in live])
-            self.latest[segment] = (tuple(inputs), refs, outputs)
+            made, gone = stretch.made, set(freed)
+            # Numbers rise with local ones, so both come in order.
+            outputs = tuple(sorted(made.keys() - gone))
+            live = tuple([made[value] for value in outputs])
+            inputs = tuple(stretch.given)
+            self.latest[segment] = (inputs, live, outputs)
             if len(self.latest) > self.REMEMBERED:
                 self.latest.pop(next(iter(self.latest)))
             self.link.send(
                 Call(
                     segment=segment,
-                    inputs=tuple(inputs),
-                    live=refs,
+                    inputs=inputs,
+                    live=live,
                     outputs=outputs,
-                    freed=tuple([number for number in freed if local.get(number, -1) < 0]),
-                    floats=floats,
+                    freed=tuple(sorted(gone.difference(made))),
+                    floats=tuple(stretch.floats),
                     ends_step=ends_step,
                     number=number,
                 )
             )
 
-    def _segment(self, body: tuple[tuple[int, tuple[int, ...]], ...], count: int) -> Segment:
+    def _known(self, stretch: Stretch) -> int:
+        """The segment that was gathered; defined first where it is new."""
+        if stretch.is_expected and len(stretch.body) == len(stretch.expected):
+            return self._next.get(self._last, self._last)
+        body = tuple(stretch.body)
+        segment = self._segments.get(body, -1)
+        if segment < 0:
+            segment = self._segments[body] = len(self._segments)
+            self._bodies.append(body)
+            self.link.send(Define(segment=segment, body=self._segment(body, len(stretch.given))))
+        self._next[self._last] = segment
+        return segment
+
+    def _segment(self, body: Body, count: int) -> Segment:
         templates: dict[int, int] = {}
         steps = []
         metas: list[TensorMeta | None] = [None] * count

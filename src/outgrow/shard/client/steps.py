@@ -26,7 +26,9 @@ def _before_step(optimizer: Any, args: Any, kwargs: Any) -> None:
     if type(optimizer) is not ASGD:
         return
     for group in optimizer.param_groups:
-        if group["foreach"] is None:  # over lists, torch 2.13 computes its step sizes in float32 whatever the dtype
+        if (
+            group["foreach"] is None
+        ):  # over lists, torch 2.13 computes its step sizes in float32 whatever the dtype
             group["foreach"] = False
 
 

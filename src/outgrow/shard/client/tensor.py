@@ -131,7 +131,9 @@ def view_of(source: WorkersTensor, link: Link, form: Form, offset: int, value: V
     )
     cell, before = source._cell, source._view
     tensor._cell = cell
-    tensor._view = View((link,) if before is None else (*before.chain, link), form, offset, value, cell.version)
+    tensor._view = View(
+        (link,) if before is None else (*before.chain, link), form, offset, value, cell.version
+    )
     return tensor
 
 
@@ -158,7 +160,9 @@ def become(tensor: WorkersTensor, other: WorkersTensor) -> None:
     _set_data(tensor, other)
     tensor._cell = other._cell
     view = other._view
-    tensor._view = None if view is None else View(view.chain, view.form, view.offset, view.value, view.version)
+    tensor._view = (
+        None if view is None else View(view.chain, view.form, view.offset, view.value, view.version)
+    )
 
 
 def read(tensor: WorkersTensor) -> Value:

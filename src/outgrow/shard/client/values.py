@@ -30,9 +30,7 @@ class View:
 
     __slots__ = ("chain", "form", "offset", "value", "version")
 
-    def __init__(
-        self, chain: tuple[Link, ...], form: Form, offset: int, value: Value, version: int
-    ) -> None:
+    def __init__(self, chain: tuple[Link, ...], form: Form, offset: int, value: Value, version: int) -> None:
         self.chain = chain
         """From the cell's tensor to this one."""
         self.form = form

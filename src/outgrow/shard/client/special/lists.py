@@ -57,8 +57,7 @@ def each(op: Any, args: Any, kwargs: dict[str, Any]) -> Any:
             value = fetched(value).tolist()
         values = value if isinstance(value, (list, tuple)) else [value] * count
         results = [
-            record(single, places, {"value": number})
-            for *places, number in zip(*args, values, strict=True)
+            record(single, places, {"value": number}) for *places, number in zip(*args, values, strict=True)
         ]
     else:
         columns = [one if isinstance(one, (list, tuple)) else [one] * count for one in args]
