@@ -145,6 +145,17 @@ def _roots(segment: Segment) -> list[int]:
 
 def _problem(joined: Joined, known: Sequence[Any], cycle: Cycle, costs: Costs, pins: Pins) -> Problem:
     pinned, names = {}, {}
+    made = {
+        offset + local: value
+        for call, offset in zip(cycle.calls, joined.offsets, strict=True)
+        for local, value in zip(call.live, call.outputs, strict=True)
+    }
+    for given, local in joined.state:
+        # The value that was given is no more; what it has become is pinned if it was.
+        if made[local] in pins.values:
+            pinned[given] = pins.values[made[local]]
+        if made[local] in pins.names:
+            names[given] = pins.names[made[local]]
     for call, refs in zip(cycle.calls, joined.refs, strict=True):
         for value, ref in zip(call.inputs, refs, strict=True):
             if ref < 0 and value in pins.values:

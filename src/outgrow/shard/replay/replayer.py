@@ -104,6 +104,8 @@ class Replayer:
             made = self._verify(call, seen, ops, given, mode)
         else:
             made = self._replay(call, seen, ops, given, mode)
+            self.replays += 1
+            self.ops_run += len(ops.segment.steps)
         self.hot.end(seen, mode, time.perf_counter() - began, ends_step=call.ends_step)
         self.hot.forget(call.freed)
         return made
@@ -240,8 +242,6 @@ class Replayer:
             failure = Failure.of(error, call.number, step)
             self.eager.on_failure(failure)
             return [self.eager.failed(metas[number], failure) for number in call.live]
-        self.replays += 1
-        self.ops_run += len(ops.segment.steps)
         made = []
         for at, number in enumerate(call.live):
             held = Held(
