@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from bench.oracle.rowchoice import Chooser
+from bench.oracle.watched import watch
 from outgrow.placement import Placement
 from outgrow.shard.client.inference import Inference
 from outgrow.shard.client.session import Session, use_session
@@ -80,7 +81,7 @@ class Workers(Side):
     def _open(self, world_size: int, choose: Chooser | None) -> Session:
         link = SimulatedLink(world_size)
         if choose is not None:
-            link.executor = Executor(SimulatedFabric(world_size), choose=choose)
+            link.executor = watch(Executor(SimulatedFabric(world_size), choose=choose))
         session = Session(link)
         session.inference = _INFERENCE
         return session

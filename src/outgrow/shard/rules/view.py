@@ -86,8 +86,8 @@ def permute_rows(template: Template, world_size: int) -> tuple[Row, ...]:
     else:
         pairs = list(enumerate(_order(template, len(shape))))
         pairs = [(dim, made) for made, dim in pairs]
-    # Squeezing every dim of size 1 would squeeze a piece of one entry, too.
-    is_blind = template.op == "aten.squeeze.default"
+    # Squeezing a dim of size 1, whether it is named or not, would squeeze a piece of one entry, too.
+    is_blind = packet_of(template.op) == "aten.squeeze"
     found = [
         Row(
             (Shard(dim),),
