@@ -18,6 +18,7 @@ from bench.cases import (
     run7b,
     shard_faults,
     shard_ops,
+    shard_planning,
     shard_step,
 )
 
@@ -35,5 +36,6 @@ CASES: dict[str, ModuleType] = {
     "record_overhead": record_overhead,
     "shard_faults": shard_faults,
     "shard_ops": shard_ops,
+    "shard_planning": shard_planning,
     "shard_step": shard_step,
 }

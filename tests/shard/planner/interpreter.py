@@ -2,12 +2,12 @@
 
 from torch import Tensor
 
+from bench.planning_capture import Capture
 from outgrow.placement import Replicate
 from outgrow.shard.planner.plan import Plan
 from outgrow.shard.ranks.kernels import template_kernel
 from outgrow.shard.ranks.redistribute import redistribute
 from outgrow.shard.ranks.simulated_fabric import SimulatedFabric
-from tests.shard.planner.captured import Capture
 
 
 def run_plan(capture: Capture, plan: Plan) -> dict[int, Tensor]:

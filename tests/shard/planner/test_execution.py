@@ -5,11 +5,11 @@ import dataclasses
 import pytest
 import torch
 
+from bench.planning_capture import capture
+from bench.planning_models import SMALL
 from outgrow.placement import Shard
 from outgrow.shard.planner.plan import make_plan
-from tests.shard.planner.captured import capture
 from tests.shard.planner.interpreter import run_plan
-from tests.shard.planner.models import SMALL
 
 
 def _check(case, optimizer, world_size):

@@ -5,14 +5,14 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
+from bench.planning_capture import capture
+from bench.planning_models import GPT as GPTModel
+from bench.planning_models import SMALL, pixel, words
 from outgrow.shard.planner.explanation import explanation_text, placement_text
 from outgrow.shard.planner.picture import picture
 from outgrow.shard.planner.plan import make_plan
 from tests.shard.planner.answers import answer
-from tests.shard.planner.captured import capture
 from tests.shard.planner.linear_step import linear_step
-from tests.shard.planner.models import GPT as GPTModel
-from tests.shard.planner.models import SMALL, pixel, words
 
 
 @pytest.fixture(scope="module")

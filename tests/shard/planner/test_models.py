@@ -5,13 +5,13 @@ import time
 
 import pytest
 
+from bench.planning_capture import capture
+from bench.planning_models import LARGE, SMALL, pixel
 from outgrow.placement import Replicate, Shard
 from outgrow.shard.planner.graph import Graph
 from outgrow.shard.planner.memory import MemoryLimitTooSmall
 from outgrow.shard.planner.plan import make_plan
 from outgrow.shard.planner.search import Search
-from tests.shard.planner.captured import capture
-from tests.shard.planner.models import LARGE, SMALL, pixel
 
 
 def _largest(problem, of):

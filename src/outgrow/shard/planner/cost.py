@@ -33,6 +33,9 @@ VIEWS: Final = frozenset(
     )
 )  # fmt: skip
 """Ops that move nothing."""
+OWN_VIEWS: Final = frozenset(("outgrow.read_view", "outgrow.place.default"))
+"""Ours that move nothing."""
+
 Counter = Callable[[Template], float]
 _VIEW_SECONDS = 3e-7
 _SLICE_SECONDS = 5e-7
@@ -51,7 +54,7 @@ class CostModel:
 
     def row(self, template: Template, row: Row) -> float:
         """Seconds in which the slowest rank computes an op by a row."""
-        if template.op in VIEWS or template.op == "outgrow.read_view":
+        if template.op in VIEWS or template.op in OWN_VIEWS:
             return _VIEW_SECONDS
         if row.parts:
             return self._parts(row)
@@ -78,7 +81,7 @@ class CostModel:
 
     def solo(self, template: Template) -> float:
         """Seconds in which one rank that has all cores computes an op."""
-        if template.op in VIEWS or template.op == "outgrow.read_view":
+        if template.op in VIEWS or template.op in OWN_VIEWS:
             return _VIEW_SECONDS
         costs = self.costs
         moved = sum(meta.nbytes for meta in (*template.inputs, *template.outputs))

@@ -16,6 +16,7 @@ from outgrow.shard.planner.reasons import leaves_of, reasons_for
 from outgrow.shard.planner.record import plan_from_json, plan_to_json
 from outgrow.shard.planner.search import Search
 from outgrow.shard.planner.stages import stages_of
+from outgrow.shard.rules.placing import PLACE
 
 MOST_MOVES: Final = 200
 """Exchanges that are written down; the slowest ones."""
@@ -39,7 +40,8 @@ def make_plan(problem: Problem) -> tuple[Plan, ...]:
     if parallel is not None:
         found.append(plan_of(graph, "data parallel", parallel[0].choices, batch_size=parallel[1]))
     found.append(plan_of(graph, "replicated", replicated_choices(graph)))
-    if problem.is_solo_allowed and not problem.pinned and not problem.pinned_values:
+    is_placed = any(template.op == PLACE for template in problem.segment.templates)
+    if problem.is_solo_allowed and not (problem.pinned or problem.pinned_values or is_placed):
         found.append(solo_plan(graph))
     if limit is not None:
         found = [plan for plan in found if plan.state_bytes <= limit]

@@ -1,19 +1,21 @@
 """Training steps as the client sends them, made into problems for the planner."""
 
+__all__ = ["OPTIMIZERS", "Capture", "capture"]
+
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 import outgrow.shard  # noqa: F401  (registers the device)
+from bench.planning_models import Case
 from outgrow.shard.client.session import Session, use_session
 from outgrow.shard.engines.simulated import SimulatedLink
-from outgrow.shard.messages import Call, Define, Message, Put
+from outgrow.shard.messages import Ask, Call, Define, Message, Put
 from outgrow.shard.planner.calibrate import typical_costs
 from outgrow.shard.planner.problem import Problem
 from outgrow.shard.rules import rows
 from outgrow.shard.rules.expansion import expand_segment
-from tests.shard.planner.models import Case
 
 OPTIMIZERS: dict[str, Any] = {
     "sgd": lambda parameters: torch.optim.SGD(parameters, lr=0.05),
@@ -61,8 +63,6 @@ class _Recording:
 
 
 def _barrier() -> Any:
-    from outgrow.shard.messages import Ask
-
     return Ask(request=0, topic="barrier")
 
 

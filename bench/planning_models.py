@@ -1,5 +1,20 @@
 """Models whose steps are planned in tests and in the benchmark: each with random data and a loss."""
 
+__all__ = [
+    "GPT",
+    "LARGE",
+    "SMALL",
+    "Case",
+    "Convolutions",
+    "Llama",
+    "Pixel",
+    "Words",
+    "images",
+    "layers",
+    "pixel",
+    "words",
+]
+
 import itertools
 from collections.abc import Callable
 from typing import NamedTuple
