@@ -3,6 +3,8 @@ fail on it alone."""
 
 __all__ = ["Admission"]
 
+import struct
+
 from outgrow.errors import InputError
 from outgrow.shard.dispatch.dispatch_state import Entry
 from outgrow.shard.messages import Ask, Call, Fetch, Place, Put
@@ -63,7 +65,7 @@ class Admission:
     def _define(self, frame: Frame) -> None:
         try:
             counts = count_segment(frame.payload, self._decoder.templates)
-        except (KeyError, TypeError, ValueError, IndexError) as err:
+        except (KeyError, TypeError, ValueError, IndexError, RecursionError, struct.error) as err:
             raise ProtocolError(f"a segment cannot be read: {type(err).__name__}: {err}") from err
         if counts.number in self._segments:
             raise ProtocolError(f"segment {counts.number} is defined twice")
