@@ -96,13 +96,13 @@ def judge_exception(error: BaseException, expected: BaseException | None) -> tup
         ):
             # The workers alone see the numbers: raised at the next fetch, in torch's own words.
             return "equal", ""
-        return (
-            "error",
-            f"raised {said[:300]}; torch alone raises {type(expected).__name__}: {str(expected)[:200]}",
-        )
-    is_refusal = isinstance(error, OutgrowError) and not isinstance(error, RemoteError)
-    if is_refusal or isinstance(error, NotImplementedError):
+    if isinstance(error, NotImplementedError) or (
+        isinstance(error, OutgrowError) and not isinstance(error, RemoteError)
+    ):
         return "refused", said[:400]
+    if expected is not None:
+        told = f"{type(expected).__name__}: {str(expected)[:200]}"
+        return "error", f"raised {said[:300]}; torch alone raises {told}"
     where = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in where if "/outgrow/" in frame.filename] or list(where)
     at = own[-1] if own else traceback.FrameSummary("", 0, "nowhere")

@@ -27,7 +27,7 @@ def watch(executor: Executor) -> Executor:
                 if piece is not None and (tuple(piece.shape) != wanted or piece.dtype != held.meta.dtype):
                     given = ", ".join(f"{one.placement} {list(one.meta.shape)}" for one in inputs)
                     raise WrongPiece(
-                        f"{op.template.op} of {given} gave rank {rank} {list(piece.shape)} {piece.dtype}, expected "
+                        f"{op.template.op} of {given} gave {list(piece.shape)} {piece.dtype}, expected "
                         f"{list(wanted)} {held.meta.dtype} for {held.placement} {list(held.meta.shape)}"
                     )
         return made
