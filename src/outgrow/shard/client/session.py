@@ -20,7 +20,6 @@ from outgrow.shard.client.outside import outside
 from outgrow.shard.client.sources import Place, Sources, describe
 from outgrow.shard.client.stretch import Body, Stretch
 from outgrow.shard.client.values import Value
-from outgrow.shard.environment import Environment
 from outgrow.shard.instructions import Segment, Step, TensorMeta
 from outgrow.shard.messages import Ask, Call, Define, Fetch, Message, Put, Reply
 
@@ -278,6 +277,6 @@ def use_session(session: Session) -> Iterator[Session]:
 
 
 def _start() -> Session:
-    from outgrow.shard.engines.local import start_local
+    from outgrow.shard.engines.default import start_default
 
-    return Session(start_local(Environment.read().world_size(torch.cuda.device_count())))
+    return Session(start_default())
