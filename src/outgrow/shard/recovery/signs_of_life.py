@@ -41,7 +41,8 @@ class SignsOfLife:
                 # A long call that holds Python's lock (copying a gigabyte) silences the counter, not the
                 # process.
                 state, cpu = _state(pid)
-                lives = reading.beats > 0 and cpu > self._cpu[rank] >= 0 and state not in _STOPPED
+                works = state == "R" or cpu > self._cpu[rank] >= 0
+                lives = reading.beats > 0 and works and state not in _STOPPED
                 self._cpu[rank] = cpu
                 if state in _STOPPED:
                     how = "was stopped by a signal"
@@ -70,14 +71,21 @@ def oom_kills() -> int:
 
 
 def _state(pid: int) -> tuple[str, float]:
-    """The kernel's letter for what a process does, and the CPU seconds it has used; `X` where it is gone.
+    """The kernel's letter for what a process does, and the CPU seconds it has used; `X` where it is gone, `R`
+    where any of its threads only waits for a processor.
 
     Source: proc_pid_stat(5), fields 3, 14 and 15.
     """
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - ten times a second
-            fields = file.read().rpartition(b")")[2].split()
+        fields = _fields(Path(f"/proc/{pid}/stat"))
+        ticks = int(fields[11]) + int(fields[12])
+        threads = Path(f"/proc/{pid}/task").iterdir()
+        waits = any(_fields(thread / "stat")[0] == "R" for thread in threads)
     except OSError:
         return "X", 0.0
-    ticks = int(fields[11]) + int(fields[12])
-    return fields[0].decode(), ticks / os.sysconf("SC_CLK_TCK")
+    return "R" if waits else fields[0], ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _fields(path: Path) -> list[str]:
+    # The second field is a name in parentheses that may hold anything.
+    return path.read_text().rpartition(")")[2].split()
