@@ -171,7 +171,7 @@ def _run(name: str, fabric: Fabric, whole: Tensor) -> None:
     elif name == "reduce_scatter":
         fabric.reduce_scatter([whole] * lanes, 0, "sum")
     else:
-        size = len(whole) // world * world
+        size = len(whole) // world**2 * world**2
         pieces = [whole[: size // world].view(-1, 1) for _ in fabric.lanes]
         if name == "all_gather":
             fabric.all_gather(pieces, 0, size)
