@@ -1,6 +1,6 @@
 """How the steps of a program run, and why, as text: from what the workers answer to `explain`."""
 
-__all__ = ["KINDS", "explanation_text", "placement_text", "used_candidate"]
+__all__ = ["explanation_text", "kind_text", "placement_text", "used_candidate"]
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -9,13 +9,6 @@ from outgrow.quantities import format_bytes
 
 _WIDEST: Final = 46
 _LINES: Final = 24
-KINDS: Final = {
-    "planned": "planned",
-    "data parallel": "data parallel",
-    "replicated": "replicated",
-    "solo": "one worker alone",
-}
-"""What each kind of plan is called."""
 
 
 def explanation_text(answer: Mapping[str, Any], names: Mapping[int, str] | None = None) -> str:
@@ -69,7 +62,7 @@ def _heading(number: int, cycle: Mapping[str, Any], used: Mapping[str, Any] | No
             "; candidates are being tried." if not cycle["is_final"] else ": no plan was right."
         )
     state = "" if cycle["is_final"] else ", still being tried"
-    return f"{title}: {KINDS.get(used['kind'], used['kind'])}{state}."
+    return f"{title}: {kind_text(used['kind'])}{state}."
 
 
 def _candidates(cycle: Mapping[str, Any]) -> list[str]:
@@ -79,7 +72,7 @@ def _candidates(cycle: Mapping[str, Any]) -> list[str]:
         rows.append(
             (
                 "*" if number == cycle["used"] else "",
-                KINDS.get(plan["kind"], plan["kind"]),
+                kind_text(plan["kind"]),
                 _milliseconds(plan["predicted_seconds"]),
                 _milliseconds(plan.get("measured_seconds")),
                 format_bytes(plan["state_bytes"]),
@@ -136,6 +129,11 @@ def _collectives(moves: Sequence[Mapping[str, Any]]) -> list[str]:
     if len(ordered) > _LINES:
         lines.append(f"and {len(ordered) - _LINES} kinds more")
     return lines
+
+
+def kind_text(kind: str) -> str:
+    """What a kind of plan is called."""
+    return "one worker alone" if kind == "solo" else kind
 
 
 def placement_text(text: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from outgrow.quantities import format_bytes
-from outgrow.shard.planner.explanation import KINDS, placement_text, used_candidate
+from outgrow.shard.planner.explanation import kind_text, placement_text, used_candidate
 
 WORKERS: Final = ("#4C78A8", "#F2A241", "#5BA56B", "#B279A2", "#D66A6A", "#62AEB8", "#D9B93B", "#9D755D")
 """A colour for each worker, in turn."""
@@ -54,7 +54,7 @@ def _header(used: Mapping[str, Any] | None, world: int) -> list[str]:
     title = f"One step on {world} worker{'s' if world != 1 else ''}"
     parts = [_text(40, 48, title, size=24, weight=600)]
     if used is not None:
-        told = [KINDS.get(used["kind"], used["kind"]), f"predicted {used['predicted_seconds'] * 1e3:.1f} ms"]
+        told = [kind_text(used["kind"]), f"predicted {used['predicted_seconds'] * 1e3:.1f} ms"]
         if used.get("measured_seconds"):
             told.append(f"measured {used['measured_seconds'] * 1e3:.1f} ms")
         told.append(f"{format_bytes(used['state_bytes'])} of state on each")
@@ -166,11 +166,7 @@ def _bars(candidates: Sequence[Mapping[str, Any]], used: int | None, y: float) -
     for number, plan in enumerate(candidates):
         top, is_used = y + 46 + 40 * number, number == used
         colour = WORKERS[0] if is_used else "#94A3B8"
-        parts.append(
-            _text(
-                40, top + 18, KINDS.get(plan["kind"], plan["kind"]), size=14, weight=600 if is_used else 400
-            )
-        )
+        parts.append(_text(40, top + 18, kind_text(plan["kind"]), size=14, weight=600 if is_used else 400))
         for below, seconds in ((0, plan["predicted_seconds"]), (12, plan.get("measured_seconds"))):
             if seconds:
                 opacity = 0.4 if below == 0 else 1.0
