@@ -34,11 +34,11 @@ VARIABLES: Final[dict[str, Variable]] = {
         effect="0: keep no checkpoints and no log; a lost worker then loses what was held there."
     ),
     "GT_CHECKPOINT_MEMORY": Variable(
-        effect="What one checkpoint of one worker may take, of two kept; by default an eighth of memory for all."
+        effect="What one of two checkpoints of one worker may take; an eighth of memory for all by default."
     ),
     "GT_TOKEN": Variable(effect="The token of the dispatcher to connect to, 64 hexadecimal digits."),
     "GT_FRAME_LIMIT": Variable(
-        effect="How large one message may be, 4GiB by default: the largest tensor that is sent over a network."
+        effect="How large one message, and so a tensor that is sent, may be: 4GiB by default."
     ),
     "GT_CONFIG": Variable(effect="A YAML file of signals, read when the first one is looked up."),
     "GT_INSTRUCTION_LOG": Variable(
@@ -46,9 +46,15 @@ VARIABLES: Final[dict[str, Variable]] = {
     ),
     "GT_VERBOSE": Variable(effect="1: say on stderr what is started and how many workers there are."),
     "GT_DEBUG_CLIENT": Variable(effect="1: say on stderr what the program sends."),
-    "GT_DEBUG_DISPATCHER": Variable(effect="1: let the dispatcher say on stderr what it orders."),
-    "GT_DEBUG_WORKER": Variable(effect="1: let the workers say on stderr what they run."),
-    "GT_DEBUG_COMPILE": Variable(effect="1: say on stderr which segments are replayed and how."),
+    "GT_DEBUG_DISPATCHER": Variable(
+        effect="None: what is dispatched, and when, is in the file that GT_INSTRUCTION_LOG names.",
+        is_used=False,
+    ),
+    "GT_DEBUG_WORKER": Variable(
+        effect="None: what each worker ran, and when, is in the file that GT_INSTRUCTION_LOG names.",
+        is_used=False,
+    ),
+    "GT_DEBUG_COMPILE": Variable(effect="1: say on stderr, at the end, how repeated steps ran."),
     "GT_AUTO_COMPILE": Variable(effect="1: as `gt.compile(True)` at the start of the program."),
     "GT_HOTPATH_THRESHOLD": Variable(
         effect="None: what repeats is replayed once it was verified, so there is nothing to guess.",
@@ -95,10 +101,6 @@ class Environment:
     """`GT_VERBOSE`."""
     debugs_client: bool = False
     """`GT_DEBUG_CLIENT`."""
-    debugs_dispatcher: bool = False
-    """`GT_DEBUG_DISPATCHER`."""
-    debugs_worker: bool = False
-    """`GT_DEBUG_WORKER`."""
     debugs_compile: bool = False
     """`GT_DEBUG_COMPILE`."""
     compiles: bool = False
@@ -129,8 +131,6 @@ class Environment:
             instruction_log=_path(given, "GT_INSTRUCTION_LOG"),
             is_verbose=_flag(given, "GT_VERBOSE"),
             debugs_client=_flag(given, "GT_DEBUG_CLIENT"),
-            debugs_dispatcher=_flag(given, "GT_DEBUG_DISPATCHER"),
-            debugs_worker=_flag(given, "GT_DEBUG_WORKER"),
             debugs_compile=_flag(given, "GT_DEBUG_COMPILE"),
             compiles=_flag(given, "GT_AUTO_COMPILE"),
         )

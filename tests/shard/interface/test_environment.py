@@ -50,8 +50,6 @@ def test_everything_is_read():
         instruction_log=Path("log.jsonl"),
         is_verbose=True,
         debugs_client=True,
-        debugs_dispatcher=True,
-        debugs_worker=True,
         debugs_compile=True,
         compiles=True,
     )

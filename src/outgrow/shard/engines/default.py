@@ -4,18 +4,23 @@ __all__ = ["start_default"]
 
 import torch
 
+from outgrow.shard.client.session import Link
 from outgrow.shard.engines.local import start_local
 from outgrow.shard.engines.torchrun import is_under_torchrun, start_torchrun
 from outgrow.shard.environment import Environment
-from outgrow.shard.wire.link import WireLink
+from outgrow.shard.narration import narrated
 
 
-def start_default() -> WireLink:
-    """Those of torchrun, where it started this program; else local ones, as many as the environment says.
+def start_default(asked: int | None = None) -> Link:
+    """Those of torchrun, where it started this program; else local ones, as many as the environment says,
+    or `asked` where it says nothing.
 
     Raises:
         InputError: the environment says what cannot be.
     """
+    environment = Environment.read()
     if is_under_torchrun():
-        return start_torchrun()
-    return start_local(Environment.read().world_size(torch.cuda.device_count()))
+        return narrated(start_torchrun(), environment, "with the workers of torchrun")
+    count = environment.world_size(torch.cuda.device_count(), asked)
+    title = f"{count} worker{'s' * (count != 1)} on this machine"
+    return narrated(start_local(count), environment, title)

@@ -4,12 +4,11 @@ __all__ = ["AlreadyStarted", "connect", "gpu_workers", "shutdown", "statistics"]
 
 from typing import Any
 
-import torch
-
 from outgrow.errors import InputError
 from outgrow.shard.client.session import Session, default_session, set_default_session
 from outgrow.shard.environment import Environment
 from outgrow.shard.interface.placing import world_size
+from outgrow.shard.narration import narrated
 
 
 class AlreadyStarted(InputError, RuntimeError):
@@ -28,7 +27,9 @@ def connect(address: str | None = None, *, token: str | None = None, workers: in
     """
     _check_not_started("connect()")
     if address is None:
-        gpu_workers(Environment.read().world_size(torch.cuda.device_count(), workers))
+        from outgrow.shard.engines.default import start_default
+
+        set_default_session(Session(start_default(workers)))
         return
     if workers is not None:
         raise InputError(
@@ -37,11 +38,12 @@ def connect(address: str | None = None, *, token: str | None = None, workers: in
         )
     from outgrow.shard.engines.remote import connect_to
 
-    set_default_session(Session(connect_to(address, token=token)))
+    link = narrated(connect_to(address, token=token), Environment.read(), f"with the workers of {address}")
+    set_default_session(Session(link))
 
 
 def gpu_workers(n: Any) -> None:
-    """Start `n` local workers, with a GPU each where there are any; `GT_WORKERS` wins.
+    """Start `n` local workers, with a GPU each where there are any; `GT_WORKERS` and torchrun win.
 
     Raises:
         AlreadyStarted: the program has workers.
@@ -53,10 +55,9 @@ def gpu_workers(n: Any) -> None:
             f"{n!r} workers cannot be started, expected a whole number of at least 1",
             hint="gt.gpu_workers(2) starts two",
         )
-    from outgrow.shard.engines.local import start_local
+    from outgrow.shard.engines.default import start_default
 
-    count = Environment.read().world_size(torch.cuda.device_count(), n)
-    set_default_session(Session(start_local(count)))
+    set_default_session(Session(start_default(n)))
 
 
 def shutdown() -> None:
