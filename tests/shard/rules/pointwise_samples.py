@@ -172,6 +172,12 @@ def pointwise_samples(packet: str) -> Iterator[Sample]:
         yield call("default", real(8, 7), real(8, 7), 1.0, 20.0)
     elif name == "logit_backward":
         yield call("default", real(8, 7), positive(8, 7), None)
+    elif name == "_prelu_kernel":
+        yield call("default", real(8, 7, 4), positive(1, 7, 1))
+    elif name == "_prelu_kernel_backward":
+        yield call("default", real(8, 7, 4), real(8, 7, 4), positive(1, 7, 1))
+    elif name == "rrelu_with_noise_backward":
+        yield call("default", real(8, 7), real(8, 7), positive(8, 7), 0.1, 0.3, True, False)
     elif name == "log_sigmoid_forward":
         yield call("default", real(*shape))
     elif name == "log_sigmoid_backward":

@@ -90,6 +90,10 @@ def along() -> Iterator[Sample]:
     yield sample_of("aten.argsort.default", distinct(8, 7), 1)
     yield sample_of("aten.topk.default", distinct(8, 7), 3, 1)
     yield sample_of("aten.flip.default", real(8, 7, 4), [1])
+    yield sample_of("aten.glu.default", real(8, 7, 4))
+    yield sample_of("aten.glu_backward.default", real(8, 2, 7), real(8, 4, 7), 1)
+    yield sample_of("aten.linalg_cross.default", real(8, 3, 7), real(8, 3, 7), dim=1)
+    yield sample_of("aten.linalg_cross.default", real(8, 3, 7), real(1, 3, 7), dim=1)
     yield sample_of("aten.roll.default", real(8, 7, 4), [2], [1])
     yield sample_of("aten.roll.default", real(8, 4), [3])
 

@@ -68,6 +68,11 @@ def gradients() -> Iterator[Sample]:
     yield sample_of("aten.slice_backward.default", real(24, 3), [24, 7], 1, -3, 9223372036854775807, 1)
 
 
+def unfold_gradients() -> Iterator[Sample]:
+    yield sample_of("aten.unfold_backward.default", real(8, 3, 6, 3), [8, 7, 6], 1, 3, 2)
+    yield sample_of("aten.diagonal_backward.default", real(8, 4, 5), [8, 5, 4, 7], 0, 1, 3)
+
+
 def folds() -> Iterator[Sample]:
     yield sample_of("aten.constant_pad_nd.default", real(8, 7, 6), [1, 2])
     yield sample_of("aten.constant_pad_nd.default", real(8, 7, 6), [0, 0, 1, -1], 2.5)

@@ -146,6 +146,8 @@ _DENSE: Final = (
     "aten._fused_adagrad_.default",
     "aten._fused_adagrad_.tensor_lr",
     "aten.native_layer_norm_backward.default",
+    "aten._scaled_dot_product_flash_attention_for_cpu.default",
+    "aten._scaled_dot_product_flash_attention_for_cpu_backward.default",
     "aten.native_group_norm.default",
     "aten.native_group_norm_backward.default",
     "aten.nll_loss2d_forward.default",

@@ -48,6 +48,9 @@ def uniform_rows(
     shape = template.inputs[cut[0]].shape
     found = []
     for dim in dims:
+        metas = (*(template.inputs[index] for index in cut), *template.outputs)
+        if any(meta.shape[dim] != shape[dim] for meta in metas):
+            continue
         if not (is_even if evenly else cuts)(shape[dim], world_size):
             continue
         found.append(

@@ -6,6 +6,7 @@ __all__ = [
     "index_rows",
     "index_select_rows",
     "index_write_rows",
+    "place_index_rows",
     "scatter_rows",
 ]
 
@@ -146,6 +147,26 @@ def index_write_rows(template: Template, world_size: int) -> tuple[Row, ...]:
     if packet == "aten.index_copy":
         found.extend(linear_rows(template, ((0, 2),)))
     return tuple(found)
+
+
+def place_index_rows(template: Template, world_size: int) -> tuple[Row, ...]:
+    """`take`, `searchsorted`, `bucketize`: what is looked for; the table stays whole."""
+    given = bound(template)
+    table = (
+        given["self"]
+        if packet_of(template.op) == "aten.take"
+        else given.get("sorted_sequence", given.get("boundaries"))
+    )
+    if not isinstance(table, Slot) or len(template.inputs) != 2:
+        return ()
+    if packet_of(template.op) == "aten.searchsorted" and len(template.inputs[table.index].shape) != 1:
+        return ()
+    other = 1 - table.index
+    return tuple(
+        Row(pick(2, {other: Shard(dim)}), (Shard(dim),))
+        for dim, size in enumerate(template.inputs[other].shape)
+        if cuts(size, world_size)
+    )
 
 
 def index_rows(template: Template, world_size: int) -> tuple[Row, ...]:

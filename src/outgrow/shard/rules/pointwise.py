@@ -45,14 +45,14 @@ _GROUPS = {
         special_shifted_chebyshev_polynomial_w
     """,
     "activations": """
-        relu relu6 leaky_relu elu celu selu gelu silu mish softplus hardtanh hardsigmoid hardswish
-        hardshrink softshrink threshold log_sigmoid_forward
+        relu relu6 _prelu_kernel leaky_relu elu celu selu gelu silu mish softplus hardtanh hardsigmoid
+        hardswish hardshrink softshrink threshold log_sigmoid_forward
     """,
     "their gradients": """
         threshold_backward tanh_backward sigmoid_backward gelu_backward silu_backward mish_backward
         leaky_relu_backward elu_backward hardtanh_backward hardsigmoid_backward hardswish_backward
         hardshrink_backward softshrink_backward softplus_backward logit_backward log_sigmoid_backward
-        native_dropout_backward
+        native_dropout_backward rrelu_with_noise_backward _prelu_kernel_backward
     """,
     "copies": """
         clone _to_copy copy copy_ contiguous alias detach lift_fresh lift_fresh_copy conj_physical

@@ -8,6 +8,7 @@ __all__ = [
     "permute_rows",
     "reshape_rows",
     "same_dims",
+    "unfold_gradient_rows",
 ]
 
 import functools
@@ -248,6 +249,20 @@ def _scattered(template: Template, dim: int, rank: int, world_size: int, device:
         return (made,)
 
     return kernel
+
+
+def unfold_gradient_rows(template: Template, world_size: int) -> tuple[Row, ...]:
+    """`unfold_backward`, `diagonal_backward`: dims that are not looked along."""
+    given, out = bound(template), template.outputs[0]
+    looked = {position(given[name], len(out.shape)) for name in ("dim", "dim1", "dim2") if name in given}
+    found = []
+    for dim, size in enumerate(out.shape):
+        if dim in looked or not cuts(size, world_size):
+            continue
+        own = dim - (sum(1 for one in looked if one < dim) if "dim1" in given else 0)
+        kernel = local_size(template, "input_sizes", Shard(dim), out.shape)
+        found.append(Row((Shard(own),), (Shard(dim),), kernel))
+    return (*found, *linear_rows(template, ((0,),)))
 
 
 def fold_rows(template: Template, world_size: int) -> tuple[Row, ...]:
