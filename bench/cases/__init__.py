@@ -16,9 +16,14 @@ from bench.cases import (
     planted,
     record_overhead,
     run7b,
+    shard_client,
+    shard_dispatch,
     shard_faults,
+    shard_losses,
     shard_ops,
+    shard_original,
     shard_planning,
+    shard_start,
     shard_step,
 )
 
@@ -34,8 +39,13 @@ CASES: dict[str, ModuleType] = {
     "planted": planted,
     "axis_matching": axis_matching,
     "record_overhead": record_overhead,
+    "shard_client": shard_client,
+    "shard_dispatch": shard_dispatch,
     "shard_faults": shard_faults,
+    "shard_losses": shard_losses,
     "shard_ops": shard_ops,
+    "shard_original": shard_original,
     "shard_planning": shard_planning,
+    "shard_start": shard_start,
     "shard_step": shard_step,
 }

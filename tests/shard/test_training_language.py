@@ -22,8 +22,8 @@ def _gpt2():
 
 def _llama():
     config = transformers.LlamaConfig(
-        hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
-        vocab_size=50, max_position_embeddings=32,
+        hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, vocab_size=50, max_position_embeddings=32,
     )  # fmt: skip
     return transformers.LlamaForCausalLM(config)
 

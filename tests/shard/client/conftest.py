@@ -23,7 +23,7 @@ def session() -> Iterator[Session]:
 
 @pytest.fixture
 def assert_same() -> Callable[..., None]:
-    """Run a program on the CPU and on workers with one seed: equal bit for bit, unless a tolerance is given."""
+    """A program on the CPU and on workers with one seed: equal bit for bit unless a tolerance is given."""
 
     def check(program: Program, *, rtol: float = 0.0) -> None:
         torch.manual_seed(0)

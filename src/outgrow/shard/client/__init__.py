@@ -10,7 +10,7 @@ from outgrow.shard.client.steps import watch_optimizers
 from outgrow.shard.client.tensor import WorkersTensor
 
 # Set here because what it needs needs the class.
-WorkersTensor.__torch_dispatch__ = classmethod(torch_dispatch)  # type: ignore[method-assign, assignment]
+WorkersTensor.__torch_dispatch__ = classmethod(torch_dispatch)  # type: ignore[assignment]
 register_kernels()
 watch_optimizers()
 guard_backward()

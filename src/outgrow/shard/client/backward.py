@@ -1,4 +1,4 @@
-"""Errors within autograd's backward pass: torch 2.13 ends the process where an op of a device in Python raises there."""
+"""Errors within a backward pass: torch 2.13 ends the process where an op of a Python device raises there."""
 
 __all__ = ["guard_backward", "is_in_backward", "keep_error", "run_in_own_thread"]
 
@@ -55,7 +55,7 @@ _threads = threading.local()
 
 
 def run_in_own_thread() -> None:
-    """Let this thread run its backward passes itself: no change of thread for each op, and its own lines in errors."""
+    """Let this thread run its backward passes itself: no change of thread for each op, and its own lines."""
     if not getattr(_threads, "is_set", False):
         _threads.is_set = True
         torch._C._set_multithreading_enabled(False)

@@ -78,9 +78,7 @@ def register_device() -> torch.device:
 
     Source: torch.utils.backend_registration, the Python backend of PrivateUse1 (torch >= 2.10, experimental).
     """
-    backend_registration._setup_privateuseone_for_python_backend(  # type: ignore[no-untyped-call]
-        DEVICE_TYPE, backend_module=DeviceModule()
-    )
+    backend_registration._setup_privateuseone_for_python_backend(DEVICE_TYPE, backend_module=DeviceModule())
     # Module.to would else assign to `.data`, which a tensor of another kind cannot take.
     torch.__future__.set_swap_module_params_on_conversion(True)
     return torch.device(DEVICE_TYPE, 0)

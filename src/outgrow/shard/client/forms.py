@@ -28,7 +28,7 @@ class Form:
         return self.meta.elements
 
     def is_dense(self) -> bool:
-        """Every element has a place of its own and there is no gap: in some order of dims it is contiguous."""
+        """Every element has its own place and there is no gap: in some order of dims it is contiguous."""
         expected = 1
         for stride, size in sorted(zip(self.stride, self.shape, strict=True)):
             if size == 1:

@@ -60,7 +60,7 @@ class Entry:
         self.forms: tuple[Form | None, ...] = ()
         """Of each returned tensor, in order; None where the op returns none there."""
         self.offsets: tuple[int, ...] = ()
-        """Storage offsets of each view, counted from the tensor that is viewed, in elements of the view's dtype."""
+        """Storage offset of each view, from the tensor that is viewed on, in elements of the view."""
         self.is_list = False
         """Whether several results come as a list; else as a tuple."""
         self.returns: tuple[int | None, ...] = ()

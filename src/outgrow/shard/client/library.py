@@ -19,8 +19,8 @@ from outgrow.shard.instructions import Template
 
 _aten = torch.ops.aten
 _COUNTED = (
-    "arange", "arange.start", "arange.start_step", "range", "range.step", "linspace", "logspace", "eye", "eye.m",
-    "tril_indices", "triu_indices",
+    "arange", "arange.start", "arange.start_step", "range", "range.step", "linspace", "logspace", "eye",
+    "eye.m", "tril_indices", "triu_indices",
 )  # fmt: skip
 _COPIED_OUT = (
     "kron.out", "linalg_matrix_rank.out", "linalg_matrix_rank.out_tol_tensor",
@@ -31,7 +31,7 @@ _COPIED_OUT = (
 @functools.cache
 def register_kernels() -> torch.library.Library:
     """Register them with torch, once; they stay for the life of the process."""
-    library = torch.library.Library("aten", "IMPL")
+    library: Any = torch.library.Library("aten", "IMPL")  # type: ignore[no-untyped-call]
     library.impl("empty.memory_format", _empty, "PrivateUse1")
     library.impl("empty_strided", _empty_strided, "PrivateUse1")
     library.impl("_copy_from", _copy_from, "PrivateUse1")
@@ -49,7 +49,8 @@ def register_kernels() -> torch.library.Library:
             library.impl(name, functools.partial(_copied_out, _without_out(name)), key)
         library.impl("tensor_split.tensor_indices_or_sections", _tensor_split, key)
     library.impl("_efficientzerotensor", _zeros, "PrivateUse1")
-    return library
+    registered: torch.library.Library = library
+    return registered
 
 
 def _empty(

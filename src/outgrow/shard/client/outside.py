@@ -1,4 +1,4 @@
-"""What torch does around an op, turned on again within one: conjugate views, for example, are then read as what they mean."""
+"""What torch does around an op, on again within one: conjugate views, say, are read as what they mean."""
 
 __all__ = ["outside"]
 

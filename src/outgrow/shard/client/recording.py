@@ -49,7 +49,7 @@ def record(op: Any, args: Any, kwargs: Any = None) -> Any:
     floats: list[float] = []
     hosts: list[int] = []
     for argument in args:
-        kind = type(argument)
+        kind: Any = type(argument)
         if kind is WorkersTensor:
             view = argument._view
             key.append(argument._cell.form if view is None else view.form)

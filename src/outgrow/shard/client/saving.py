@@ -1,4 +1,4 @@
-"""Copies of tensors, and tensors in files: there they are tensors of the CPU, which torch reads without us."""
+"""Copies of tensors, and tensors in files: there they are of the CPU, and torch reads them without us."""
 
 __all__ = ["deep_copy", "reduce_tensor", "refuse_storages", "shallow_copy"]
 
@@ -17,8 +17,8 @@ _OURS = ("_cell", "_view")
 
 @functools.cache
 def refuse_storages() -> None:
-    """Let `torch.load(..., map_location="workers")` say what to do instead: storages of bytes are nothing that workers hold."""
-    torch.serialization.register_package(0, lambda storage: None, _refuse)  # type: ignore[no-untyped-call]
+    """Let `torch.load(..., map_location="workers")` say what to do instead: workers hold no storages."""
+    torch.serialization.register_package(0, lambda storage: None, _refuse)
 
 
 def _refuse(storage: Any, location: str) -> None:
@@ -52,7 +52,8 @@ def deep_copy(tensor: WorkersTensor, memo: dict[int, Any]) -> Any:
         return memo[id(tensor)]
     if not tensor.is_leaf:
         raise RuntimeError(
-            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment."
+            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the"
+            " moment."
         )
     with torch.no_grad():
         made = wrap(read(tensor), tensor._form, tensor._session)

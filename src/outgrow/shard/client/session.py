@@ -43,7 +43,7 @@ class Link(Protocol):
 class Session:
     """Values of one client. Nothing is sent before one is fetched, a step ends or the segment grows long.
 
-    Safe in several threads: instructions are numbered and gathered under a lock, so each sees its own in order.
+    Safe in several threads: instructions are numbered and gathered under a lock, each thread's in order.
     """
 
     LONGEST = 20_000
@@ -76,7 +76,7 @@ class Session:
     def emit(
         self, template: int, inputs: Sequence[Value], floats: Sequence[float] = (), outputs: int = 1
     ) -> list[Value]:
-        """Gather one instruction; gives the values that it makes. `template` is an index into the inference's."""
+        """Gather one instruction; gives the values that it makes. `template` counts the inference's."""
         forget = self._freed.append
         with self.lock:
             stretch = self._stretch
@@ -260,7 +260,8 @@ def default_session() -> Session:
 
 
 def set_default_session(session: Session | None) -> Session | None:
-    """Let new tensors belong to this session; gives the one before, still open. None: the next use starts one."""
+    """Let new tensors belong to this session; gives the one before, still open. None: the next use
+    starts one."""
     global _default
     before, _default = _default, session
     return before

@@ -30,8 +30,8 @@ class Sources:
         self._last_thread = 0
 
     def here(self) -> Place | None:
-        """The first frame outside of torch and of this package; in a thread of autograd's, that of the user's thread."""
-        frame: FrameType | None = sys._getframe(3)  # beyond the session's, the op's and this one
+        """The first frame outside of torch and of this package; in a thread of autograd's, of the user's."""
+        frame: FrameType | None = sys._getframe(2)
         inside = self._is_inside
         while frame is not None:
             code = frame.f_code

@@ -1,4 +1,4 @@
-"""What stands for a tensor's storage where a program only asks which tensors share one, and how large it is."""
+"""What stands for a storage where a program only asks which tensors share one, and how large it is."""
 
 __all__ = ["CellStorage", "address"]
 
@@ -8,12 +8,12 @@ from outgrow.shard.client.values import Cell
 
 
 def address(cell: Cell) -> int:
-    """A number that is the same for tensors of one storage and differs between storages; no memory is there."""
+    """A number that tensors of one storage share and that differs between storages; no memory is there."""
     return id(cell) << 12
 
 
 class CellStorage:
-    """The storage of a tensor on workers. Its bytes cannot be had: `tensor.cpu().untyped_storage()` gives some."""
+    """The storage of a tensor on workers. It gives no bytes: `tensor.cpu().untyped_storage()` does."""
 
     def __init__(self, cell: Cell, device: torch.device) -> None:
         self._cell = cell

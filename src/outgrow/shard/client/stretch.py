@@ -9,7 +9,7 @@ Body = tuple[tuple[int, tuple[int, ...]], ...]
 
 
 class Stretch:
-    """Compared with what is expected while it grows, so that a step that repeats is known without looking at it again."""
+    """Compared with what is expected while it grows, so that a step that repeats is known at its end."""
 
     __slots__ = ("body", "expected", "floats", "given", "is_expected", "made", "places")
 

@@ -18,7 +18,7 @@ from outgrow.shard.client.values import Cell, Link, Value, View
 from outgrow.shard.client.views import regenerate, settle
 from outgrow.shard.instructions import TensorMeta
 
-_make = Tensor._make_wrapper_subclass  # type: ignore[attr-defined]
+_make = Tensor._make_wrapper_subclass
 _MOST_DIMS = 64
 _set_data = Tensor.data.__set__  # type: ignore[attr-defined]
 _get_data = Tensor.data.__get__  # type: ignore[attr-defined]
@@ -63,24 +63,25 @@ class WorkersTensor(Tensor):
     def data(self, other: Any) -> None:
         if not isinstance(other, WorkersTensor):
             raise InputError(
-                f"a tensor on {getattr(other, 'device', type(other).__name__)} cannot be the data of one on {DEVICE_TYPE}",
+                f"a tensor on {getattr(other, 'device', type(other).__name__)} cannot be the data of one on"
+                f" {DEVICE_TYPE}",
                 hint=f"move it there first with .to({DEVICE_TYPE!r})",
             )
         become(self, other)
 
-    def __repr__(self, *, tensor_contents: Any = None) -> str:
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         return as_text(self, fetched(self))
 
     def __format__(self, format_spec: str) -> str:
-        return self.item().__format__(format_spec) if self.dim() == 0 else super().__format__(format_spec)
+        return self.item().__format__(format_spec) if self.dim() == 0 else super().__format__(format_spec)  # type: ignore[no-untyped-call]
 
     def numpy(self, *, force: bool = False) -> Any:
         """As of any tensor that is not in this process: refused, unless `force` is given."""
         if force:
             return self.detach().cpu().numpy()
         raise TypeError(
-            f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host"
-            " memory first."
+            f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to"
+            " host memory first."
         )
 
     def tolist(self) -> Any:
@@ -93,7 +94,7 @@ class WorkersTensor(Tensor):
 
     def data_ptr(self) -> int:
         """A number that tells storages apart; nothing can be read there."""
-        return address(self._cell) + self.storage_offset() * self.dtype.itemsize
+        return address(self._cell) + int(self.storage_offset()) * self.dtype.itemsize
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         from outgrow.shard.client.saving import reduce_tensor

@@ -11,7 +11,7 @@ from outgrow.shard.client.forms import Form
 class Value:
     """A number that the workers know; when nothing refers to it any more, they may forget it."""
 
-    __slots__ = ("_forget", "number")
+    __slots__ = ("__weakref__", "_forget", "number")
 
     def __init__(self, number: int, forget: Callable[[int], None]) -> None:
         self.number = number
@@ -22,7 +22,7 @@ class Value:
 
 
 Link = tuple[Any, int]
-"""One step from a storage's tensor to a view: the entry of a view op with one tensor, and which of its results."""
+"""One step from a storage's tensor to a view: the entry of a view op, and which of its results."""
 
 
 class View:
@@ -44,8 +44,9 @@ class View:
 class Cell:
     """A storage: the value that it holds now. Tensors that share memory in torch share a cell.
 
-    A write through a view is kept aside as `overlay` until somebody looks at the rest: most never do, and writing it back
-    would be an instruction that nobody needs. `value` is None while there is an overlay, and where nothing was written yet.
+    A write through a view is kept aside as `overlay` until somebody looks at the rest: most never do, and
+    writing it back would be an instruction that nobody needs. `value` is None while there is an overlay, and
+    where nothing was written yet.
     """
 
     __slots__ = ("form", "overlay", "session", "under", "value", "version")

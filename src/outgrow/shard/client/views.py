@@ -18,7 +18,7 @@ def regenerate(cell: Cell, view: View) -> Value:
 
 
 def settle(cell: Cell) -> Value:
-    """The contents of a whole storage: zeros where nothing was written, with the last write through a view in its place."""
+    """The contents of a whole storage: zeros at first, with the last write through a view in its place."""
     session, form, overlay = cell.session, cell.form, cell.overlay
     inference = session.inference
     if overlay is None or cell.under is None:
@@ -53,7 +53,7 @@ def settle(cell: Cell) -> Value:
 
 def chain_of(chain: tuple[Link, ...]) -> tuple[Any, ...]:
     """A view's ops as templates hold them: `(op name, args without the tensor, kwargs, which result)`."""
-    links = []
+    links: list[Any] = []
     for entry, index in chain:
         *first, last = entry.link
         links.extend((*link, None) for link in first)

@@ -32,7 +32,7 @@ Special = Callable[[Any, Any, dict[str, Any]], Any]
 
 def _all(*names: str) -> list[Any]:
     """All overloads of ops of these names that write into no `out`."""
-    found = []
+    found: list[Any] = []
     for name in names:
         packet = getattr(_aten, name)
         found.extend(getattr(packet, one) for one in packet.overloads() if not one.endswith("out"))
@@ -70,7 +70,10 @@ SPECIAL: dict[Any, Special] = {
     _aten.native_batch_norm.out: native_batch_norm_out,
     _aten.native_dropout.default: native_dropout,
     **dict.fromkeys(
-        _all("t_", "transpose_", "squeeze_", "unsqueeze_", "as_strided_", "swapdims_", "swapaxes_"), change_view
+        _all(
+            "t_", "transpose_", "squeeze_", "unsqueeze_", "as_strided_", "swapdims_", "swapaxes_",
+        ),
+        change_view,
     ),
     **dict.fromkeys(
         _all(
@@ -82,8 +85,9 @@ SPECIAL: dict[Any, Special] = {
     **dict.fromkeys(_all("rand_like", "randn_like", "randint_like"), drawn_like),
     **dict.fromkeys(
         (
-            _aten.normal_.default, _aten.uniform_.default, _aten.exponential_.default, _aten.geometric_.default,
-            _aten.cauchy_.default, _aten.log_normal_.default, _aten.bernoulli_.float,
+            _aten.normal_.default, _aten.uniform_.default, _aten.exponential_.default,
+            _aten.geometric_.default, _aten.cauchy_.default, _aten.log_normal_.default,
+            _aten.bernoulli_.float,
             _aten.random_.default, _aten.random_.to, getattr(_aten.random_, "from"),
         ),
         drawn_in_place,

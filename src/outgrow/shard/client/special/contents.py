@@ -114,11 +114,13 @@ def filled(session: Session, form: Form, number: Any) -> Value:
     """A value of one number."""
     if type(number) is float:
         key: tuple[Any, ...] = ("full", form.shape, form.dtype)
-        floats, held = (number,), FLOAT
+        floats: tuple[float, ...] = (number,)
+        held: Any = FLOAT
     else:
         key, floats, held = ("full", form.shape, form.dtype, type(number), number), (), number
     if number == 0 and type(number) is int:
-        arguments, name = (form.shape,), "aten.zeros.default"
+        arguments: tuple[Any, ...] = (form.shape,)
+        name = "aten.zeros.default"
     else:
         arguments, name = (form.shape, held), "aten.full.default"
     entry = session.inference.entry(

@@ -14,16 +14,17 @@ from outgrow.shard.client.tensor import WorkersTensor, fetched
 _aten = torch.ops.aten
 
 _UNARY: Final = (
-    "abs", "acos", "asin", "atan", "ceil", "cos", "cosh", "erf", "erfc", "exp", "expm1", "floor", "frac", "lgamma",
-    "log", "log10", "log1p", "log2", "max", "neg", "reciprocal", "round", "rsqrt", "sigmoid", "sign", "sin", "sinh",
-    "sqrt", "tan", "tanh", "trunc",
+    "abs", "acos", "asin", "atan", "ceil", "cos", "cosh", "erf", "erfc", "exp", "expm1", "floor", "frac",
+    "lgamma", "log", "log10", "log1p", "log2", "max", "neg", "reciprocal", "round", "rsqrt", "sigmoid",
+    "sign", "sin", "sinh", "sqrt", "tan", "tanh", "trunc",
 )  # fmt: skip
 _SINGLE: Final[dict[tuple[str, str], tuple[str, str]]] = {
     **{(name, "default"): (name, "default") for name in _UNARY},
     **{(name, kind): (name, "Tensor") for name in ("add", "sub", "mul", "div")
        for kind in ("Scalar", "ScalarList", "List", "Tensor")},
     **{(name, kind): (other, "default") for name, other in (
-        ("clamp_min", "clamp_min"), ("clamp_max", "clamp_max"), ("maximum", "clamp_min"), ("minimum", "clamp_max"),
+        ("clamp_min", "clamp_min"), ("clamp_max", "clamp_max"),
+        ("maximum", "clamp_min"), ("minimum", "clamp_max"),
     ) for kind in ("Scalar", "ScalarList")},
     **{(name, "List"): (name, "default") for name in ("maximum", "minimum")},
     **{(name, "List"): (name, "Tensor") for name in ("clamp_min", "clamp_max", "lerp")},
@@ -33,7 +34,8 @@ _SINGLE: Final[dict[tuple[str, str], tuple[str, str]]] = {
     ("pow", "ScalarList"): ("pow", "Tensor_Scalar"),
     ("pow", "List"): ("pow", "Tensor_Tensor"),
     ("pow", "ScalarAndTensor"): ("pow", "Scalar"),
-    **{(name, kind): (name, "default") for name in ("addcdiv", "addcmul") for kind in ("Scalar", "ScalarList", "Tensor")},
+    **{(name, kind): (name, "default") for name in ("addcdiv", "addcmul")
+       for kind in ("Scalar", "ScalarList", "Tensor")},
 }  # fmt: skip
 """From name and overload of an op on lists, without its underscore, to the op that torch's own loop calls."""
 

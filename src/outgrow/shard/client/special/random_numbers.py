@@ -1,4 +1,4 @@
-"""Random numbers: drawn by the client on the CPU, so that one seed gives the numbers that torch gives on one device."""
+"""Random numbers: drawn by the client on the CPU, so that one seed gives what it gives on one device."""
 
 __all__ = ["drawn_in_place", "drawn_like", "native_dropout"]
 
@@ -50,7 +50,7 @@ def drawn_like(op: Any, args: Any, kwargs: dict[str, Any]) -> Tensor:
 
 def native_dropout(op: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Tensor, Tensor]:
     """As torch on the CPU: a mask of bools, the input times the mask, times a scale."""
-    data, p, train = (*args, *kwargs.values())
+    data, p, train = tuple(args) + tuple(kwargs.values())
     source: WorkersTensor = data
     if train is False:
         ones = like(_aten.ones_like.default, (source,), {"dtype": torch.bool})

@@ -1,4 +1,4 @@
-"""Cells of recurrent networks, by the ops that torch uses for them on the CPU; autograd goes through these."""
+"""Cells of recurrent networks, by the ops that torch uses on the CPU; autograd goes through these."""
 
 __all__ = ["gru_cell", "lstm_cell"]
 

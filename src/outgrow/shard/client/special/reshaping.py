@@ -18,10 +18,10 @@ _aten = torch.ops.aten
 
 
 def as_strided(op: Any, args: Any, kwargs: dict[str, Any]) -> WorkersTensor:
-    """A view of the whole storage, whatever view it is asked of; the offset counts from the storage's start."""
+    """A view of the whole storage, whatever view it is asked of; offsets count from the storage's start."""
     source: WorkersTensor = args[0]
     size, stride, offset = (*args[1:], *(kwargs[name] for name in kwargs), None)[:3]
-    offset = source.storage_offset() if offset is None else offset
+    offset = int(source.storage_offset() if offset is None else offset)
     form = form_of(tuple(size), tuple(stride), source.dtype)
     cell, view = source._cell, source._view
     if form is source._form and offset == source.storage_offset():
@@ -46,7 +46,8 @@ def _check_bounds(form: Form, offset: int, whole: Form) -> None:
     if len(form.shape) != len(form.stride):
         raise TorchRefusal(
             RuntimeError(
-                f"mismatch in length of strides and shape: {len(form.shape)} sizes, {len(form.stride)} strides"
+                f"mismatch in length of strides and shape: {len(form.shape)} sizes,"
+                f" {len(form.stride)} strides"
             )
         )
     if min((*form.stride, offset, 0)) < 0:
@@ -62,14 +63,14 @@ def _check_bounds(form: Form, offset: int, whole: Form) -> None:
     if needed > held:
         raise TorchRefusal(
             RuntimeError(
-                f"setStorage: sizes {list(form.shape)}, strides {list(form.stride)}, storage offset {offset}, and"
-                f" itemsize {form.dtype.itemsize} requiring a storage size of {needed} are out of bounds for storage of"
-                f" size {held}"
+                f"setStorage: sizes {list(form.shape)}, strides {list(form.stride)}, storage offset {offset},"
+                f" and itemsize {form.dtype.itemsize} requiring a storage size of {needed} are out of bounds"
+                f" for storage of size {held}"
             )
         )
     if not whole.is_dense():
         raise InputError(
-            f"as_strided of a storage with gaps or overlaps: {list(whole.shape)} with strides {list(whole.stride)}",
+            f"as_strided of a storage with gaps or overlaps: {whole.shape}, strides {whole.stride}",
             hint="make a dense one first with .contiguous()",
         )
 
