@@ -138,7 +138,8 @@ class GangSupervisor:
 
     def on_beat(self, rank: int, statistics: dict[str, Any]) -> None:
         """See `Supervisor.on_beat`."""
-        if self._dispatcher.gang.lines[rank].pid is None:
+        # Where some ranks run elsewhere the page says nothing of any: see `_look`.
+        if any(line.pid is None for line in self._dispatcher.gang.lines.values()):
             done = statistics["messages"]
             self._tell(Sign(gang=self.state.gang, rank=rank, started=done, finished=done))
 
