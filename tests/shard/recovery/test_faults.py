@@ -2,12 +2,15 @@
 
 import contextlib
 import logging
+import os
+import random
 import resource
 import signal
 import subprocess
 import sys
 import threading
 import time
+import uuid
 from pathlib import Path
 
 import pytest
@@ -314,7 +317,7 @@ def assert_gone(pids):
     assert not [name for name in left for pid in pids if str(pid) in name]
 
 
-@pytest.mark.parametrize("until", ["begun", "stepped"])
+@pytest.mark.parametrize("until", [pytest.param("begun", marks=pytest.mark.slow), "stepped"])
 def test_a_killed_program_leaves_nothing(program, until):
     process, server = program(until)
     pids = everything_of(server)
@@ -322,13 +325,39 @@ def test_a_killed_program_leaves_nothing(program, until):
     assert_gone(pids)
 
 
-@pytest.mark.parametrize("delay", [0.0, 0.35])
-def test_an_interrupted_program_leaves_nothing(program, delay):
+def test_an_interrupted_program_leaves_nothing(program):
     process, server = program("stepped")
-    time.sleep(delay)
     pids = everything_of(server)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=20)
     assert process.returncode in (-signal.SIGINT, 1, 130)
     assert "KeyboardInterrupt" in said
     assert_gone(pids)
+
+
+def marked(mark):
+    """Processes with this in their environment: whatever a program started, however it is related."""
+    found = []
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if mark.encode() in environment.read_bytes():
+                found.append(int(environment.parent.name))
+    return [pid for pid in found if is_alive(pid)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("seed", range(5))
+def test_at_no_moment_does_the_end_of_a_program_leave_a_process(number, seed):
+    mark = str(uuid.uuid4())
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM],
+        env={**os.environ, "MARK": mark},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    time.sleep(random.Random(seed).uniform(0.0, 6.0))
+    os.killpg(process.pid, number)
+    process.wait(20)
+    wait_until(lambda: not marked(mark), 10, "the end of all processes")
