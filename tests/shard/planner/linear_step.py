@@ -44,7 +44,7 @@ def meta(*shape):
     return TensorMeta(shape, tuple(stride), torch.float32)
 
 
-def linear_step(batch=4, features=40_000, outputs=128, **changes):
+def linear_step(batch=4, features=40_000, outputs=127, **changes):
     """Inputs: data `[batch, features]`, weight `[features, outputs]`, target `[batch, outputs]`.
 
     Steps: product, difference, transposed data, gradient, new weight.

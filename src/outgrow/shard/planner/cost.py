@@ -44,11 +44,13 @@ _SLICE_SECONDS = 5e-7
 class CostModel:
     """Predictions for one machine and one number of ranks."""
 
-    def __init__(self, costs: Costs, *, is_reducing: bool = False) -> None:
+    def __init__(self, costs: Costs, *, is_reducing: bool = False, is_joining: bool = True) -> None:
         """`is_reducing`: other collectives than all-reduces cost a thousand times as much, so that a plan
-        does without."""
+        does without. `is_joining`: small deferred all-reduces share messages; without, each pays its own.
+        """
         self.costs = costs
         self.is_reducing = is_reducing
+        self.is_joining = is_joining
         self.world_size = costs.world_size
         self._moves: dict[tuple[Placement, Placement, int, bool], float] = {}
 
@@ -116,7 +118,7 @@ class CostModel:
         latency, bandwidth = self.costs.latency_seconds[name], self.costs.bandwidth[name]
         if self.is_reducing and name != "all_reduce":
             return 1e3 * (latency + nbytes / bandwidth)
-        if is_deferred and name == "all_reduce" and nbytes <= SMALL_BYTES:
+        if is_deferred and self.is_joining and name == "all_reduce" and nbytes <= SMALL_BYTES:
             # Joined and cut again: two copies through memory and a share of the message's latency.
             joined = 8e-6 + 2 * nbytes / self.costs.memory_bandwidth
             return nbytes / bandwidth + joined + latency * nbytes / BUCKET_BYTES
@@ -124,7 +126,8 @@ class CostModel:
 
     def is_joined(self, old: Placement, new: Placement, nbytes: int, is_deferred: bool) -> bool:
         """Whether a redistribution shares a message with others."""
-        return is_deferred and nbytes <= SMALL_BYTES and collectives_between(old, new) == ("all_reduce",)
+        is_small = is_deferred and self.is_joining and nbytes <= SMALL_BYTES
+        return is_small and collectives_between(old, new) == ("all_reduce",)
 
     def unfilled(self, joined_bytes: int) -> float:
         """Seconds of latency that `move` does not count, where so many bytes are joined: the last message is

@@ -341,12 +341,16 @@ class Graph:
             meta = self.problem.segment.inputs[number]
             compute += float(self._upload_table(self.variables[number], meta)[choices[number]])
         moves = self.moves(choices)
+        return compute + sum(move.seconds for move in moves) + self.unfilled_seconds(moves)
+
+    def unfilled_seconds(self, moves: Sequence[Move]) -> float:
+        """What the last shared message takes beyond the shares that its contents were charged."""
         joined = sum(
             self.values[move.value].nbytes
             for move in moves
             if self.cost.is_joined(move.old, move.new, self.values[move.value].nbytes, move.is_deferred)
         )
-        return compute + sum(move.seconds for move in moves) + self.cost.unfilled(joined)
+        return self.cost.unfilled(joined)
 
 
 def _restable(wanted: set[Placement]) -> list[Placement]:

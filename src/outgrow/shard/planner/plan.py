@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from outgrow.placement import Owned
 from outgrow.shard.planner.baselines import data_parallel, replicated_choices, solo_seconds
-from outgrow.shard.planner.cost import collectives_between
+from outgrow.shard.planner.cost import CostModel, collectives_between
 from outgrow.shard.planner.graph import Graph
 from outgrow.shard.planner.memory import solve_within
 from outgrow.shard.planner.problem import Costs, Plan, Problem
@@ -18,6 +18,8 @@ from outgrow.shard.planner.search import Search
 from outgrow.shard.planner.stages import stages_of
 from outgrow.shard.rules.placing import PLACE
 
+_WORTH_ANOTHER: Final = 0.03
+"""Of a step's time, what a last message must cost beyond its shares for another search to be worth it."""
 MOST_MOVES: Final = 200
 """Exchanges that are written down; the slowest ones."""
 
@@ -34,7 +36,7 @@ def make_plan(problem: Problem) -> tuple[Plan, ...]:
     """
     graph, limit = Graph(problem), problem.memory_bytes
     search = Search(graph)
-    choices = solve_within(search, limit).choices
+    choices = _found(graph, search, limit)
     found = [plan_of(graph, "planned", choices, reasons=reasons_for(search, choices))]
     parallel = data_parallel(graph)
     if parallel is not None:
@@ -52,6 +54,18 @@ def make_plan(problem: Problem) -> tuple[Plan, ...]:
         kept = plan if same is None else dataclasses.replace(same, kind=plan.kind)
         unlike[plan.rows, plan.inputs] = kept
     return tuple(sorted(unlike.values(), key=lambda plan: plan.predicted_seconds))
+
+
+def _found(graph: Graph, search: Search, limit: int | None) -> tuple[int, ...]:
+    """The search's choices, or those of one in which small exchanges share nothing.
+
+    A step with little to exchange pays for a whole message, which the shares do not tell.
+    """
+    found = solve_within(search, limit)
+    if graph.unfilled_seconds(graph.moves(found.choices)) < _WORTH_ANOTHER * found.seconds:
+        return found.choices
+    other = solve_within(Search(graph.priced(CostModel(graph.problem.costs, is_joining=False))), limit)
+    return min(found.choices, other.choices, key=graph.seconds)
 
 
 def plan_of(

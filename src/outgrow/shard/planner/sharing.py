@@ -32,7 +32,7 @@ def sharing_tables(
     """Tables for a value `made` in some placement; `needs`: what each reader may read, and if it can wait."""
     states: list[tuple[Placement, Placement | None, bool]] = []
     costs = []
-    wanted = Counter(new for need, _ in needs for new in set(need))
+    wanted = Counter(new for need, _ in needs for new in dict.fromkeys(need))
     for old in dict.fromkeys(made):
         states.append((old, None, True))
         costs.append(0.0)
