@@ -96,8 +96,9 @@ def nll(packet: str) -> Iterator[Sample]:
         scores = real(batch, classes, 4, 3) if is_2d else real(batch, classes)
         target = whole(classes, batch, 4, 3) if is_2d else whole(classes, batch)
         target.view(-1)[::3] = 2
-        for weight in (None, positive(classes)):
-            for ignored in (-100, 2):
+        is_first = batch == 8
+        for weight in (None, positive(classes)) if is_first else (positive(classes),):
+            for ignored in (-100, 2) if is_first else (2,):
                 for reduction in (0, 1, 2):
                     args: list[Any] = [scores, target, weight, reduction, ignored]
                     if is_backward:

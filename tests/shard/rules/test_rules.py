@@ -114,3 +114,16 @@ def test_pointwise_names_are_ops_of_torch() -> None:
 def _exists(packet: str) -> bool:
     name = packet.removeprefix("aten.")
     return hasattr(torch.ops.aten, name) or hasattr(torch.ops.aten, name + "_")
+
+
+def test_partial_sums_are_not_divided_by_tensors_that_may_hold_zeros() -> None:
+    tensor = torch.ones(4).double()
+    for sample in (
+        sample_of("aten.div.Tensor", tensor, tensor),
+        sample_of("aten.div_.Tensor", tensor, torch.ones(()).double()),
+        sample_of("aten.div.Scalar", tensor, 0),
+        sample_of("aten.addcdiv.default", tensor, tensor, tensor),
+    ):
+        assert all(not isinstance(one, Partial) for row in rows(sample.template, 2) for one in row.inputs)
+    by_number = sample_of("aten.div.Tensor", tensor, 4.0)
+    assert any(isinstance(row.inputs[0], Partial) for row in rows(by_number.template, 2))

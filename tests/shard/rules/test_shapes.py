@@ -61,6 +61,7 @@ def test_pointwise_ops_of_shapes_that_are_broadcast(shapes, world_size: int, nam
     _right(sample_of(f"aten.{name}.Tensor", _real(*shapes[0]), _real(*shapes[1])), world_size)
 
 
+@settings(max_examples=30)
 @given(SIZES, SIZES, SIZES, SIZES, RANKS)
 def test_products(batch: int, rows: int, inner: int, columns: int, world_size: int) -> None:
     _right(sample_of("aten.bmm.default", _real(batch, rows, inner), _real(batch, inner, columns)), world_size)
@@ -69,6 +70,7 @@ def test_products(batch: int, rows: int, inner: int, columns: int, world_size: i
     )
 
 
+@settings(max_examples=50)
 @given(SHAPES, RANKS, st.booleans(), st.data())
 def test_reductions(shape: list[int], world_size: int, keepdim: bool, data) -> None:
     dims = data.draw(st.sets(st.integers(0, len(shape) - 1), min_size=1))
@@ -87,6 +89,7 @@ def _slices(draw: st.DrawFn) -> tuple[list[int], int, int, int, int]:
     return shape, dim, start, stop, draw(st.integers(1, 4))
 
 
+@settings(max_examples=30)
 @given(_slices(), RANKS)
 def test_slices_their_gradients_and_writes(case, world_size: int) -> None:
     shape, dim, start, stop, step = case
@@ -109,7 +112,7 @@ def test_each_shown_entry_has_one_owner(start: int, stop: int, step: int, low: i
     assert list(range(low, high))[own] == [shown[place] for place in inside]
 
 
-@settings(max_examples=25)
+@settings(max_examples=20)
 @given(SIZES, SIZES, SIZES, RANKS)
 def test_norms_and_losses(batch: int, length: int, width: int, world_size: int) -> None:
     if width:

@@ -95,7 +95,6 @@ LINEAR: dict[str, tuple[tuple[int, ...], ...]] = {
     "aten.div": ((0,),),
     "aten.true_divide": ((0,),),
     "aten.addcmul": ((0, 1), (0, 2)),
-    "aten.addcdiv": ((0, 1),),
     "aten.where": ((1, 2),),
 }
 """Groups of inputs in which the op is linear together: if these are partial sums, so is the result."""
@@ -123,7 +122,11 @@ def pointwise_rows(template: Template, world_size: int) -> tuple[Row, ...]:
         found.append(Row(tuple(inputs), outputs))
     if template.op.endswith("_mode"):
         return tuple(found)
-    return (*found, *linear_rows(template, LINEAR.get(plain_packet(template.op), ())))
+    packet = plain_packet(template.op)
+    # A tensor may hold zeros: the pieces of a sum over zero are infinities of either sign, their sum is none.
+    if packet in ("aten.div", "aten.true_divide") and (len(template.inputs) > 1 or 0 in template.args[1:]):
+        return tuple(found)
+    return (*found, *linear_rows(template, LINEAR.get(packet, ())))
 
 
 def plain_packet(op: str) -> str:
