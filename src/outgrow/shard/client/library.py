@@ -12,6 +12,7 @@ from outgrow.shard.client.device import DEVICE
 from outgrow.shard.client.forms import contiguous_stride, form_of, form_of_tensor
 from outgrow.shard.client.inference import op_name
 from outgrow.shard.client.session import default_session
+from outgrow.shard.client.special.attention import attention
 from outgrow.shard.client.special.contents import copy_
 from outgrow.shard.client.special.recurrent import gru_cell, lstm_cell
 from outgrow.shard.client.tensor import wrap
@@ -43,6 +44,7 @@ def register_kernels() -> torch.library.Library:
         library.impl(name, _randperm, "PrivateUse1")
     for key in ("PrivateUse1", "AutogradPrivateUse1"):
         library.impl("dropout", _dropout, key)
+        library.impl("scaled_dot_product_attention", attention, key)
         library.impl("_thnn_fused_lstm_cell", lambda *args: lstm_cell(None, args, {}), key)
         library.impl("_thnn_fused_gru_cell", lambda *args: gru_cell(None, args, {}), key)
         for name in _COPIED_OUT:

@@ -26,6 +26,8 @@ _CANNOT_TELL = (
 )
 _COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
 _SEEDED = torch.Tag.nondeterministic_seeded
+_ATTENTION = _aten._scaled_dot_product_flash_attention_for_cpu.default
+"""Draws numbers only where it drops out, which torch refuses on the CPU."""
 _NAMESPACES = ("aten", "prims", "outgrow")
 _DROPPED = frozenset({"device", "pin_memory", "non_blocking"})
 _TAKES_HOST_INDICES = frozenset(
@@ -194,7 +196,7 @@ def _missed(
         entry = Entry(Kind.COMPOSITE)
     elif op.namespace not in _NAMESPACES:
         entry = _here(f"{op.namespace} is no namespace that workers know")
-    elif _SEEDED in op.tags:
+    elif _SEEDED in op.tags and op is not _ATTENTION:
         entry = _here("it draws random numbers")
     else:
         for tensor in inputs:

@@ -49,7 +49,7 @@ class Cell:
     where nothing was written yet.
     """
 
-    __slots__ = ("form", "overlay", "session", "under", "value", "version")
+    __slots__ = ("__weakref__", "form", "overlay", "session", "under", "value", "version")
 
     def __init__(self, session: Any, form: Form, value: Value | None) -> None:
         self.session = session

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from outgrow.shard.client.special.attention import special_attention
 from outgrow.shard.client.special.contents import (
     copy_,
     copy_as,
@@ -66,6 +67,7 @@ SPECIAL: dict[Any, Special] = {
     _aten._has_compatible_shallow_copy_type.default: is_exchangeable,
     _aten._thnn_fused_lstm_cell.default: lstm_cell,
     _aten._thnn_fused_gru_cell.default: gru_cell,
+    _aten.scaled_dot_product_attention.default: special_attention,
     _aten.native_batch_norm.default: native_batch_norm,
     _aten.native_batch_norm.out: native_batch_norm_out,
     _aten.native_dropout.default: native_dropout,
