@@ -123,6 +123,9 @@ def test_a_message_that_cannot_be_sent_leaves_the_line_as_it_was():
     bad = Template(op="aten.add.Tensor", args=(INPUT, torch.Generator()), inputs=(_META,), outputs=(_META,))
     with pytest.raises(InputError, match="Generator"):
         encoder.encode(Define(segment=0, body=Segment(templates=(_ADD, bad), steps=(), inputs=())))
+    unknown = Template(op="mylib.op.default", inputs=(), outputs=())
+    with pytest.raises(InputError, match=r"mylib\.op\.default"):
+        encoder.encode(Define(segment=0, body=Segment(templates=(unknown,), steps=(), inputs=())))
     with pytest.raises(InputError, match="24"):
         encoder.encode(Put(value=0, meta=_META, data=b"short"))
     frames = _frames(encoder.encode(Define(segment=0, body=_SEGMENT)))

@@ -65,7 +65,7 @@ class Admission:
     def _define(self, frame: Frame) -> None:
         try:
             counts = count_segment(frame.payload, self._decoder.templates)
-        except (KeyError, TypeError, ValueError, IndexError, RecursionError, struct.error) as err:
+        except (LookupError, TypeError, ValueError, OverflowError, struct.error, RecursionError) as err:
             raise ProtocolError(f"a segment cannot be read: {type(err).__name__}: {err}") from err
         if counts.number in self._segments:
             raise ProtocolError(f"segment {counts.number} is defined twice")

@@ -115,14 +115,19 @@ def _own_address(is_alone: bool) -> str:
     master = os.environ["MASTER_ADDR"]
     if is_alone:
         return "127.0.0.1"
-    found = socket.getaddrinfo(master, int(os.environ["MASTER_PORT"]), socket.AF_INET, socket.SOCK_STREAM)
-    address: str = found[0][4][0]  # type: ignore[assignment]
-    if not ipaddress.ip_address(address).is_loopback:
-        # Ours, since process 0 runs where the store is; else the one from which it is reached.
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as opened:
-            opened.connect((address, 1))
-            return str(opened.getsockname()[0])
-    # A name of this machine that leads to itself: ask which address other machines would see.
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as opened:
-        opened.connect(("192.0.2.1", 1))  # nothing is sent
-        return str(opened.getsockname()[0])
+    try:
+        found = socket.getaddrinfo(master, None, socket.AF_INET, socket.SOCK_STREAM)
+        address = str(found[0][4][0])
+        if not ipaddress.ip_address(address).is_loopback:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as opened:
+                opened.connect((address, 1))  # nothing is sent: the kernel chooses our end
+                return str(opened.getsockname()[0])
+    except OSError as err:
+        raise InputError(
+            f"torchrun's store at {master} cannot be found: {err.strerror}",
+            hint="start torchrun with --local-addr or --master-addr",
+        ) from err
+    raise InputError(
+        f"torchrun calls the first machine {master!r}, which leads every machine to itself",
+        hint="start torchrun with --local-addr (c10d rendezvous) or --master-addr (static)",
+    )

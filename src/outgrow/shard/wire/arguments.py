@@ -115,7 +115,7 @@ def decode_arguments(value: Any, depth: int = 0) -> Any:
         if decode is not None:
             try:
                 return decode(content, depth + 1)
-            except (KeyError, TypeError, ValueError, struct.error) as err:
+            except (LookupError, TypeError, ValueError, struct.error) as err:
                 raise ProtocolError(f"{str(value)[:200]} is no argument") from err
     raise ProtocolError(f"{str(value)[:200]} is no argument")
 

@@ -136,7 +136,7 @@ class Decoder:
             if frame.kind is FrameKind.TEMPLATES:
                 self._learn(_parse(frame.payload))
                 return None
-        except (KeyError, TypeError, ValueError, struct.error, RecursionError) as err:
+        except (LookupError, TypeError, ValueError, OverflowError, struct.error, RecursionError) as err:
             raise ProtocolError(f"a {frame.kind.name} cannot be read: {type(err).__name__}: {err}") from err
         raise ProtocolError(f"a {frame.kind.name} is no message")
 
@@ -253,7 +253,7 @@ def decode_reply(frame: Frame) -> Reply:
         else:
             data = open_shared(frame.files[0], body["shared"])
         return Reply(request=_number(body["request"]), body=body["body"], data=data)
-    except (KeyError, TypeError, ValueError, IndexError, struct.error, RecursionError) as err:
+    except (LookupError, TypeError, ValueError, OverflowError, struct.error, RecursionError) as err:
         raise ProtocolError(f"a reply cannot be read: {type(err).__name__}: {err}") from err
 
 

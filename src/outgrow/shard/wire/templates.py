@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from outgrow.shard.instructions import FLOAT, INPUT, Template, walk
+from outgrow.errors import InputError
+from outgrow.shard.instructions import INPUT, Template, walk
 from outgrow.shard.wire.arguments import (
     check_op_name,
     decode_arguments,
@@ -21,8 +22,12 @@ def encode_template(template: Template) -> list[Any]:
     """`[op, args, kwargs, inputs, outputs, mutates]`; a device among the kwargs is left out.
 
     Raises:
-        InputError: an argument cannot be sent.
+        InputError: an argument cannot be sent, or the op is none that workers run.
     """
+    try:
+        check_op_name(template.op)
+    except ProtocolError as err:
+        raise InputError(err.message, hint=err.hint) from err
     return [
         template.op,
         encode_arguments(template.args),
@@ -63,13 +68,6 @@ def decode_template(value: Any) -> Template:
             if isinstance(leaf, str) and leaf.count(".") >= 1:
                 check_op_name(leaf)
     return template
-
-
-def float_holes(template: Template) -> int:
-    """How many floats each step of it takes."""
-    return sum(
-        leaf is FLOAT for leaf in walk((template.args, tuple(content for _, content in template.kwargs)))
-    )
 
 
 def _list(value: Any) -> list[Any]:
