@@ -8,6 +8,7 @@ __all__ = [
     "SignalConfig",
     "bool",
     "cat",
+    "compile",
     "connect",
     "debug",
     "explain",
@@ -42,6 +43,7 @@ from torch import no_grad
 from outgrow.placement import Owned, Replicate, Shard
 from outgrow.shard import debug, nn, signals
 from outgrow.shard import signals as signal
+from outgrow.shard.compiled import compile
 from outgrow.shard.interface.connecting import connect, gpu_workers, shutdown, statistics
 from outgrow.shard.interface.creation import cat, from_numpy, ones, rand, randn, tensor, zeros
 from outgrow.shard.interface.dtypes import bool_ as bool

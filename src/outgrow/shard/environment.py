@@ -55,7 +55,9 @@ VARIABLES: Final[dict[str, Variable]] = {
         is_used=False,
     ),
     "GT_DEBUG_COMPILE": Variable(effect="1: say on stderr, at the end, how repeated steps ran."),
-    "GT_AUTO_COMPILE": Variable(effect="1: as `gt.compile(True)` at the start of the program."),
+    "GT_AUTO_COMPILE": Variable(
+        effect="None: steps that repeat become programs of their own in any case, verified.", is_used=False
+    ),
     "GT_HOTPATH_THRESHOLD": Variable(
         effect="None: what repeats is replayed once it was verified, so there is nothing to guess.",
         is_used=False,
@@ -103,8 +105,6 @@ class Environment:
     """`GT_DEBUG_CLIENT`."""
     debugs_compile: bool = False
     """`GT_DEBUG_COMPILE`."""
-    compiles: bool = False
-    """`GT_AUTO_COMPILE`."""
 
     @classmethod
     def read(cls, variables: Mapping[str, str] | None = None) -> "Environment":
@@ -132,7 +132,6 @@ class Environment:
             is_verbose=_flag(given, "GT_VERBOSE"),
             debugs_client=_flag(given, "GT_DEBUG_CLIENT"),
             debugs_compile=_flag(given, "GT_DEBUG_COMPILE"),
-            compiles=_flag(given, "GT_AUTO_COMPILE"),
         )
 
     def world_size(self, gpus: int, asked: int | None = None) -> int:

@@ -51,7 +51,6 @@ def test_everything_is_read():
         is_verbose=True,
         debugs_client=True,
         debugs_compile=True,
-        compiles=True,
     )
 
 

@@ -1,12 +1,15 @@
 """What `import outgrow.shard as gt` promises to have, and what importing it costs."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import outgrow.shard as gt
 
+REFERENCE = Path(__file__).parents[3] / "docs" / "reference" / "shard.md"
 PREDECESSORS = [
     *("connect", "gpu_workers", "tensor", "from_numpy", "randn", "rand", "zeros", "ones", "cat", "no_grad"),
     *("float32", "float64", "int32", "int64", "bool", "load_config", "get_config", "get_signal_config"),
@@ -57,6 +60,18 @@ def test_debug_has(name):
 @pytest.mark.parametrize("name", ["context", "signal", "tensor", "enter", "exit"])
 def test_signal_has(name):
     assert name in gt.signal.__all__
+
+
+@pytest.mark.parametrize("name", [*PREDECESSORS, *OURS])
+def test_the_reference_has_it(name):
+    assert re.search(rf"`gt\.{name}\b[^`\n]*`", REFERENCE.read_text())
+
+
+@pytest.mark.parametrize(
+    "name", [*gt.nn.__all__, *gt.debug.__all__, "context", "signal", "tensor", "enter", "exit"]
+)
+def test_the_reference_has_what_modules_have(name):
+    assert re.search(rf"`[^`\n]*\b{name}\b[^`\n]*`", REFERENCE.read_text())
 
 
 def test_importing_is_light_and_starts_nothing():

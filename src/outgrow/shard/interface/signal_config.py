@@ -65,7 +65,7 @@ class SignalConfig:
     backward_signal: str | None = None
     """The signal for gradients; None for the same as forwards."""
     compile: bool = False
-    """Compile what runs there, verified against running it plainly."""
+    """Kept for files of the predecessor; steps that repeat become verified programs in any case."""
 
     def __post_init__(self) -> None:
         if self.shard is not None and not isinstance(self.shard, ShardConfig):
