@@ -23,7 +23,7 @@ class RecoveryLimits:
     does to a rank by a signal does not count."""
     barren: int = 20
     """So many faults in a row, with nothing done between, end it: no endless loop."""
-    interval_seconds: float = 2.0
+    interval_seconds: float = 0.5
     """Least time between two checkpoints: about how much work is done again after a fault."""
     overhead: float = 0.02
     """Share of the time that checkpoints may take; where one takes long, they become rarer."""
