@@ -19,6 +19,7 @@ from bench import machine
 from bench.fault_injection import KINDS, Injector, Training, children
 from bench.figures import spread
 from bench.harness import FORMAT, RESULTS, write_result
+from outgrow.errors import OutgrowError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +47,12 @@ def run(options: argparse.Namespace) -> Path:
     done = 0
     while done < options.points:
         points = min(options.points_per_run, options.points - done)
-        sample = _under_fire(options, points, len(samples))
+        try:
+            sample = _under_fire(options, points, len(samples))
+        except OutgrowError as err:
+            text = f"{type(err).__name__}: {err.message}"
+            sample = {"run": len(samples), "steps": 0, "is_same": False, "faults": [], "error": text}
+            sample["recovery_seconds"] = []
         samples.append(sample)
         done += points
         _say(
