@@ -1,6 +1,6 @@
 """Which dims are worth cutting, and rows that cut the same dim of several tensors."""
 
-__all__ = ["cuts", "is_even", "is_float", "linear_rows", "pick", "uniform_rows"]
+__all__ = ["cuts", "fills", "is_even", "is_float", "linear_rows", "pick", "uniform_rows"]
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -20,6 +20,11 @@ def cuts(size: int, world_size: int) -> bool:
         return False
     step = -(-size // world_size)
     return 2 * -(-size // step) >= world_size
+
+
+def fills(size: int, world_size: int) -> bool:
+    """Every rank has something to do: for ops that torch refuses on empty tensors."""
+    return cuts(size, world_size) and (world_size - 1) * -(-size // world_size) < size
 
 
 def is_float(meta: TensorMeta) -> bool:

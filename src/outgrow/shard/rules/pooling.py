@@ -6,7 +6,7 @@ from outgrow.placement import Shard
 from outgrow.shard.instructions import Template
 from outgrow.shard.ranks.pieces import piece_shape
 from outgrow.shard.rules.arguments import bound, local_form, packet_of
-from outgrow.shard.rules.cuts import cuts, linear_rows
+from outgrow.shard.rules.cuts import fills, linear_rows
 from outgrow.shard.rules.row import Row
 
 _NAMES = {
@@ -48,7 +48,7 @@ def pooling_rows(template: Template, world_size: int) -> tuple[Row, ...]:
     sizes = bound(template).get("input_size")
     found = []
     for dim in range(leading):
-        if not cuts(shape[dim], world_size):
+        if not fills(shape[dim], world_size):
             continue
         kernel = None
         if sizes is not None:
