@@ -70,7 +70,7 @@ class Surroundings:
         )
 
     def made_anew(self, before: "Surroundings") -> list[WorkersTensor]:
-        """Tensors on workers that were not there before, and all gradients: their identities may come back."""
+        """Tensors on workers that were not there before, and all gradients: identities may come back."""
         found: list[Any] = []
         for number, (tensor, _, _, gradient) in self.tensors.items():
             if number not in before.tensors:
@@ -105,7 +105,7 @@ class Surroundings:
             self._seen[id(one)] = one
             if len(self._seen) > _MOST:
                 raise InputError(
-                    f"{name} leads to more than {_MOST} objects", hint="let it reach only what a step needs"
+    X
                 )
             todo += self._parts(one, called)
         self._seen.clear()
