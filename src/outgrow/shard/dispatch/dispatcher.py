@@ -130,7 +130,8 @@ class Dispatcher:
         """See `RankHandler.ranks_ready`."""
         self.timeline.add("ranks", generation=self.gang.generation, is_ready=True)
         self.supervisor.on_ready(self.gang.generation)
-        self._act(self.state.ranks_ready())
+        if self.gang.is_ready:  # one may have been lost while it was told what to take up
+            self._act(self.state.ranks_ready())
         self.gang.flush()
 
     def rank_lost(self, line: RankLine, reason: str) -> None:

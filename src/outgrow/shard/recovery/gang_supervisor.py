@@ -150,7 +150,10 @@ class GangSupervisor:
 
     def on_rank_lost(self, rank: int, reason: str) -> None:
         """See `Supervisor.on_rank_lost`."""
+        gang = self.state.gang
         self._look(time.monotonic())
+        if gang != self.state.gang:
+            return  # the look found another one, and all are started anew already
         error = self._errors.pop(rank, None)
         if error is not None and is_broken(error):
             return  # another one is to blame, and is found or given up soon

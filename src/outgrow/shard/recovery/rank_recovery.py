@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from outgrow.errors import OutgrowError
-from outgrow.shard.messages import Ask, Call, Fetch, Message, Put, Reply
+from outgrow.shard.messages import Ask, Call, Define, Fetch, Message, Put, Reply
 from outgrow.shard.ranks.held import Failure
 from outgrow.shard.recovery.agreement import GangBroken, StoreBoard
 from outgrow.shard.recovery.breaks import is_broken
@@ -102,6 +102,8 @@ class RankRecovery:
 
     def handle(self, executor: Any, message: Message) -> Reply | None:
         """Let the executor do what a message says, or let it fail where that was decided."""
+        if self._restored and not isinstance(message, Define):
+            self._restored.clear()  # what is left belongs to sessions that are over
         poison = self._poison.pop(self._seq, None)
         if poison is None:
             reply: Reply | None = executor.handle(message)
@@ -171,10 +173,6 @@ class RankRecovery:
                 call=-1,
                 step=None,
             )
-
-    def order_ran(self) -> None:
-        """What was opened again is there; the rest of the checkpoint belongs to nobody."""
-        self._restored.clear()
 
 
 def _failure(poison: Mapping[str, Any], message: Message) -> Failure:
