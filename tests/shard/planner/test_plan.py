@@ -70,7 +70,7 @@ def test_a_memory_limit_cuts_what_would_else_be_whole():
     held = _plans(free)["data parallel"].state_bytes
     limit = held - 64 * 4 // 2
     plans = make_plan(dataclasses.replace(free, memory_bytes=limit))
-    assert all(plan.state_bytes <= limit for plan in plans)
+    assert all(plan.rest_bytes <= limit for plan in plans)
     assert plans[0].inputs[1] == S0
 
 
@@ -79,7 +79,7 @@ def test_the_least_limit_is_named_and_works():
     with pytest.raises(MemoryLimitTooSmall, match="GT_WORKER_MEMORY") as caught:
         make_plan(dataclasses.replace(problem, memory_bytes=1000))
     least = caught.value.least_bytes
-    assert make_plan(dataclasses.replace(problem, memory_bytes=least))[0].state_bytes == least
+    assert make_plan(dataclasses.replace(problem, memory_bytes=least))[0].rest_bytes == least
     with pytest.raises(MemoryLimitTooSmall):
         make_plan(dataclasses.replace(problem, memory_bytes=least - 1))
 

@@ -22,6 +22,7 @@ from outgrow.shard.planner.cost import CostModel
 from outgrow.shard.planner.deferral import Deferral
 from outgrow.shard.planner.elimination import IMPOSSIBLE, Table
 from outgrow.shard.planner.problem import Problem
+from outgrow.shard.planner.resting import at_rest
 from outgrow.shard.planner.sharing import Sharing, sharing_tables
 from outgrow.shard.planner.variables import END, Move, Use, Value, Variable
 from outgrow.shard.rules import Row
@@ -47,6 +48,10 @@ class Graph:
         self.variables = self._variables()
         self.resting = tuple(sorted({given for given, _ in problem.state} | set(problem.kept)))
         """Inputs that stay with the ranks from step to step."""
+        self.at_rest = at_rest(problem)
+        """Values that ranks hold between two steps: state, other inputs, and what outlives the step; views
+        once."""
+        self._rest: dict[int, Table] = {}
         updated = {local for _, local in problem.state}
         self.fetched = tuple(
             local + self.inputs
@@ -183,12 +188,17 @@ class Graph:
     # Tables
 
     def own_tables(
-        self, *, allowed: Mapping[int, frozenset[Placement]] | None = None, state_price: float = 0.0
+        self,
+        *,
+        allowed: Mapping[int, frozenset[Placement]] | None = None,
+        rest_price: float = 0.0,
+        is_smallest: bool = False,
     ) -> list[Table]:
         """What each option costs by itself, seconds.
 
-        `allowed`: for some inputs, the placements that they may have. `state_price`: seconds that a byte of
-        state or of a kept input costs on a rank, a memory limit's multiplier.
+        `allowed`: for some inputs, the placements that they may have. `rest_price`: seconds that a byte costs
+        which a rank holds between two steps, a memory limit's multiplier. `is_smallest`: only options that
+        hold the least.
         """
         tables, sent = [], set(self.problem.uploads)
         for number, variable in enumerate(self.variables):
@@ -211,10 +221,13 @@ class Graph:
             value = self.values[number]
             fetch = self._move_table(self._made(value), (Replicate(),), value.nbytes, True)
             tables[value.maker] = tables[value.maker] + fetch[:, 0]
-        if state_price:
-            for number in self.resting:
-                sizes = [self._bytes_held(number, option) for option in range(len(tables[number]))]
-                tables[number] = tables[number] + np.array(sizes) * state_price
+        if rest_price or is_smallest:
+            for maker, sizes in self.rest_tables().items():
+                table = tables[maker] + sizes * rest_price
+                if is_smallest:
+                    least = sizes[table < IMPOSSIBLE].min()
+                    table = np.where(sizes > least, IMPOSSIBLE, table)
+                tables[maker] = table
         return tables
 
     def _upload_table(self, variable: Variable, meta: TensorMeta) -> Table:
@@ -302,13 +315,24 @@ class Graph:
 
     # Judging a choice
 
-    def _bytes_held(self, number: int, option: int) -> int:
-        placement = self.variables[number].options[option].outputs[0]
-        return self.cost.local_bytes(self.problem.segment.inputs[number], placement)
+    def rest_tables(self) -> dict[int, Table]:
+        """For each variable that makes something which is held between two steps, its bytes on the fullest
+        rank by option."""
+        if not self._rest:
+            for number in self.at_rest:
+                value = self.values[number]
+                made = self._made(value)
+                sizes = np.array([self.cost.local_bytes(value.meta, placement) for placement in made])
+                self._rest[value.maker] = self._rest.get(value.maker, 0.0) + sizes
+        return self._rest
+
+    def rest_bytes(self, choices: Sequence[int]) -> int:
+        """What the fullest rank holds between two steps."""
+        return int(sum(table[choices[variable]] for variable, table in self.rest_tables().items()))
 
     def state_bytes(self, choices: Sequence[int]) -> int:
-        """What the fullest rank holds of state and kept inputs."""
-        return sum(self._bytes_held(number, choices[number]) for number in self.resting)
+        """What of that is state and kept inputs."""
+        return int(sum(self.rest_tables()[number][choices[number]] for number in self.resting))
 
     def moves(self, choices: Sequence[int]) -> list[Move]:
         """Each redistribution that the choices lead to, once."""

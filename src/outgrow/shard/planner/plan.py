@@ -46,7 +46,7 @@ def make_plan(problem: Problem) -> tuple[Plan, ...]:
     if problem.is_solo_allowed and not (problem.pinned or problem.pinned_values or is_placed):
         found.append(solo_plan(graph))
     if limit is not None:
-        found = [plan for plan in found if plan.state_bytes <= limit]
+        found = [plan for plan in found if plan.rest_bytes <= limit]
     unlike: dict[Any, Plan] = {}
     for plan in found:
         same = unlike.get((plan.rows, plan.inputs))
@@ -111,6 +111,7 @@ def plan_of(
         outputs=outputs,
         predicted_seconds=graph.seconds(choices),
         state_bytes=graph.state_bytes(choices),
+        rest_bytes=graph.rest_bytes(choices),
         details={
             "collectives": moves[:MOST_MOVES],
             "exchanged": {"times": len(moves), "bytes": sum(move["bytes"] for move in moves)},
@@ -133,5 +134,6 @@ def solo_plan(graph: Graph) -> Plan:
         outputs=dict.fromkeys(problem.live, Owned(0)),
         predicted_seconds=solo_seconds(graph),
         state_bytes=sum(problem.segment.inputs[number].nbytes for number in graph.resting),
+        rest_bytes=sum(graph.values[number].nbytes for number in graph.at_rest),
         details={"collectives": [], "exchanged": {"times": 0, "bytes": 0}},
     )

@@ -54,7 +54,8 @@ class Problem:
     """Local numbers that are needed after it."""
     costs: Costs
     memory_bytes: int | None = None
-    """What one rank may hold of state and kept inputs; None for no limit."""
+    """What one rank may hold between two steps: all inputs, and live values beside new state; None for no
+    limit."""
     pinned: Mapping[int, Placement] = field(default_factory=dict)
     """Inputs that must be held so."""
     pinned_values: Mapping[int, Placement] = field(default_factory=dict)
@@ -82,6 +83,8 @@ class Plan:
     """Of one step."""
     state_bytes: int
     """Of state and kept inputs on the fullest rank."""
+    rest_bytes: int = 0
+    """Of all that the fullest rank holds between two steps."""
     notes: tuple[str, ...] = ()
     """Why, in sentences."""
     details: Mapping[str, Any] = field(default_factory=dict)

@@ -29,6 +29,7 @@ def plan_to_json(plan: Plan, rows: Sequence[Sequence[Row]]) -> dict[str, Any]:
         "outputs": [[local, str(placement)] for local, placement in sorted(plan.outputs.items())],
         "predicted_seconds": plan.predicted_seconds,
         "state_bytes": plan.state_bytes,
+        "rest_bytes": plan.rest_bytes,
         "notes": list(plan.notes),
         "details": dict(plan.details),
     }
@@ -64,6 +65,7 @@ def plan_from_json(record: Mapping[str, Any], rows: Sequence[Sequence[Row]]) -> 
         outputs={int(local): parse_placement(text) for local, text in record["outputs"]},
         predicted_seconds=float(record["predicted_seconds"]),
         state_bytes=int(record["state_bytes"]),
+        rest_bytes=int(record["rest_bytes"]),
         notes=tuple(record["notes"]),
         details=record["details"],
     )

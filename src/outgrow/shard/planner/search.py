@@ -39,11 +39,12 @@ class Search:
         self,
         *,
         allowed: Mapping[int, frozenset[Placement]] | None = None,
-        state_price: float = 0.0,
+        rest_price: float = 0.0,
+        is_smallest: bool = False,
     ) -> Solution:
         """The cheapest choices; for the arguments see `Graph.own_tables`."""
         graph, best = self.graph, None
-        own = graph.own_tables(allowed=allowed, state_price=state_price)
+        own = graph.own_tables(allowed=allowed, rest_price=rest_price, is_smallest=is_smallest)
         for _ in range(_ROUNDS):
             pairs, further = graph.pair_tables(self._shared)
             found = self._eliminator.solve([*own, *further], pairs)
