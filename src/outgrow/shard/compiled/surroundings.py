@@ -105,7 +105,7 @@ class Surroundings:
             self._seen[id(one)] = one
             if len(self._seen) > _MOST:
                 raise InputError(
-    X
+                    f"{name} leads to more than {_MOST} objects", hint="let it reach only what a step needs"
                 )
             todo += self._parts(one, called)
         self._seen.clear()
