@@ -111,18 +111,21 @@ class Runner:
 def run(options: argparse.Namespace) -> Path:
     """Measure all columns of each model in turns; write the result."""
     models = ("toy",) if options.toy else tuple(options.models)
+    columns = tuple(options.columns)[:4] if options.toy else tuple(options.columns)
     rounds, steps, warm = (1, 2, 12) if options.toy else (options.rounds, options.steps, options.warm)
     samples, summary = [], {}
     for model in models:
         runners = {}
         try:
-            for column in options.columns:
+            for column in columns:
                 runners[column] = Runner(column, model)
                 runners[column].run(warm)
             for number in range(rounds):
-                for column in rotated(options.columns, number):
+                for column in rotated(columns, number):
                     runners[column].run(1)
                     found = runners[column].run(steps, explain=number == rounds - 1)
+                    if "explain" in found:
+                        found["plans"] = _used(found.pop("explain"))
                     samples.append({"model": model, "column": column, "round": number, **found})
                     _say(f"{model}, round {number}, {column}: {statistics.median(found['seconds']):.4f} s")
         finally:
@@ -161,7 +164,7 @@ def _summary(samples: list[dict[str, Any]]) -> dict[str, Any]:
         "of ddp": {column: seconds / medians["ddp"] for column, seconds in medians.items()}
         if "ddp" in medians
         else {},
-        "plans": {sample["column"]: _used(sample["explain"]) for sample in samples if "explain" in sample},
+        "plans": {sample["column"]: sample["plans"] for sample in samples if "plans" in sample},
     }
 
 
