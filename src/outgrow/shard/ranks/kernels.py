@@ -99,8 +99,12 @@ def _dense(tensor: Tensor, meta: TensorMeta) -> Tensor:
 
 
 def _as_laid_out(tensor: Tensor, meta: TensorMeta) -> Tensor:
-    """The tensor with the strides that the client sees. Elements that share memory there are held once."""
-    if tuple(tensor.stride()) == meta.stride or tuple(tensor.shape) != meta.shape:
+    """The tensor from the start of its memory on, with the strides that the client sees. Elements that share
+    memory there are held once.
+    """
+    if tuple(tensor.shape) != meta.shape or (
+        tuple(tensor.stride()) == meta.stride and not tensor.storage_offset()
+    ):
         return tensor
     laid_out = torch.empty_strided(meta.shape, meta.stride, dtype=tensor.dtype, device=tensor.device)
     target = laid_out

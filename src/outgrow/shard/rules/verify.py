@@ -140,8 +140,8 @@ def check_rows(
     """What is wrong with the rows of a sample (or with those given) at a world size, in sentences; nothing
     where all is right.
 
-    Each row runs on contiguous pieces, on pieces laid out in the reverse order of dims, and on pieces with
-    gaps.
+    Each row runs on contiguous pieces, on pieces laid out in the reverse order of dims, on pieces with
+    gaps, and on pieces in the middle of larger memory.
     """
     expected = template_kernel(sample.template, _CPU)([one.clone() for one in sample.inputs], sample.floats)
     for row in rows(sample.template, world_size) if known is None else known:
@@ -149,7 +149,7 @@ def check_rows(
         if len(row.inputs) != len(sample.inputs) or len(row.outputs) != len(expected):
             yield f"{title}: not as many placements as tensors"
             continue
-        for layout in (_dense, _reversed, _with_gaps):
+        for layout in (_dense, _reversed, _with_gaps, _with_offset):
             try:
                 wrong = _check_row(sample, row, world_size, expected, layout, seed)
             except Exception as error:
@@ -245,10 +245,17 @@ def _reversed(piece: Tensor) -> Tensor:
 
 
 def _with_gaps(piece: Tensor) -> Tensor:
+    """Every other entry of a larger tensor, from its third on."""
     if not piece.dim():
-        return piece
-    wide = torch.zeros((*piece.shape[:-1], 2 * piece.shape[-1]), dtype=piece.dtype)[..., ::2]
+        return torch.zeros(3, dtype=piece.dtype)[2].copy_(piece)
+    wide = torch.zeros((*piece.shape[:-1], 2 * piece.shape[-1] + 2), dtype=piece.dtype)[..., 2::2]
     return wide.copy_(piece)
+
+
+def _with_offset(piece: Tensor) -> Tensor:
+    """Dense, but not from the start of its memory."""
+    flat = torch.zeros(piece.numel() + 3, dtype=piece.dtype)[3:]
+    return flat.view(piece.shape).copy_(piece)
 
 
 def _equal(first: Tensor, second: Tensor) -> bool:
