@@ -6,6 +6,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from outgrow.errors import InputError
+
 LAYERS = {
     "linear": (lambda: nn.Linear(7, 3), [(6, 7)]),
     "batch norm": (lambda: nn.BatchNorm1d(7), [(6, 7)]),
@@ -145,3 +147,45 @@ def test_functional_calls_and_hooks(assert_same):
         return called, module.weight.grad, nn.utils.parameters_to_vector(module.parameters())
 
     assert_same(program, rtol=1e-6)
+
+
+def test_scaled_gradients_step_as_on_one_device(assert_same):
+    def program(device):
+        module = nn.Linear(3, 1).to(device)
+        optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+        scaler = torch.amp.GradScaler(device, init_scale=8.0, growth_interval=1)
+        for size in (1.0, float("inf"), 2.0):
+            optimizer.zero_grad()
+            scaler.scale(module(torch.full((2, 3), size, device=device)).sum()).backward()
+            scaler.step(optimizer)
+            scaler.update()
+        return module.weight, torch.tensor(scaler.get_scale(), device=device)
+
+    assert_same(program, rtol=1e-6)
+
+
+def test_attention_is_one_op_where_it_is_on_the_cpu(session):
+    x = torch.randn(2, 2, 5, 4).to("workers").requires_grad_()
+    F.scaled_dot_product_attention(x, x, x, is_causal=True).sum().backward()
+    names = {template.op for template in session.inference.templates}
+    assert "aten._scaled_dot_product_flash_attention_for_cpu_backward.default" in names
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+        F.scaled_dot_product_attention(x, x, x)
+    assert "aten.bmm.default" in {template.op for template in session.inference.templates}
+
+
+def test_what_writes_unseen_is_refused_by_name():
+    x, mean, variance = (torch.ones(2, 3, device="workers"), *torch.ones(2, 3, device="workers"))
+    with pytest.raises(
+        InputError, match=r"aten.batch_norm_update_stats.default changes its arguments unseen"
+    ):
+        torch.batch_norm_update_stats(x, mean, variance, 0.1)
+    assert mean.tolist() == [1.0] * 3
+
+
+def test_memory_of_other_processes_is_refused():
+    x = torch.ones(2, device="workers")
+    with pytest.raises(InputError, match="cannot be shared with other processes"):
+        x.share_memory_()
+    with pytest.raises(BufferError, match=r"use tensor.cpu"):
+        x.__dlpack__()

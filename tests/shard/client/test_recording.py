@@ -257,7 +257,7 @@ def test_two_threads_may_use_one_session(session):
                     assert x[1].item() == seed + step + 1
             assert x.tolist() == [0.0] + [seed + 60.0] * 3
         except BaseException as error:
-            failures.append(error)
+            failures.append("".join(traceback.format_exception(error)))
 
     threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
     for thread in threads:

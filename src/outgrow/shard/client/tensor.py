@@ -96,6 +96,16 @@ class WorkersTensor(Tensor):
         """A number that tells storages apart; nothing can be read there."""
         return address(self._cell) + int(self.storage_offset()) * self.dtype.itemsize
 
+    def share_memory_(self) -> Any:
+        """Refused: the numbers are in no memory of this process."""
+        raise InputError(
+            f"a tensor on {DEVICE_TYPE} cannot be shared with other processes",
+            hint="share tensor.cpu() instead",
+        )
+
+    def __dlpack__(self, **_: Any) -> Any:
+        raise BufferError(f"a tensor on {self.device} has no memory here; use tensor.cpu()")
+
     def __reduce_ex__(self, protocol: Any) -> Any:
         from outgrow.shard.client.saving import reduce_tensor
 

@@ -134,6 +134,8 @@ class HotPath:
         self._counts: OrderedDict[str, int] = OrderedDict()
         self._open: list[Seen] = []
         self._sources: list[tuple[tuple[Any, ...], ...]] = []
+        self._before: tuple[str, ...] = ()
+        """Keys of the calls of the cycle before."""
         self._modes_run: list[Mode] = []
         self._seconds = 0.0
         self._origins: dict[int, tuple[int, int, int]] = {}
@@ -231,6 +233,13 @@ class HotPath:
         modes, self._modes_run = self._modes_run, []
         seconds, self._seconds = self._seconds, 0.0
         self._number += 1
+        keys = tuple(call.key for call in calls)
+        if keys != self._before:
+            # Another cycle made these: nothing is known of what this one starts from.
+            sources = tuple(
+                tuple(("kept",) if source[0] == "before" else source for source in own) for own in sources
+            )
+        self._before = keys
         if calls and len(calls) <= LONGEST:
             self._count(Cycle(calls=calls, sources=sources), modes, seconds)
 

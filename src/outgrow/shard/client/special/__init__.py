@@ -22,7 +22,11 @@ from outgrow.shard.client.special.contents import (
 )
 from outgrow.shard.client.special.creation import like
 from outgrow.shard.client.special.lists import each, each_whole
-from outgrow.shard.client.special.normalization import native_batch_norm, native_batch_norm_out
+from outgrow.shard.client.special.normalization import (
+    native_batch_norm,
+    native_batch_norm_out,
+    refuse_hidden_writes,
+)
 from outgrow.shard.client.special.random_numbers import drawn_in_place, drawn_like, native_dropout
 from outgrow.shard.client.special.recurrent import gru_cell, lstm_cell
 from outgrow.shard.client.special.reshaping import as_strided, change_view, resize_, set_tensor_
@@ -93,6 +97,9 @@ SPECIAL: dict[Any, Special] = {
             _aten.random_.default, _aten.random_.to, getattr(_aten.random_, "from"),
         ),
         drawn_in_place,
+    ),
+    **dict.fromkeys(
+        _all("batch_norm_update_stats", "cudnn_batch_norm", "miopen_batch_norm"), refuse_hidden_writes
     ),
     **dict.fromkeys(_lists(), each),
     **dict.fromkeys(_all("_foreach_zero_", "_foreach_copy_", "_foreach_copy", "_foreach_norm"), each_whole),

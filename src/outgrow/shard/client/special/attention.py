@@ -28,7 +28,7 @@ def attention(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> Tensor:
-    """`scaled_dot_product_attention`: `[..., heads, seq, dim]` each; in one op where torch has one for the CPU.
+    """`scaled_dot_product_attention` of `[..., heads, seq, dim]`: in one op where torch has one for the CPU.
 
     Source: at::native::scaled_dot_product_attention.
     """
@@ -36,8 +36,9 @@ def attention(
     if all(isinstance(one, WorkersTensor) for one in given) and not torch.cuda.is_available():
         forms = tuple(one._form for one in given)  # type: ignore[attr-defined]
         has_gradient = attn_mask is not None and attn_mask.requires_grad
-        is_allowed = torch.backends.cuda.flash_sdp_enabled()
-        if is_allowed and _choice(forms, has_gradient, dropout_p, is_causal, scale, enable_gqa) == _FLASH:
+        is_allowed = torch._C._get_flash_sdp_enabled()
+        choice = _choice(forms, has_gradient, dropout_p, is_causal, scale, enable_gqa)
+        if is_allowed and choice == _FLASH:
             if attn_mask is not None and attn_mask.dtype is torch.bool:
                 blocked = torch.full((), float("-inf"), dtype=query.dtype, device=query.device)
                 attn_mask = torch.where(attn_mask, torch.zeros_like(blocked), blocked)
@@ -66,7 +67,7 @@ def _choice(
         mask = probes[3].requires_grad_(has_gradient) if len(probes) > 3 else None
         try:
             return int(
-                torch._fused_sdp_choice(
+                _aten._fused_sdp_choice(
                     *probes[:3], mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa
                 )
             )
@@ -75,7 +76,7 @@ def _choice(
 
 
 def _probe(form: Form) -> Tensor:
-    """A tensor of this shape, with the last dim laid out alike and all others without memory of their own."""
+    """A tensor of this shape: the last dim laid out alike, the others without memory of their own."""
     if not form.shape:
         return torch.empty((), dtype=form.dtype)
     row = torch.empty_strided(form.shape[-1:], form.stride[-1:], dtype=form.dtype)

@@ -1,14 +1,28 @@
 """Batch norm: its running statistics change, though the op's schema does not say so."""
 
-__all__ = ["native_batch_norm", "native_batch_norm_out"]
+__all__ = ["native_batch_norm", "native_batch_norm_out", "refuse_hidden_writes"]
 
 from typing import Any
 
 import torch
 
+from outgrow.errors import InputError
+from outgrow.shard.client.inference import op_name
 from outgrow.shard.client.recording import record
 
 _aten = torch.ops.aten
+
+
+def refuse_hidden_writes(op: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    """Ops that write into arguments though their schema does not say so, and that no module of torch's calls.
+
+    Raises:
+        InputError: always.
+    """
+    raise InputError(
+        f"{op_name(op)} changes its arguments unseen, so workers do not run it",
+        hint="use torch.nn.functional.batch_norm, or do it on the CPU: .cpu()",
+    )
 
 
 def native_batch_norm_out(op: Any, args: Any, kwargs: dict[str, Any]) -> Any:
