@@ -28,8 +28,12 @@ COLUMNS: dict[str, dict[str, str]] = {
     "two workers": {"GT_WORKERS": "2"},
     "two workers, capped": {"GT_WORKERS": "2", "GT_WORKER_MEMORY": "cap"},
     "data parallel": {"GT_WORKERS": "2", "STEP_PLANS": "data parallel"},
+    "one worker, compiled": {"GT_WORKERS": "1", "STEP_COMPILED": "1"},
+    "two workers, compiled": {"GT_WORKERS": "2", "STEP_COMPILED": "1"},
+    "two workers, capped, compiled": {"GT_WORKERS": "2", "GT_WORKER_MEMORY": "cap", "STEP_COMPILED": "1"},
+    "data parallel, compiled": {"GT_WORKERS": "2", "STEP_PLANS": "data parallel", "STEP_COMPILED": "1"},
 }
-"""From a column to its environment; the first two are torch's."""
+"""From a column to its environment; the first two are torch's. `compiled` is the step under `gt.compile`."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
