@@ -59,11 +59,11 @@ def places() -> Iterator[Sample]:
 
 def attentions() -> Iterator[Sample]:
     name = "aten._scaled_dot_product_flash_attention_for_cpu"
-    for masked in (None, real(1, 8, 5, 6), real(5, 6)):
-        q, k, v = real(4, 8, 5, 3), real(4, 8, 6, 3), real(4, 8, 6, 3)
+    for masked, heads in ((None, 5), (real(1, 8, 5, 6), 8), (real(5, 6), 8)):
+        q, k, v = real(4, heads, 5, 3), real(4, heads, 6, 3), real(4, heads, 6, 3)
         yield sample_of(f"{name}.default", q, k, v, 0.0, False, attn_mask=masked)
         out, sums = resolve_op(f"{name}.default")(q, k, v, 0.0, False, attn_mask=masked)
-        back = real(4, 8, 5, 3), q, k, v, out, sums, 0.0, False
+        back = real(4, heads, 5, 3), q, k, v, out, sums, 0.0, False
         yield sample_of(f"{name}_backward.default", *back, attn_mask=masked)
 
 
@@ -71,6 +71,10 @@ def samplings() -> Iterator[Sample]:
     for dims in (2, 3):
         sizes, places_ = (5,) * dims, real(4, *(3,) * dims, dims)
         yield sample_of(f"aten.grid_sampler_{dims}d.default", real(4, 8, *sizes), places_, 0, 0, False)
+        uneven = real(5, 5, *sizes), real(5, *(3,) * dims, dims)
+        yield sample_of(f"aten.grid_sampler_{dims}d.default", *uneven, 0, 0, False)
+        args = real(5, 5, *(3,) * dims), *uneven, 0, 0, False, [True, True]
+        yield sample_of(f"aten.grid_sampler_{dims}d_backward.default", *args)
         for wanted in ([True, True], [True, False]):
             args = real(4, 8, *(3,) * dims), real(4, 8, *sizes), places_, 0, 0, False, wanted
             yield sample_of(f"aten.grid_sampler_{dims}d_backward.default", *args)
@@ -79,9 +83,12 @@ def samplings() -> Iterator[Sample]:
 def patches() -> Iterator[Sample]:
     window = [3, 3], [1, 1], [1, 1], [2, 2]
     yield sample_of("aten.im2col.default", real(8, 3, 6, 6), *window)
+    yield sample_of("aten.im2col.default", real(5, 3, 6, 6), *window)
     yield sample_of("aten.im2col.default", real(3, 6, 6), *window)
+    yield sample_of("aten.col2im.default", real(5, 27, 9), [6, 6], *window)
     yield sample_of("aten.col2im.default", real(8, 27, 9), [6, 6], *window)
     yield sample_of("aten.col2im.default", real(27, 9), [6, 6], *window)
+    yield sample_of("aten.pixel_shuffle.default", real(5, 12, 3, 3), 2)
     yield sample_of("aten.pixel_shuffle.default", real(2, 8, 12, 3, 3), 2)
     yield sample_of("aten.pixel_unshuffle.default", real(8, 3, 4, 4), 2)
 

@@ -9,9 +9,14 @@ from tests.shard.rules.numbers import positive, real, whole
 
 
 def pools(packet: str) -> Iterator[Sample]:
+    for batch, channels in ((8, 5), (5, 8)):
+        yield from _pools(packet, batch, channels)
+
+
+def _pools(packet: str, batch: int, channels: int) -> Iterator[Sample]:
     name = packet.removeprefix("aten.")
     dims = next(int(one) for one in name if one.isdigit())
-    full = (4, 8, *(6,) * dims)
+    full = (batch, channels, *(6,) * dims)
     half, double = [3] * dims, [12] * dims
     data = real(*full)
     call = f"{packet}.default"
@@ -22,16 +27,16 @@ def pools(packet: str) -> Iterator[Sample]:
         scales = [None] * dims
         corners = [] if "nearest" in name else [False]
         if is_backward:
-            yield sample_of(call, real(4, 8, *double), double, list(full), *corners, *scales)
+            yield sample_of(call, real(batch, channels, *double), double, list(full), *corners, *scales)
         else:
             yield sample_of(call, data, double, *corners, *scales)
     elif "pad" in name:
         pads = [1, 2] * dims
         if is_backward:
-            yield sample_of(call, real(4, 8, *(9,) * dims), data, pads)
+            yield sample_of(call, real(batch, channels, *(9,) * dims), data, pads)
         else:
             yield sample_of(call, data, pads)
-            yield sample_of(call, real(8, *(6,) * dims), pads)
+            yield sample_of(call, real(channels, *(6,) * dims), pads)
     elif plain.startswith("max_pool"):
         made, places = sample_call(forward, data, [2] * dims, [2] * dims)
         if is_backward:
@@ -42,12 +47,16 @@ def pools(packet: str) -> Iterator[Sample]:
     elif plain.startswith("avg_pool"):
         options = [2] * dims, [2] * dims, [0] * dims, False, True, None
         yield (
-            sample_of(call, real(4, 8, *half), data, *options)
+            sample_of(call, real(batch, channels, *half), data, *options)
             if is_backward
             else sample_of(call, data, *options)
         )
     elif plain.startswith("_adaptive_avg"):
-        yield sample_of(call, real(4, 8, *half), data) if is_backward else sample_of(call, data, half)
+        yield (
+            sample_of(call, real(batch, channels, *half), data)
+            if is_backward
+            else sample_of(call, data, half)
+        )
     elif plain.startswith("adaptive_max"):
         made, places = sample_call(forward, data, half)
         yield sample_of(call, made, data, places) if is_backward else sample_of(call, data, half)
