@@ -77,7 +77,7 @@ def _cases(
     plain = Plain()
     expected = exam.run(plain)
     shapes = [tuple(given.shape) for given, _ in plain.moved.values()]
-    elements = max((given.numel() for given, _ in plain.moved.values()), default=1)
+    elements = plain.elements
     most = options.variants if not exam.name.startswith("error/") else 1
     key = f"{entry}/{exam.name}/{options.seed}"
     for variant in variants(key, shapes, entry.world_size, most):

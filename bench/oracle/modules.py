@@ -61,6 +61,7 @@ def _run(info: Any, given: Any, dtype: torch.dtype, training: bool, side: Side, 
             placement = side.where(number, parameter) if parameter.shape else None
             if placement is not None and getattr(placement, "dim", 0) < parameter.dim():
                 side.place(parameter.data, placement)
+    side.elements = max([side.elements, *(parameter.numel() for parameter in module.parameters())])
     forward = given.forward_input
     if forward is None:
         outcome.forward += fetched([(name, value) for name, value in module.state_dict().items()])

@@ -32,12 +32,15 @@ class Side:
     device = "cpu"
 
     def __init__(self) -> None:
+        self.elements = 1
+        """Of the largest tensor that was named: no reduction is longer."""
         self.moved: dict[int, tuple[Tensor, Tensor]] = {}
 
     def tensor(self, given: Tensor) -> Tensor:
         """A leaf of its own here; the same one for the same tensor."""
         found = self.moved.get(id(given))
         if found is None:
+            self.elements = max(self.elements, given.numel())
             found = self.moved[id(given)] = (given, self._move(given, len(self.moved)))
         return found[1]
 
