@@ -82,25 +82,16 @@ class Sharded(Column):
         if kinds:
             self.session.ask("plans", kinds=kinds.split(","))
         self.model.to("workers")
-        self.compiled: Callable[..., torch.Tensor] | None = None
+        self.compiled: Any = None
         if os.environ.get("STEP_COMPILED"):
-            self.compiled = gt.compile(self.whole)
-
-    def whole(self, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """A step without a look at its loss."""
-        self.optimizer.zero_grad()
-        loss = F.cross_entropy(self.model(inputs), targets)
-        loss.backward()
-        self.optimizer.step()
-        return loss.detach()
+            self.compiled = "wanted"
 
     def step(self) -> float:
         """One step, compiled where the environment says so; waits for its loss."""
         if self.compiled is None:
             return super().step()
-        for group in self.optimizer.param_groups:
-            if "capturable" in group:  # Adam then counts its steps on the workers
-                group["capturable"] = True
+        if self.compiled == "wanted":
+            self.compiled = _compiled(self.model, self.optimizer)
         inputs, targets = self.take(self.steps)
         self.steps += 1
         return float(self.compiled(inputs, targets).item())
@@ -111,6 +102,23 @@ class Sharded(Column):
 
     def close(self) -> None:
         self.session.link.close()
+
+
+def _compiled(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Any:
+    import outgrow.shard as gt
+
+    for group in optimizer.param_groups:
+        if "capturable" in group:  # Adam then counts its steps on the workers
+            group["capturable"] = True
+
+    def step(inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(inputs), targets)
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    return gt.compile(step)
 
 
 def _session() -> Any:

@@ -22,6 +22,12 @@ _PLAIN: Final = (
 )
 _TRUSTED: Final = ("torch", "outgrow", "math", "builtins", "operator", "functools", "itertools", "numpy")
 """Packages whose functions and modules keep nothing that a step would change."""
+_OWN: Final = (
+    "outgrow.shard.client",
+    "outgrow.shard.compiled",
+    "outgrow.shard.engines",
+    "outgrow.shard.wire",
+)
 _MISSING: Final = object()
 
 
@@ -131,6 +137,8 @@ class Surroundings:
         elif isinstance(one, types.ModuleType):
             if one.__name__.split(".")[0] not in _TRUSTED:
                 raise self._refused(called, f"the module {one.__name__}, whose variables may change")
+        elif type(one).__module__.startswith(_OWN):
+            return  # a session and what belongs to it: changes with every call, and decides nothing
         elif isinstance(one, nn.Module | torch.optim.Optimizer) or hasattr(one, "__dict__"):
             if not isinstance(one, nn.Module | torch.optim.Optimizer) and hasattr(one, "__next__"):
                 raise self._refused(called, f"a {type(one).__name__}, which gives something else every time")
