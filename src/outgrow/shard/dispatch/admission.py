@@ -39,7 +39,9 @@ class Admission:
             raise ProtocolError(f"a {frame.kind.name} came with {len(frame.files)} files")
         entry = Entry(self.session, frame.kind, frame.payload, frame.files, nbytes=len(frame.payload))
         if frame.kind is FrameKind.DEFINE:
-            self._define(frame)
+            counts = self._define(frame)
+            entry.segment = counts.number
+            entry.details = {"instructions": counts.steps, "ops": counts.ops}
             return entry
         message = self._decoder.decode(frame)
         match message:
@@ -62,7 +64,7 @@ class Admission:
             raise ProtocolError(f"a client has more than {_MOST_TEMPLATES:,} kinds of instructions")
         return entry
 
-    def _define(self, frame: Frame) -> None:
+    def _define(self, frame: Frame) -> SegmentCounts:
         try:
             counts = count_segment(frame.payload, self._decoder.templates)
         except (LookupError, TypeError, ValueError, OverflowError, struct.error, RecursionError) as err:
@@ -71,7 +73,9 @@ class Admission:
             raise ProtocolError(f"segment {counts.number} is defined twice")
         if len(self._segments) >= _MOST_SEGMENTS:
             raise ProtocolError(f"a client has more than {_MOST_SEGMENTS:,} segments")
-        self._segments[counts.number] = counts
+        # What it is made of is for the log alone.
+        self._segments[counts.number] = counts._replace(ops={})
+        return counts
 
     def _call(self, call: Call) -> int:
         counts = self._segments.get(call.segment)

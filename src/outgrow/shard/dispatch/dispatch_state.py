@@ -67,9 +67,9 @@ class Entry:
     topic: str | None = None
     """Of a question."""
     details: dict[str, Any] = field(default_factory=dict)
-    """Of a question."""
+    """Of a question; of a definition what the log says of it."""
     segment: int | None = None
-    """Of a call."""
+    """Of a call or a definition."""
     call: int | None = None
     """The client's own number of a call."""
     received: float = 0.0

@@ -300,6 +300,8 @@ class Dispatcher:
     def _forward(self, entry: Entry) -> None:
         if self.timeline.is_on:
             entry.forwarded = time.monotonic()
+            if entry.kind is FrameKind.DEFINE:
+                self.timeline.add("segment", session=entry.session, segment=entry.segment, **entry.details)
             self._times[entry.sequence] = [None] * self.world_size
         self.supervisor.on_forward(entry)
         self.gang.send(
@@ -369,9 +371,14 @@ class Dispatcher:
         """The answer to `decisions`: by session, what was decided about how its segments run."""
         return {"decisions": self.supervisor.decisions}
 
+    def recovered(self, details: dict[str, Any]) -> dict[str, Any]:
+        """The answer to `recovery`: how often ranks were started anew, and what being able to costs."""
+        return self.supervisor.statistics()
+
 
 _TOPICS = {
     "monitor": Dispatcher.monitor,
     "trace": Dispatcher.trace,
     "decisions": Dispatcher.decided,
+    "recovery": Dispatcher.recovered,
 }

@@ -20,6 +20,10 @@ class Supervisor(Protocol):
     decisions: dict[int, list[Any]]
     """By session, everything that was decided since it began."""
 
+    def statistics(self) -> dict[str, Any]:
+        """What was recovered so far and what it cost; plain JSON."""
+        ...
+
     def attach(self, dispatcher: Any) -> None:
         """Called once, before anything else."""
         ...
@@ -70,6 +74,10 @@ class Surrender:
     def __init__(self) -> None:
         self.decisions: dict[int, list[Any]] = {}
         self._dispatcher: Any = None
+
+    def statistics(self) -> dict[str, Any]:
+        """See `Supervisor.statistics`."""
+        return {}
 
     def attach(self, dispatcher: Any) -> None:
         """See `Supervisor.attach`."""

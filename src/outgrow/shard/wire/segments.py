@@ -28,6 +28,8 @@ class SegmentCounts(NamedTuple):
     values: int
     """That its steps make."""
     floats: int
+    ops: dict[str, int]
+    """How many of each, by name."""
 
 
 def encode_segment(number: int, segment: Segment, templates: Sequence[int]) -> bytes:
@@ -79,9 +81,12 @@ def count_segment(payload: Any, templates: Sequence[Template]) -> SegmentCounts:
     Raises:
         ProtocolError: as `decode_segment`.
     """
-    number, columns, _, inputs = _read(payload, templates)
-    _, _, made, floats, _ = columns
-    return SegmentCounts(number, len(inputs), len(made), int(made.sum()), int(floats.sum()))
+    number, columns, own, inputs = _read(payload, templates)
+    template, _, made, floats, _ = columns
+    ops: dict[str, int] = {}
+    for one, count in zip(own, np.bincount(template, minlength=len(own)).tolist(), strict=True):
+        ops[one.op] = ops.get(one.op, 0) + count
+    return SegmentCounts(number, len(inputs), len(made), int(made.sum()), int(floats.sum()), ops)
 
 
 def _read(
