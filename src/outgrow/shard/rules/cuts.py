@@ -1,6 +1,6 @@
 """Which dims are worth cutting, and rows that cut the same dim of several tensors."""
 
-__all__ = ["cuts", "fills", "is_even", "is_float", "linear_rows", "pick", "uniform_rows"]
+__all__ = ["cuts", "is_even", "is_float", "linear_rows", "pick", "uniform_rows"]
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -21,11 +21,6 @@ def cuts(size: int, world_size: int) -> bool:
     division by their size (batch norm without channels, torch 2.13).
     """
     return size > 1 and (world_size - 1) * -(-size // world_size) < size
-
-
-def fills(size: int, world_size: int) -> bool:
-    """Every rank has something, though not all as much."""
-    return size > (world_size - 1) * -(-size // world_size)
 
 
 def is_float(meta: TensorMeta) -> bool:

@@ -6,7 +6,7 @@ from outgrow.placement import Shard
 from outgrow.shard.instructions import Template
 from outgrow.shard.ranks.pieces import piece_shape
 from outgrow.shard.rules.arguments import bound, local_form, packet_of
-from outgrow.shard.rules.cuts import cuts, fills, linear_rows
+from outgrow.shard.rules.cuts import cuts, linear_rows
 from outgrow.shard.rules.row import Row
 
 _NAMES = {
@@ -48,9 +48,7 @@ def pooling_rows(template: Template, world_size: int) -> tuple[Row, ...]:
     sizes = bound(template).get("input_size")
     found = []
     for dim in range(leading):
-        # torch takes an empty batch, but no image without channels.
-        is_batch = dim == 0 and leading > 1
-        if not (cuts if is_batch else fills)(shape[dim], world_size):
+        if not cuts(shape[dim], world_size):
             continue
         kernel = None
         if sizes is not None:
