@@ -180,6 +180,22 @@ def test_a_pinned_placement_is_kept_by_what_is_written_in_place():
             assert (now.placement, now.is_pinned) == (Shard(0), True)
 
 
+def test_a_placement_demanded_after_a_plan_was_found_is_kept_from_then_on():
+    held, executor, link = session()
+    with use_session(held):
+        tensor = torch.ones(4, 6).to("workers")
+        for number in range(24):
+            tensor.add_(torch.ones(6).to("workers"))
+            held.flush()
+            if number == 12:
+                value = tensor._read_value().number
+                link.send(Place(value=value, placement=Replicate(), is_pinned=True))
+            if number > 12:
+                assert executor.values[tensor._read_value().number].placement == Replicate()
+        assert executor.statistics()["replayed_calls"] > 8
+        assert torch.equal(tensor.cpu(), torch.full((4, 6), 25.0))
+
+
 def test_what_does_not_fit_fails_with_numbers_and_the_rest_goes_on():
     held, executor, _ = session(memory_bytes=10_000)
     with use_session(held):

@@ -178,6 +178,8 @@ class Executor:
         held = self.values[place.value]
         if held.failure is None:
             self.values.place(held, place.placement)
+        if place.is_pinned or held.is_pinned:
+            self.replayer.start_over()
         held.is_pinned = place.is_pinned
 
     def _fetch(self, fetch: Fetch) -> Reply:

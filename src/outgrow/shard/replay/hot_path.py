@@ -190,12 +190,21 @@ class HotPath:
         """A candidate gave other results than eager execution."""
         self.trials[cycle].banned.add(plan)
 
+    def start_over(self) -> None:
+        """What plans went by has changed: forget them all, and count anew."""
+        self.modes.clear()
+        self.trials.clear()
+        self._counts.clear()
+        self._questions.clear()
+
     def decide(self, decision: dict[str, Any]) -> None:
         """Take up a decision, made now or logged before."""
         if decision["kind"] == "try":
             self._try(decision)
             return
-        trial = self.trials[decision["cycle"]]
+        trial = self.trials.get(decision["cycle"])
+        if trial is None:
+            return  # given up since
         trial.turn, trial.is_over, trial.seen = decision["plan"], decision["is_final"], 0
         for position, part in enumerate(trial.parts):
             if trial.turn is None:

@@ -181,6 +181,12 @@ class Replayer:
         for decision in decisions:
             self._take_up(decision)
 
+    def start_over(self) -> None:
+        """A placement was demanded: plans that know nothing of it are given up."""
+        self.hot.start_over()
+        self._programs.clear()
+        self._wanted.clear()
+
     def wanted(self, meta: TensorMeta) -> Placement | None:
         """How the program that will read a value which is sent now holds it; None where none is known to."""
         return self._wanted.get(meta)
