@@ -31,7 +31,7 @@ from outgrow.placement import Owned, Placement, Replicate, Shard
 from outgrow.shard.client.session import default_session
 from outgrow.shard.client.tensor import WorkersTensor
 from outgrow.shard.environment import Environment
-from outgrow.shard.interface.placing import place, world_size
+from outgrow.shard.interface.placing import checked, hold, place, place_result, world_size
 from outgrow.shard.interface.signal_config import Config, ConfigurationError, SignalConfig
 
 
@@ -224,8 +224,14 @@ class _Placing(TorchFunctionMode):
         try:
             # All that `place` does is ours, not the program's.
             with torch._C.DisableTorchFunction():
-                fits = self.gradient is not None and _fits(result, self.gradient)
-                return place(result, self.target, backward=self.gradient if fits else None)
+                session = result._session
+                target = gradient = checked(self.target, result, session)
+                if self.gradient is not None and _fits(result, self.gradient):
+                    gradient = checked(self.gradient, result, session)
+                if any(isinstance(argument, WorkersTensor) for argument in args):
+                    return place_result(result, target, gradient)
+                hold(result, target)  # made from nothing: a parameter, perhaps, and so for good
+                return result
         finally:
             _state.is_placing = False
 

@@ -5,14 +5,10 @@ import copy
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 import outgrow.shard as gt
 from outgrow.errors import InputError
-from outgrow.shard.client.session import Session, use_session
 from outgrow.shard.client.tensor import WorkersTensor
-from outgrow.shard.engines.simulated import SimulatedLink
 from outgrow.shard.interface.reference_tensor import ReferenceTensor, as_reference
 
 pytestmark = pytest.mark.usefixtures("session")
@@ -217,27 +213,3 @@ def test_torchs_modules_and_optimizers_take_them():
 def test_only_tensors_of_workers_become_ours():
     with pytest.raises(InputError, match="workers"):
         as_reference(torch.ones(2))
-
-
-SHAPES = st.lists(st.integers(0, 4), min_size=0, max_size=3).map(tuple)
-
-
-@given(shape=SHAPES, seed=st.integers(0, 99))
-def test_arithmetic_is_torchs(shape, seed):
-    data = np.random.default_rng(seed).standard_normal(shape).astype("float64")
-    other = np.random.default_rng(seed + 1).uniform(0.5, 2, shape)
-
-    def compute(x, y):
-        z = (x + y) * x - y / 2
-        z = (z * z + 1).sqrt().log().exp() - (-x).relu() + x.sigmoid() * y.tanh() + (x / y) ** 2
-        return (z * (x > 0)).sum()
-
-    with use_session(Session(SimulatedLink(2))):
-        ours = [gt.from_numpy(one, requires_grad=True) for one in (data, other)]
-        plain = [torch.tensor(one, requires_grad=True) for one in (data, other)]
-        found, expected = compute(*ours), compute(*plain)
-        found.backward()
-        expected.backward()
-        np.testing.assert_allclose(found.data, expected.detach(), rtol=1e-12, atol=1e-12)
-        for one, two in zip(ours, plain, strict=True):
-            np.testing.assert_allclose(one.grad.data, two.grad, rtol=1e-12, atol=1e-12)

@@ -233,3 +233,18 @@ def test_the_environments_file_is_read_once_needed(tmp_path, monkeypatch):
     gt.get_config().clear()
     gt.get_config().load_from_env()
     assert not gt.get_config().signals
+
+
+@pytest.mark.parametrize("workers", [3], indirect=True)
+def test_results_in_a_context_are_placed_within_the_segment(session, monkeypatch, signals):
+    x = gt.ones(6, 4)
+    sent = []
+    send = session.link.send
+    monkeypatch.setattr(
+        session.link, "send", lambda message: (sent.append(type(message).__name__), send(message))
+    )
+    with gt.signal.context("rows"), gt.no_grad():
+        y = (x * 2 + 1).relu()
+    assert sent == []
+    assert gt.placement_of(y) == gt.Shard(0)
+    np.testing.assert_array_equal(y.data, np.full((6, 4), 3.0))

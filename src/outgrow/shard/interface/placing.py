@@ -1,6 +1,6 @@
 """Where tensors lie, when the program says so: `place`, `replicated`, `placement_of`."""
 
-__all__ = ["place", "placement_of", "replicated", "world_size"]
+__all__ = ["checked", "hold", "place", "place_result", "placement_of", "replicated", "world_size"]
 
 import weakref
 from typing import Any
@@ -34,11 +34,16 @@ def place(tensor: Tensor, placement: Placement | str, *, backward: Placement | s
     target = checked(placement, tensor, session)
     gradient = target if backward is None else checked(backward, tensor, session)
     if tensor.grad_fn is not None:
-        placed: Tensor = _Placed.apply(tensor, target, gradient)  # type: ignore[no-untyped-call]
-        placed.__class__ = type(tensor)
-        return placed
+        return place_result(tensor, target, gradient)
     hold(tensor, target)
     return tensor
+
+
+def place_result(tensor: Tensor, target: Placement, gradient: Placement) -> Tensor:
+    """The same numbers as a new tensor that is held so: an instruction like any other, with a gradient."""
+    placed: Tensor = _Placed.apply(tensor, target, gradient)  # type: ignore[no-untyped-call]
+    placed.__class__ = type(tensor)
+    return placed
 
 
 def replicated(parameter: Tensor) -> Tensor:
