@@ -70,6 +70,7 @@ def run(options: argparse.Namespace) -> Path:
         "machine": machine.machine(),
         "toy": bool(options.toy),
         "seed": options.seed,
+        "scheduler": os.sched_getscheduler(0),
         "ranks": options.ranks,
         "model": {"kind": "Pixel Transformer with Adam", "pixels": options.pixels, "width": options.width},
         "summary": [*_rows(samples), _cost_row(costs)],
@@ -93,6 +94,7 @@ def _under_fire(options: argparse.Namespace, points: int, number: int) -> dict[s
         weights = training.run(session, until=injector.done)
         injector.join()
         decisions = session.ask("decisions")["decisions"]
+        recovery = session.ask("recovery")
     again = _training(options)
     with _workers(options, decisions=decisions) as (session, _):
         same = again.run(session, steps=len(training.losses))
@@ -107,6 +109,9 @@ def _under_fire(options: argparse.Namespace, points: int, number: int) -> dict[s
         "final_loss": training.losses[-1],
         "undisturbed_final_loss": again.losses[-1],
         "decisions": sum(map(len, decisions.values())),
+        "checkpoints": recovery["checkpoints"],
+        "checkpoint_seconds": recovery["checkpoint_seconds"],
+        "checkpoint_bytes": recovery["checkpoint_bytes"],
         "faults": faults,
         "recovery_seconds": [
             fault["recovery_seconds"] for fault in faults if fault["recovery_seconds"] is not None
@@ -149,14 +154,17 @@ def _cost(options: argparse.Namespace) -> list[dict[str, Any]]:
             training = _training(options)
             with _workers(options, decisions=decisions, limits={"is_on": is_on}) as (session, _):
                 training.run(session, steps=options.cost_steps)
+                recovery = session.ask("recovery")
                 decisions = decisions or session.ask("decisions")["decisions"]
             warm = training.ended[len(training.ended) // 5 :]
             steps = [after - before for before, after in itertools.pairwise(warm)]
             mean = (warm[-1] - warm[0]) / max(1, len(warm) - 1)
+            elapsed = training.ended[-1] - training.ended[0]
             found.append(
                 {
                     "round": number, "is_recovering": is_on, "step_seconds": statistics.median(steps),
-                    "mean_step_seconds": mean,
+                    "mean_step_seconds": mean, "checkpoints": recovery["checkpoints"],
+                    "checkpoint_share": recovery["checkpoint_seconds"] / elapsed,
                 }
             )  # fmt: skip
             _say(f"cost: recovery {is_on}: {1e3 * mean:.2f} ms a step")
@@ -202,6 +210,7 @@ def _cost_row(costs: list[dict[str, Any]]) -> dict[str, Any]:
         "cost": "of checkpoints and log, undisturbed",
         "with_seconds": spread(on),
         "without_seconds": spread(off),
+        "checkpoint_share": spread([one["checkpoint_share"] for one in costs if one["is_recovering"]]),
         "ratio": spread([mine / other for mine, other in zip(on, off, strict=True)]),
     }
 

@@ -24,6 +24,7 @@ from outgrow.shard.recovery.events import (
     NotRestored,
     NotStored,
     Ready,
+    Resent,
     Sent,
     Sign,
     Stored,
@@ -119,6 +120,26 @@ def test_a_killed_rank_restarts_all_and_the_log_is_run_again():
     assert "rank 1 was killed by SIGKILL" in told.text
     assert "after 0.8 s" in told.text
     assert story.state.phase is Phase.RUNNING
+
+
+def test_recovery_ends_with_what_was_run_again_not_with_questions_that_were_answered():
+    story = Story().running()
+    for _ in range(5):
+        story.sent()
+    story.done(4)
+    gone(story, 1)
+    story.ready()
+    assert story.tell(Resent(gang=2, until=3)) == []
+    assert [type(action) for action in story.done(3)] == [Tell]
+    assert story.state.phase is Phase.RUNNING
+
+
+def test_recovery_ends_at_once_where_nothing_is_run_again():
+    story = Story().running()
+    story.sent()
+    gone(story, 1)
+    story.ready()
+    assert [type(action) for action in story.tell(Resent(gang=2, until=-1))] == [Tell]
 
 
 def test_all_ranks_gone_at_once_are_one_fault():

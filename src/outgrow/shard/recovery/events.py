@@ -9,6 +9,7 @@ __all__ = [
     "NotRestored",
     "NotStored",
     "Ready",
+    "Resent",
     "Sent",
     "Sign",
     "Stored",
@@ -106,6 +107,15 @@ class NotRestored:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Resent:
+    """A new gang was sent what it has to run again."""
+
+    gang: int
+    until: int
+    """The last message of it; answered questions are left out. -1 where there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
     """A message was given its place in the order; they come without gaps."""
 
@@ -120,4 +130,4 @@ class Tick:
     """Nothing but time has passed."""
 
 
-Event = Ready | Sign | Gone | Broken | Failed | Stored | NotStored | NotRestored | Sent | Tick
+Event = Ready | Sign | Gone | Broken | Failed | Stored | NotStored | NotRestored | Resent | Sent | Tick

@@ -36,6 +36,7 @@ from outgrow.shard.recovery.events import (
     NotRestored,
     NotStored,
     Ready,
+    Resent,
     Sent,
     Sign,
     Stored,
@@ -76,12 +77,17 @@ class GangSupervisor:
         self.decisions: dict[int, list[Any]] = {}
         """By session, everything that was decided since it began."""
         self._imposed = dict(decisions or {})
+        self.checkpoints = 0
+        """Complete ones so far."""
+        self.checkpoint_seconds = 0.0
+        """What these took on the slowest rank, in all."""
         self.notices: list[str] = []
         """What clients were told."""
         self._due: Take | None = None
         self._signs: tuple[int, SignsOfLife] | None = None
         self._file_cost = 0
         self._errors: dict[int, str] = {}
+        self._checkpoint_bytes: dict[int, int] = {}
         self._oom_kills = oom_kills()
 
     def attach(self, dispatcher: Any) -> None:
@@ -178,6 +184,7 @@ class GangSupervisor:
         event: Event
         match note["event"]:
             case "stored":
+                self._checkpoint_bytes[rank] = note["nbytes"]
                 event = Stored(**about, checkpoint=note["checkpoint"], seconds=note["seconds"])
             case "not stored":
                 event = NotStored(**about, checkpoint=note["checkpoint"], text=note["text"])
@@ -193,8 +200,25 @@ class GangSupervisor:
                 )
             case _:
                 event = Broken(**about, text=note["text"])
+        before = self.state.complete
         self._look(time.monotonic())
         self._tell(event)
+        if self.state.complete != before:
+            self.checkpoints += 1
+            self.checkpoint_seconds += self.state.cost_seconds
+
+    def statistics(self) -> dict[str, Any]:
+        """See `Supervisor.statistics`."""
+        return {
+            "phase": self.state.phase.value,
+            "faults": self.state.faults,
+            "notices": self.notices,
+            "checkpoints": self.checkpoints,
+            "checkpoint_seconds": self.checkpoint_seconds,
+            "checkpoint_bytes": sum(self._checkpoint_bytes.values()),
+            "log_messages": len(self.log),
+            "log_bytes": self.log.nbytes,
+        }
 
     def on_tick(self, seconds: float) -> None:
         """See `Supervisor.on_tick`."""
@@ -279,8 +303,11 @@ class GangSupervisor:
         send(FrameKind.RESTORE, json.dumps(body).encode())
         for entry in self.log.definitions():
             send(entry.kind, entry.payload, session=entry.session, sequence=entry.seq)
+        until = -1
         for entry in self.log.replay(self._dispatcher.state.is_waiting):
+            until = entry.seq
             send(entry.kind, entry.payload, session=entry.session, sequence=entry.seq, files=entry.files)
+        self._tell(Resent(gang=restore.gang, until=until))
         self._dispatcher.gang.flush()
 
 

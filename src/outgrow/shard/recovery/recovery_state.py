@@ -31,6 +31,7 @@ from outgrow.shard.recovery.events import (
     NotRestored,
     NotStored,
     Ready,
+    Resent,
     Sent,
     Sign,
     Stored,
@@ -101,7 +102,8 @@ class RecoveryState:
         self._numbers = 0
         self._nbytes = 0
         self._messages = 0
-        self._cost = 0.0
+        self.cost_seconds = 0.0
+        """What the last complete checkpoint took on the slowest rank."""
         self._not_before = 0.0
         self._now = 0.0
         self._seen: float | None = None
@@ -129,6 +131,9 @@ class RecoveryState:
             return self._tick(at)
         if self.phase is Phase.LOST or event.gang != self.gang:
             return []
+        if isinstance(event, Resent):
+            self._target = event.until
+            return self._caught_up(at)
         rank = self._ranks[event.rank]
         match event:
             case Ready():
@@ -185,7 +190,7 @@ class RecoveryState:
     def _take(self, event: Sent) -> list[Action]:
         if self.phase is not Phase.RUNNING or self._now < self._not_before:
             return []
-        spacing = max(self.limits.interval_seconds, self._cost / self.limits.overhead)
+        spacing = max(self.limits.interval_seconds, self.cost_seconds / self.limits.overhead)
         waited = self._now - self._taken
         is_full = 2 * self._nbytes >= self.limits.log_bytes or 2 * self._messages >= self.limits.log_messages
         if not (is_full or (waited >= spacing and event.ends_step) or waited >= 2 * spacing):
@@ -204,7 +209,7 @@ class RecoveryState:
         if len(pending.stored) < self.world_size:
             return []
         self._pending = None
-        self._cost = max(pending.stored.values())
+        self.cost_seconds = max(pending.stored.values())
         self.complete = (pending.checkpoint, pending.slot)
         self.since = pending.since
         self._nbytes, self._messages = pending.nbytes, pending.messages
