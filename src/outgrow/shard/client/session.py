@@ -235,7 +235,7 @@ class Session:
         traced = f"\n\nOn the worker:\n{error['traceback'].rstrip()}" if error.get("traceback") else ""
         return RemoteError(
             f"{error['kind']}: {error['message']}{where}{traced}",
-            hint="the line above is the one that asked for it; fetches of other tensors go on working",
+            hint="mend the line that asked for it; tensors that do not depend on it are as they were",
         )
 
     def close(self) -> None:
