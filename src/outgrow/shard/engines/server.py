@@ -2,6 +2,7 @@
 
 __all__ = ["main"]
 
+import contextlib
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from outgrow.errors import InputError
 from outgrow.shard.dispatch.dispatcher import Dispatcher
 from outgrow.shard.engines.processes import ForkedRanks
 from outgrow.shard.ranks import worker
@@ -58,8 +60,11 @@ def _dispatcher(told: dict[str, Any]) -> Dispatcher:
         instruction_log=Path(told["instruction_log"]) if told["instruction_log"] else None,
     )
     dispatcher.watch_owner(told["owner_pid"])
-    # Other programs of this user may look in: `outgrow shard top`.
-    dispatcher.reception.listen(own_address().listen(), None)
+    # Other programs of this user may look in: `outgrow shard top`. Where containers share a network the name
+    # may
+    # be taken, and nobody looks in.
+    with contextlib.suppress(InputError):
+        dispatcher.reception.listen(own_address().listen(), None)
     if told["listener"] is not None:
         listener = socket.socket(fileno=told["listener"])
         dispatcher.reception.listen(listener, bytes.fromhex(told["token"]))

@@ -23,7 +23,10 @@ from outgrow.shard.wire.link import WireLink
 _BOOT = """\
 import json, socket, sys
 opened = socket.socket(fileno=int(sys.argv[1]))
-told = json.loads(opened.recv(int(sys.argv[2]), socket.MSG_WAITALL))
+told = opened.recv(int(sys.argv[2]), socket.MSG_WAITALL)
+if len(told) < int(sys.argv[2]):
+    sys.exit()  # the program is gone already
+told = json.loads(told)
 sys.path[:] = told["path"]
 from outgrow.shard.engines.server import main
 main(opened, told)
