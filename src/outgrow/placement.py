@@ -21,13 +21,13 @@ class Replicate:
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """Rank r holds the r-th piece along one dim, cut as `torch.chunk` cuts: the last pieces may be short or empty."""
+    """Rank r holds the r-th piece along one dim, cut as `torch.chunk` cuts: the last may be short or empty."""
 
     dim: int
     """The dim that is cut, counted from the front."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.dim, int) or isinstance(self.dim, bool):
+        if type(self.dim) is not int:
             raise InputError(
                 f"the dim of a Shard is {self.dim!r}, expected a whole number",
                 hint="write Shard(0) to cut rows",
@@ -75,7 +75,7 @@ _TEXT = re.compile(
 
 
 def parse_placement(text: str) -> Placement:
-    """The placement that `str()` wrote, or that somebody did: `R`, `S(0)`, `Shard(0)`, `Replicate()`, `P(sum)`, `O(0)`.
+    """The placement that `str()` or somebody wrote: `R`, `S(0)`, `P(sum)`, `O(0)`, `Replicate()`, `Shard(0)`.
 
     Raises:
         InputError: the text is none of these.

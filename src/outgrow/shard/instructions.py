@@ -1,7 +1,8 @@
 """What the client sends instead of running it: pure instructions on values that never change.
 
-A *value* is an immutable tensor with a number. An instruction reads values and makes new ones; an op that writes into its
-arguments makes the new contents as a new value. So a run is a list of instructions that can be repeated, planned and replayed.
+A *value* is an immutable tensor with a number. An instruction reads values and makes new ones; an op that
+writes into its arguments makes the new contents as a new value. So a run is a list of instructions that can be
+repeated, planned and replayed.
 """
 
 __all__ = ["FLOAT", "INPUT", "Marker", "Segment", "Step", "Template", "TensorMeta", "fill", "walk"]
@@ -20,7 +21,7 @@ class TensorMeta(NamedTuple):
     shape: tuple[int, ...]
     """Sizes, in elements."""
     stride: tuple[int, ...]
-    """Strides as torch gives them on one device, in elements. What a rank holds may be laid out in another order."""
+    """Strides as torch gives them on one device, in elements. A rank may hold it in another order."""
     dtype: torch.dtype
     """Of the elements."""
 
@@ -58,13 +59,13 @@ class Template:
     op: str
     """Its qualified name, `aten.add.Tensor`; ours start with `outgrow.`."""
     args: tuple[Any, ...] = ()
-    """Positional arguments; tensors and floats are `INPUT` and `FLOAT`, in order of args, then kwargs, depth first."""
+    """Positional arguments; tensors and floats are `INPUT` and `FLOAT`: args, then kwargs, depth first."""
     kwargs: tuple[tuple[str, Any], ...] = ()
     """Keyword arguments, by name in the order given. Never a device: it is the rank's own."""
     inputs: tuple[TensorMeta, ...] = ()
     """Of every `INPUT`, in order."""
     outputs: tuple[TensorMeta, ...] = ()
-    """Of the new contents of each of `mutates`, in order, then of each tensor that the op makes (no aliases of these)."""
+    """Of the new contents of each of `mutates`, in order, then of each tensor that the op makes beside them."""
     mutates: tuple[int, ...] = ()
     """Which inputs the op writes into, as indices into `inputs`."""
 
@@ -75,7 +76,7 @@ class Step(NamedTuple):
     template: int
     """Index into `Segment.templates`."""
     inputs: tuple[int, ...]
-    """Local numbers: 0 and up made by earlier steps of the segment, -1-k for the k-th value given to the segment."""
+    """Local numbers: 0 and up were made by earlier steps, -1-k is the k-th value given to the segment."""
     outputs: int
     """How many values it makes; they get the next local numbers."""
     floats: int
@@ -108,7 +109,8 @@ def walk(arguments: Any) -> Iterator[Any]:
 
 
 def fill(arguments: Any, next_input: Callable[[], Any], next_float: Callable[[], float]) -> Any:
-    """The arguments with their holes filled, in the order that `Template.args` gives. Lists became tuples: templates are hashed."""
+    """The arguments with their holes filled, in the order that `Template.args` gives. Lists are tuples there:
+    templates are hashed."""
     if arguments is INPUT:
         return next_input()
     if arguments is FLOAT:

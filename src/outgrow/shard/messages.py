@@ -78,7 +78,7 @@ class Fetch:
     request: int
     value: int
     rank: int | None = None
-    """None for the whole; else what this rank holds of it, unreduced and as it is placed: recordings show it."""
+    """None for the whole; else what this rank holds of it, unreduced and as it is placed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,8 +97,8 @@ class Reply:
 
     request: int
     body: dict[str, Any] = field(default_factory=dict)
-    """Plain JSON. A fetched value: `shape`, `dtype`. A failure: `error` with `kind`, `message`, `traceback`, and where
-    it arose: `call`, `step` (of the call's segment; None where it is about no step)."""
+    """Plain JSON. A fetched value: `shape`, `dtype`. A failure: `error` with `kind`, `message`, `traceback`, and
+    where it arose: `call`, `step` (of the call's segment; None where it is about no step)."""
     data: Bytes = b""
 
 
