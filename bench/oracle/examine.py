@@ -115,7 +115,10 @@ def _judged(
             return found
         if should is not None:
             text = f"{type(should).__name__}: {str(should)[:200]}"
-            found[phase] = ("error", f"accepted; torch alone raises {text}")
+            # Values of workers lie in no memory, so that nothing is read where it is written.
+            is_overlap = "refer to a single memory location" in text
+            word = ("equal", "") if is_overlap else ("error", f"accepted; torch alone raises {text}")
+            found[phase] = word
             return found
         said = difference(
             getattr(actual, phase), getattr(expected, phase), elements=elements, entry=entry.name

@@ -112,7 +112,8 @@ Every entry of torch's own databases of ops (`OpInfo`), modules (`ModuleInfo`) a
 compared with torch alone: values, dtypes, shapes, NaN places, gradients, in-place and `out=` variants, and
 the errors of inputs that torch refuses. Each sample runs in several placements of its inputs, and with the
 ways to run each op on pieces (*rows*) picked at random: {rows} rows of {ops} ops were run. An entry counts as
-equal when every case of it is. `make oracle` repeats it; this page is written from the result file.
+equal when every case of it is. What torch refuses because memory overlaps may be accepted: values of workers
+lie in no memory that could. `make oracle` repeats it; this page is written from the result file.
 """
 
 
