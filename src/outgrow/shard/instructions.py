@@ -1,8 +1,8 @@
 """What the client sends instead of running it: pure instructions on values that never change.
 
 A *value* is an immutable tensor with a number. An instruction reads values and makes new ones; an op that
-writes into its arguments makes the new contents as a new value. So a run is a list of instructions that can be
-repeated, planned and replayed.
+writes into its arguments makes the new contents as a new value. So a run is a list of instructions that can
+be repeated, planned and replayed.
 """
 
 __all__ = ["FLOAT", "INPUT", "Marker", "Segment", "Step", "Template", "TensorMeta", "fill", "walk"]
@@ -65,7 +65,7 @@ class Template:
     inputs: tuple[TensorMeta, ...] = ()
     """Of every `INPUT`, in order."""
     outputs: tuple[TensorMeta, ...] = ()
-    """Of the new contents of each of `mutates`, in order, then of each tensor that the op makes beside them."""
+    """Of the new contents of each of `mutates`, in order, then of each tensor that the op makes."""
     mutates: tuple[int, ...] = ()
     """Which inputs the op writes into, as indices into `inputs`."""
 

@@ -97,8 +97,8 @@ class Reply:
 
     request: int
     body: dict[str, Any] = field(default_factory=dict)
-    """Plain JSON. A fetched value: `shape`, `dtype`. A failure: `error` with `kind`, `message`, `traceback`, and
-    where it arose: `call`, `step` (of the call's segment; None where it is about no step)."""
+    """Plain JSON. A fetched value: `shape`, `dtype`. A failure: `error` with `kind`, `message`,
+    `traceback`, and where it arose: `call`, `step` (of the call's segment; None where it is about no step)."""
     data: Bytes = b""
 
 
