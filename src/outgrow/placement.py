@@ -21,7 +21,7 @@ class Replicate:
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """Rank r holds the r-th piece along one dim, cut as `torch.chunk` does: the last may be short or empty."""
+    """Rank r holds the r-th piece of one dim, cut as `torch.chunk` does: the last may be short or empty."""
 
     dim: int
     """The dim that is cut, counted from the front."""

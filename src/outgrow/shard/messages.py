@@ -98,7 +98,7 @@ class Reply:
     request: int
     body: dict[str, Any] = field(default_factory=dict)
     """Plain JSON. A fetched value: `shape`, `dtype`. A failure: `error` with `kind`, `message`,
-    `traceback`, and where it arose: `call`, `step` (of the call's segment; None where it is about no step)."""
+    `traceback`, and where it arose: `call`, `step` (of the call's segment; None where it is none)."""
     data: Bytes = b""
 
 
