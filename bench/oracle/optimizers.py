@@ -66,7 +66,8 @@ def _run(info: Any, kwargs: dict[str, Any], side: Side, outcome: Outcome) -> Non
                 parameter.grad = parameter.grad.to_sparse()
         return loss
 
-    for _ in range(4):
+    # One step of LBFGS is twenty; near the end it divides by next to nothing, and any rounding shows.
+    for _ in range(1 if info.optim_cls is torch.optim.LBFGS else 4):
         loss = closure() if info.optim_cls is not torch.optim.LBFGS else None
         optimizer.step(*([] if loss is not None else [closure]))
     outcome.forward += fetched(named("parameter", [one.detach() for one in parameters]))
