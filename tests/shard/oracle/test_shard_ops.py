@@ -24,9 +24,9 @@ from outgrow.shard.rules import Row
 SAMPLE = [
     "op:matmul",
     "op:softmax",
-    "op:cat",
+    "op:hstack",
     "op:sum",
-    "op:index_select",
+    "op:take_along_dim",
     "op:nn.functional.layer_norm",
     "op:nn.functional.cross_entropy",
     "op:nn.functional.mse_loss",
