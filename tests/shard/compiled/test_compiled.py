@@ -227,3 +227,167 @@ def test_arguments_of_other_kinds_are_refused_by_name():
         run(X)
     with pytest.raises(InputError, match="a Generator"):
         run(torch.Generator())
+
+
+SCALE = 2.0
+
+
+class Settings:
+    scale = 2.0
+
+
+class Scaled(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x * SCALE
+
+
+def ones() -> Any:
+    return torch.ones(3).to("workers")
+
+
+def warm(function: Any, *args: Any) -> Compiled:
+    run = compile(function)
+    for _ in range(6):
+        run(*args)
+    assert run.replays == 3
+    return run
+
+
+def test_a_global_that_only_a_method_reads_is_seen(monkeypatch):
+    module = Scaled()
+    run = warm(lambda x: module(x), ones())
+    monkeypatch.setitem(globals(), "SCALE", 5.0)
+    assert run(ones()).tolist() == [5.0] * 3
+
+
+def test_a_variable_of_a_class_is_seen(monkeypatch):
+    run = warm(lambda x: x * Settings.scale, ones())
+    monkeypatch.setattr(Settings, "scale", 7.0)
+    assert run(ones()).tolist() == [7.0] * 3
+
+
+def test_a_method_that_is_replaced_is_seen(monkeypatch):
+    module = Scaled()
+    run = warm(lambda x: module(x), ones())
+    monkeypatch.setattr(Scaled, "forward", lambda self, x: x * 3)
+    assert run(ones()).tolist() == [3.0] * 3
+
+
+def test_what_is_in_a_set_is_seen():
+    factors = {2.0}
+    run = warm(lambda x: x * sum(factors), ones())
+    factors.clear()
+    factors.add(9.0)
+    assert run(ones()).tolist() == [9.0] * 3
+
+
+def test_defaults_and_attributes_of_a_function_are_seen():
+    factors = [2.0]
+
+    def scaled(x: Tensor, *, by: Any = factors) -> Tensor:
+        return x * by[0] * scaled.more  # type: ignore[attr-defined]
+
+    scaled.more = 1.0  # type: ignore[attr-defined]
+    run = warm(scaled, ones())
+    factors[0] = 3.0
+    assert run(ones()).tolist() == [3.0] * 3
+    scaled.more = 2.0  # type: ignore[attr-defined]
+    assert run(ones()).tolist() == [6.0] * 3
+
+
+def test_a_zero_of_another_sign_is_another_number():
+    run = warm(lambda x, by: x * by, ones(), 0.0)
+    assert torch.signbit(run(ones(), -0.0).cpu()).all()
+
+
+def test_another_default_dtype_is_another_case():
+    run = warm(lambda x: x + torch.zeros(3, device="workers"), ones())
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert run(ones().float()).dtype == torch.float64
+    finally:
+        torch.set_default_dtype(before)
+
+
+def test_one_tensor_given_twice_is_another_case_than_two():
+    x = ones()
+    run = warm(lambda one, other: one - other, x, x)
+    assert run(x * 3, x).tolist() == [2.0] * 3
+
+
+def test_an_argument_that_the_function_reaches_by_itself_is_refused():
+    weight = ones()
+    run = compile(lambda x: x * weight)
+    with pytest.raises(InputError, match="also reaches through a closure"):
+        run(weight)
+    for _ in range(6):
+        run(ones())
+    assert run.replays
+    with pytest.raises(InputError, match="also reaches through a closure"):
+        run(weight)
+
+
+def test_an_argument_that_requires_a_gradient_is_refused_after_replays_too():
+    run = warm(lambda x: (x * 2).detach(), ones())
+    with pytest.raises(InputError, match="requires a gradient"):
+        run(ones().requires_grad_())
+
+
+def test_a_function_that_draws_numbers_to_decide_is_refused():
+    run = compile(lambda x: x * 2 if torch.rand(1).item() < 2 else x)
+    for _ in range(6):
+        run(ones())
+    assert not run.replays
+    with pytest.raises(InputError, match="draws random numbers"):
+        run(ones())
+
+
+def test_what_one_compiled_function_writes_another_one_sees():
+    state, x = torch.zeros(3).to("workers"), ones()
+    view = state[0]
+
+    def add(x: Tensor) -> None:
+        state.add_(x)
+
+    train = warm(add, x)
+    read = warm(lambda x: state * x, x)
+    train(x)
+    assert train.replays == 4
+    assert read(x).tolist() == [7.0] * 3
+    assert view.item() == 7.0
+
+
+def test_a_compiled_function_within_another_one_is_part_of_it():
+    state, x = torch.zeros(3).to("workers"), ones()
+
+    @compile
+    def inner(x: Tensor) -> Tensor:
+        state.add_(x)
+        return state.clone()
+
+    outer = compile(lambda x: inner(x) * 2)
+    for _ in range(6):
+        inner(x)
+    assert [outer(x).tolist()[0] for _ in range(6)] == [14.0, 16.0, 18.0, 20.0, 22.0, 24.0]
+    assert outer.replays == 3
+    assert inner(x).tolist() == [13.0] * 3
+
+
+def test_copies_are_made_anew_by_every_replay():
+    state, before, x = torch.zeros(3).to("workers"), torch.zeros(3).to("workers"), ones()
+    given = torch.zeros(3).to("workers")
+
+    @compile
+    def step(x: Tensor) -> tuple[Tensor, Tensor]:
+        before.copy_(state)
+        given.copy_(x)
+        state.add_(x)
+        return state.clone(), state.__deepcopy__({})
+
+    results = [step(x * number) for number in range(8)]
+    assert step.replays == 5
+    expected = [float(sum(range(number + 1))) for number in range(8)]
+    assert [one.tolist()[0] for one, _ in results] == expected
+    assert [one.tolist()[0] for _, one in results] == expected
+    assert (state.tolist()[0], before.tolist()[0], given.tolist()[0]) == (28.0, 21.0, 7.0)

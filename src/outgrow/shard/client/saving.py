@@ -10,7 +10,8 @@ import torch
 
 from outgrow.errors import InputError
 from outgrow.shard.client.device import DEVICE_TYPE
-from outgrow.shard.client.tensor import WorkersTensor, alias, fetched, read, wrap
+from outgrow.shard.client.special.contents import contents_of
+from outgrow.shard.client.tensor import WorkersTensor, alias, fetched, wrap
 
 _OURS = ("_cell", "_view")
 
@@ -56,7 +57,7 @@ def deep_copy(tensor: WorkersTensor, memo: dict[int, Any]) -> Any:
             " moment."
         )
     with torch.no_grad():
-        made = wrap(read(tensor), tensor._form, tensor._session)
+        made = wrap(contents_of(tensor), tensor._form, tensor._session)
         made.__class__ = type(tensor)
         if tensor.requires_grad:
             made.requires_grad_()

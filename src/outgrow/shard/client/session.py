@@ -56,6 +56,9 @@ class Session:
         self.link = link
         self.inference = inference or Inference()
         self.lock = threading.RLock()
+        self.is_sharing = True
+        """Whether a copy starts as the value that it copies: nothing is sent. Not while a call is recorded:
+        then the copy has to be an instruction."""
         self.sources = Sources()
         self._stretch = Stretch()
         """What was gathered and is not sent yet."""

@@ -4,7 +4,9 @@ __all__ = ["Compiled", "compile"]
 
 import contextlib
 import functools
+import random
 import sys
+import threading
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -14,6 +16,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from outgrow.errors import InputError
+from outgrow.shard.client.backward import run_in_own_thread
 from outgrow.shard.client.session import Session, default_session
 from outgrow.shard.client.tensor import WorkersTensor, read, wrap
 from outgrow.shard.client.values import Value
@@ -23,6 +26,11 @@ from outgrow.shard.compiled.tape import taping
 
 TRIES: Final = 6
 """Calls within which a function must begin to repeat itself."""
+REMEMBERED: Final = 64
+"""Kinds of arguments for which recordings are kept; of more the one used longest ago is recorded anew."""
+
+_thread = threading.local()
+"""`is_recording`: a compiled function that this one calls is just a function."""
 
 
 class Compiled:
@@ -37,12 +45,22 @@ class Compiled:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the function, or replay it."""
+        if getattr(_thread, "is_recording", False):
+            return self.function(*args, **kwargs)
         leaves, spec = pytree.tree_flatten((args, kwargs))
-        key = (spec, tuple([_form(leaf) for leaf in leaves]), torch.is_grad_enabled())
-        track = self._tracks.get(key)
-        if track is None:
-            track = self._tracks[key] = _Track(self.function)
         tensors = [leaf for leaf in leaves if isinstance(leaf, WorkersTensor)]
+        cells = [tensor._cell for tensor in tensors]
+        key = (
+            spec,
+            tuple([_form(leaf) for leaf in leaves]),
+            # Two arguments that share a storage are another case than two that do not.
+            tuple([cells.index(cell) for cell in cells]),
+            (torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.get_default_dtype()),
+        )
+        track = self._tracks.pop(key, None) or _Track(self.function)
+        if len(self._tracks) >= REMEMBERED:
+            self._tracks.pop(next(iter(self._tracks)))
+        self._tracks[key] = track
         found = track.replay(tensors)
         if found is not None:
             self.replays += 1
@@ -64,6 +82,8 @@ class _Track:
         self._spec: Any = None
         self._leaves: list[Any] = []
         """Of what the function returns; an `Output` for each tensor."""
+        self._written: list[int] = []
+        """Tensors that each call writes, as the surroundings call them."""
         self._fresh: list[list[Any]] = []
         """Tensors that each call makes anew and leaves behind, gradients above all, with their storages, and
         how many references there were to each."""
@@ -77,7 +97,9 @@ class _Track:
             # Something was changed from outside: what the function does now is looked at anew.
             self._recordings, self._replay, self._fresh = [], None, []
             return None
+        _refuse_reached(around, arguments, self.name)
         supply = iter(replay.run([read(tensor) for tensor in arguments]))
+        around.note_writes(self._written)
         leaves = [
             wrap(next(supply), leaf.form, replay.session) if isinstance(leaf, Output) else leaf
             for leaf in self._leaves
@@ -103,16 +125,19 @@ class _Track:
                 hint="detach it, or reach it through a closure as parameters are reached",
             )
         around = Surroundings(self.function)
+        _refuse_reached(around, arguments, self.name)
         versions = [tensor._cell.version for tensor in arguments]
         given = tuple(read(tensor).number for tensor in arguments)
-        with _watching(session) as watched, taping(session, self.name) as tape:
+        drawn = _generators()
+        with _recording(session), _watching(session) as watched, taping(session, self.name) as tape:
             result = self.function(*args, **kwargs)
+        is_random = drawn != _generators()
         if [tensor._cell.version for tensor in arguments] != versions:
             raise InputError(
                 f"{self.name} writes into a tensor that it was given", hint="return the new tensor instead"
             )
         self._recordings.append(self._recording(session, tape.calls, given, result, watched))
-        self.why = self._settle(session, around) or ""
+        self.why = self._settle(session, around, is_random) or ""
         return result
 
     def _recording(
@@ -154,10 +179,10 @@ class _Track:
             )
         return Output(made=made, form=leaf._form)
 
-    def _settle(self, session: Session, before: Surroundings) -> str | None:
+    def _settle(self, session: Session, before: Surroundings, is_random: bool) -> str | None:
         """Make a replay if the last calls were alike; why not."""
         after = self._around = Surroundings(self.function)
-        changed = before.changed_plainly()
+        changed = "it draws random numbers" if is_random else before.changed_plainly()
         if changed is not None:
             return changed
         if len(self._recordings) < 3:
@@ -165,6 +190,7 @@ class _Track:
         why = differs(*self._recordings[-3:])
         if why is None:
             self._replay = Replay(session, self._recordings[-1], self._recordings[-2])
+            self._written = after.written_since(before)
             self._fresh = [[one, one._cell, 0, 0] for one in after.made_anew(before)]
             for entry in self._fresh:
                 entry[2:] = sys.getrefcount(entry[0]), sys.getrefcount(entry[1])
@@ -199,18 +225,50 @@ def compile(function: Callable[..., Any]) -> Compiled:
 
 def _form(leaf: Any) -> Any:
     if isinstance(leaf, WorkersTensor):
-        return leaf._form
+        return (leaf._form, leaf.requires_grad)
+    if isinstance(leaf, float):
+        return (type(leaf), leaf.hex())
     if isinstance(leaf, Tensor):
         raise InputError(
             f"a compiled function was given a tensor on the {leaf.device}",
             hint="move it with .to('workers')",
         )
-    if isinstance(leaf, (int, float, bool, str, type(None), torch.dtype)):
+    if isinstance(leaf, (int, bool, str, type(None), torch.dtype)):
         return (type(leaf), leaf)
     raise InputError(
         f"a compiled function was given a {type(leaf).__name__}, expected tensors, numbers and texts",
         hint="let the function reach it through a closure, or give its parts",
     )
+
+
+def _refuse_reached(around: Surroundings, arguments: list[WorkersTensor], name: str) -> None:
+    """A replay could not tell the argument from what the function reaches by itself."""
+    reached = around.storages()
+    if any(id(tensor._cell) in reached for tensor in arguments):
+        raise InputError(
+            f"{name} was given a tensor that it also reaches through a closure or a global",
+            hint="give a copy, tensor.clone(), or leave it out of the arguments",
+        )
+
+
+def _generators() -> tuple[Any, ...]:
+    """The states of the generators that Python code draws from."""
+    numpy = sys.modules.get("numpy.random")
+    state = () if numpy is None else numpy.get_state()
+    drawn = tuple(one.tobytes() if hasattr(one, "tobytes") else one for one in state)
+    return torch.get_rng_state().numpy().tobytes(), random.getstate(), drawn
+
+
+@contextlib.contextmanager
+def _recording(session: Session) -> Iterator[None]:
+    """While inside, only this thread's instructions go to the session: they are what is recorded."""
+    run_in_own_thread()  # a backward pass in another thread would wait for ever
+    with session.lock:
+        _thread.is_recording, session.is_sharing = True, False
+        try:
+            yield
+        finally:
+            _thread.is_recording, session.is_sharing = False, True
 
 
 @contextlib.contextmanager

@@ -2,9 +2,12 @@
 
 __all__ = ["Surroundings"]
 
+import functools
+import sys
 import types
 import weakref
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import torch
@@ -16,9 +19,10 @@ from outgrow.shard.client.tensor import WorkersTensor
 _MOST: Final = 100_000
 """Objects that are looked at."""
 _PLAIN: Final = (
-    *(int, float, complex, str, bytes, bool, type(None), type(...), range, slice, type),
+    *(int, float, complex, str, bytes, bool, type(None), type(...), range, slice),
     *(torch.dtype, torch.device, torch.Size, torch.layout, torch.memory_format),
-    *(types.BuiltinFunctionType, types.MethodDescriptorType),
+    *(types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType),
+    *(types.ClassMethodDescriptorType, types.MemberDescriptorType, types.GetSetDescriptorType),
 )
 _TRUSTED: Final = ("torch", "outgrow", "math", "builtins", "operator", "functools", "itertools", "numpy")
 """Packages whose functions and modules keep nothing that a step would change."""
@@ -29,6 +33,7 @@ _OWN: Final = (
     "outgrow.shard.wire",
 )
 _MISSING: Final = object()
+_CALLED_BY_TORCH: Final = frozenset(("forward", "backward", "setup_context"))
 
 
 class Surroundings:
@@ -46,6 +51,9 @@ class Surroundings:
         """Lists, with an index and what must be there."""
         self.cells: list[tuple[types.CellType, Any]] = []
         self.lengths: list[tuple[Any, int]] = []
+        self.sets: list[tuple[set[Any], frozenset[Any]]] = []
+        self.attributes: list[tuple[types.FunctionType, str, Any]] = []
+        """Functions, with an attribute and what it must be."""
         self.tensors: dict[int, tuple[WorkersTensor, Any, int, tuple[int, Any, int] | None]] = {}
         """Tensors on workers, their storage, how often it was written, and the same of their gradient.
 
@@ -55,6 +63,10 @@ class Surroundings:
         self.host_tensors: list[tuple[str, Tensor, int]] = []
         """Tensors in this process, with their version."""
         self._seen: dict[int, Any] = {}
+        self._names: set[str] = set()
+        """That functions found so far use."""
+        self._unused: dict[str, list[tuple[Any, Any, str]]] = {}
+        """By name: what classes have of it, until a function is found that uses the name."""
         self._look(function, getattr(function, "__qualname__", "the function"))
 
     def still_hold(self) -> bool:
@@ -71,9 +83,38 @@ class Surroundings:
                 return False
         return (
             all(len(one) == count for one, count in self.lengths)
+            and all(one == expected for one, expected in self.sets)
+            and all(getattr(one, name) is expected for one, name, expected in self.attributes)
             and all(tensor._version == version for _, tensor, version in self.host_tensors)
             and all(_is_untouched(*known) for known in self.tensors.values())
         )
+
+    def written_since(self, before: "Surroundings") -> list[int]:
+        """Keys of `tensors` whose storage, or whose gradient, a call of the function writes or makes anew."""
+        return [
+            key
+            for key, (_, cell, version, gradient) in self.tensors.items()
+            if gradient is not None
+            or (known := before.tensors.get(key)) is None
+            or known[1] is not cell
+            or known[2] != version
+        ]
+
+    def storages(self) -> set[int]:
+        """Identities of the storages that the function reaches."""
+        return {id(cell) for _, cell, _, _ in self.tensors.values()}
+
+    def note_writes(self, keys: list[int]) -> None:
+        """These were written without their Python: whoever else looks at them must see that they were."""
+        for key in keys:
+            tensor, cell, _, gradient = self.tensors[key]
+            cell.version += 1
+            if gradient is not None:
+                own: Any = tensor.grad
+                if own._cell is not cell:
+                    own._cell.version += 1
+                gradient = (gradient[0], gradient[1], own._cell.version)
+            self.tensors[key] = (tensor, cell, cell.version, gradient)
 
     def made_anew(self, before: "Surroundings") -> list[WorkersTensor]:
         """Tensors on workers that were not there before, and all gradients: identities may come back."""
@@ -94,6 +135,8 @@ class Surroundings:
         for one, count in self.lengths:
             if len(one) != count:
                 return f"a {type(one).__name__} of {count} grew to {len(one)}"
+        if any(one != expected for one, expected in self.sets):
+            return "a set has other elements"
         for name, tensor, version in self.host_tensors:
             if tensor._version != version:
                 return f"{name}, a tensor in this process, was written"
@@ -125,6 +168,8 @@ class Surroundings:
             yield from self._dict(one, called)
         elif isinstance(one, (list, tuple, set, frozenset)):
             self.lengths.append((one, len(one)))
+            if isinstance(one, set):
+                self.sets.append((one, frozenset(one)))
             for index, part in enumerate(one):
                 if isinstance(one, list):
                     self.items.append((one, index, part))
@@ -134,15 +179,20 @@ class Surroundings:
             yield one.__func__, called
         elif isinstance(one, types.FunctionType):
             yield from self._function(one, called)
+        elif isinstance(one, type):
+            yield from self._class(one, called)
         elif isinstance(one, types.ModuleType):
             if one.__name__.split(".")[0] not in _TRUSTED:
                 raise self._refused(called, f"the module {one.__name__}, whose variables may change")
+        elif type(one).__module__.startswith("outgrow.shard.compiled") and hasattr(one, "function"):
+            yield one.function, called  # compiled itself, and part of this one
         elif type(one).__module__.startswith(_OWN):
             return  # a session and what belongs to it: changes with every call, and decides nothing
         elif isinstance(one, nn.Module | torch.optim.Optimizer) or hasattr(one, "__dict__"):
             if not isinstance(one, nn.Module | torch.optim.Optimizer) and hasattr(one, "__next__"):
                 raise self._refused(called, f"a {type(one).__name__}, which gives something else every time")
             yield from self._dict(vars(one), called)
+            yield type(one), called
         elif not callable(one):
             raise self._refused(called, f"a {type(one).__name__}, which cannot be watched")
 
@@ -164,8 +214,32 @@ class Surroundings:
                 part = one.__globals__[name]
                 self.entries.append((one.__globals__, name, part))
                 yield part, name
-        if one.__defaults__:
-            yield one.__defaults__, called
+            if name not in self._names:
+                self._names.add(name)
+                for entries, part, owner in self._unused.pop(name, ()):
+                    self.entries.append((entries, name, part))
+                    yield _function_of(part), f"{owner}.{name}"
+        for attribute in ("__code__", "__defaults__", "__kwdefaults__"):
+            self.attributes.append((one, attribute, getattr(one, attribute)))
+        yield from ((part, called) for part in (one.__defaults__, one.__kwdefaults__) if part)
+        yield from self._dict(vars(one), called)
+
+    def _class(self, one: type, called: str) -> Iterator[tuple[Any, str]]:
+        """Methods and variables of a class of the user's, once a function uses their names."""
+        if _is_installed(one.__module__):
+            return
+        entries: Any = vars(one)
+        for name, part in entries.items():
+            is_special = name.startswith("__") and name.endswith("__")
+            if is_special and not isinstance(part, types.FunctionType):
+                continue
+            if is_special or name in self._names or name in _CALLED_BY_TORCH:
+                self.entries.append((entries, name, part))
+                yield _function_of(part), f"{called}.{name}"
+            else:
+                self._unused.setdefault(name, []).append((entries, part, called))
+        for base in one.__bases__:
+            yield base, called
 
     def _refused(self, called: str, why: str) -> InputError:
         return InputError(
@@ -174,9 +248,30 @@ class Surroundings:
         )
 
 
+@functools.cache
+def _is_installed(module: str) -> bool:
+    """Whether a module belongs to Python or to a package that was installed, as `_TRUSTED` are."""
+    root = module.partition(".")[0]
+    if root in _TRUSTED or root in sys.stdlib_module_names:
+        return True
+    file = getattr(sys.modules.get(root), "__file__", None)
+    return file is not None and not {"site-packages", "dist-packages"}.isdisjoint(Path(file).parts)
+
+
+def _function_of(part: Any) -> Any:
+    """The function behind a method of a class, as it lies in the class."""
+    if isinstance(part, staticmethod | classmethod):
+        return part.__func__
+    if isinstance(part, property):
+        return part.fget
+    return part.func if isinstance(part, functools.cached_property) else part
+
+
 def _names(code: types.CodeType) -> Iterator[str]:
     yield from code.co_names
     for constant in code.co_consts:
+        if isinstance(constant, str):  # as in getattr(model, "scale")
+            yield constant
         if isinstance(constant, types.CodeType):
             yield from _names(constant)
 
@@ -202,7 +297,9 @@ def _is_untouched(
 
 def _is_same(one: Any, other: Any) -> bool:
     """Numbers and texts that are equal, of one type: who sets them again changes nothing."""
-    return type(one) is type(other) and isinstance(one, (int, float, str, bool)) and one == other
+    if type(one) is not type(other) or not isinstance(one, (int, float, str, bool)):
+        return False
+    return one.hex() == other.hex() if isinstance(one, float) else bool(one == other)
 
 
 def _short(thing: Any) -> str:

@@ -1,6 +1,7 @@
 """What is about contents as a whole: copying, filling, fetching, sending."""
 
 __all__ = [
+    "contents_of",
     "copy_",
     "copy_as",
     "equal",
@@ -50,7 +51,20 @@ def copy_as(op: Any, args: Any, kwargs: dict[str, Any]) -> WorkersTensor:
             )
             session.inference.forms[key] = known
         form = known
-    return wrap(read(source), form, session)
+    return wrap(contents_of(source), form, session)
+
+
+def contents_of(source: WorkersTensor) -> Value:
+    """What a copy of a tensor starts as: the same value, but where what is done now is to be done again."""
+    value, session, form = read(source), source._session, source._form
+    if session.is_sharing:
+        return value
+    entry = session.inference.entry(
+        ("clone", form),
+        lambda: Template(op="aten.clone.default", args=(INPUT,), inputs=(form.meta,), outputs=(form.meta,)),
+        form,
+    )
+    return session.emit(entry.index, (value,))[0]
 
 
 def to_copy(op: Any, args: Any, kwargs: dict[str, Any]) -> Tensor:
@@ -84,7 +98,7 @@ def copy_(op: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         return record(op, (target, source))
     if other.dtype != form.dtype:
         source = record(_aten._to_copy.default, (source,), {"dtype": form.dtype})
-    write(target, read(source))
+    write(target, contents_of(source))
     return target
 
 
