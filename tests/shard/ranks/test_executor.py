@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from outgrow.errors import RemoteError
+from outgrow.errors import InputError, RemoteError
 from outgrow.placement import Replicate, Shard
 from outgrow.shard.client.session import Session, use_session
 from outgrow.shard.engines.simulated import SimulatedLink
@@ -194,6 +194,43 @@ def test_a_placement_demanded_after_a_plan_was_found_is_kept_from_then_on():
                 assert executor.values[tensor._read_value().number].placement == Replicate()
         assert executor.statistics()["replayed_calls"] > 8
         assert torch.equal(tensor.cpu(), torch.full((4, 6), 25.0))
+
+
+def test_what_was_given_up_for_a_demanded_placement_is_taken_up_in_no_later_life():
+    held, executor, link = session()
+    with use_session(held):
+        tensor = torch.ones(4, 6).to("workers")
+        for _ in range(12):
+            tensor.add_(torch.ones(6).to("workers"))
+            held.flush()
+        assert executor.snapshot()["state"]["decisions"]
+        value = tensor._read_value().number
+        link.send(Place(value=value, placement=Shard(0), is_pinned=True))
+        assert not executor.snapshot()["state"]["decisions"]
+
+
+def test_what_is_freed_is_forgotten_where_nothing_else_is_sent():
+    held, executor, _ = session()
+    with use_session(held):
+        for _ in range(10):
+            torch.ones(3).to("workers").cpu()
+        held.flush()
+        assert not executor.replayer.hot._arrived
+
+
+def test_contents_that_could_not_be_sent_are_not_freed():
+    class Narrow(Link):
+        def send(self, message: Message) -> None:
+            if isinstance(message, Put):
+                raise InputError("too large")
+            super().send(message)
+
+    link = Narrow(Executor(SimulatedFabric(2)))
+    held = Session(link)
+    with pytest.raises(InputError, match="too large"):
+        held.put(torch.ones(3))
+    held.flush()
+    assert not link.sent
 
 
 def test_what_does_not_fit_fails_with_numbers_and_the_rest_goes_on():

@@ -1,9 +1,11 @@
 import dataclasses
+import json
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from outgrow.shard.replay.decided import Decided, choice
 from outgrow.shard.replay.hot_path import Choose, HotPath, Mode, Plan, Seen, call_key
 
 
@@ -87,6 +89,28 @@ def test_a_candidate_with_wrong_results_never_runs():
     for _ in range(4):
         loop.call()
     assert {loop.call().plan for _ in range(8)} == {1}
+
+
+def test_a_candidate_with_wrong_results_never_runs_in_a_later_life_either():
+    loop, decided = Loop(), Decided()
+    loop.wrong = (1,)
+
+    def answer(question: Any) -> None:
+        if isinstance(question, Plan):
+            parts = [call.key for call in question.cycle.calls]
+            decision = {"kind": "try", "cycle": question.cycle.key, "parts": parts, "plans": [{}] * 3}
+        else:
+            decision = choice(question)
+        decided.add(decision)
+        loop.hot.decide(decision)
+
+    loop.answer = answer  # type: ignore[method-assign]
+    while loop.call().plan or not decided.in_force() or decided.in_force()[-1]["kind"] != "use":
+        pass
+    loop.hot = HotPath()
+    for decision in json.loads(json.dumps(decided.in_force())):
+        loop.hot.decide(decision)
+    assert {loop.call().plan for _ in range(20)} == {0, 2}
 
 
 def test_where_every_candidate_is_wrong_the_step_stays_eager():

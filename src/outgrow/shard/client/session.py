@@ -121,9 +121,10 @@ class Session:
             data = bytes(flat.view(torch.uint8).numpy()) if dense.numel() else b""
         meta = TensorMeta(tuple(dense.shape), tuple(dense.stride()), dense.dtype)
         with self.lock:
-            value = Value(next(self._numbers), self._freed.append)
-            self.link.send(Put(value=value.number, meta=meta, data=data, placement=placement))
-        return value
+            number = next(self._numbers)
+            self.link.send(Put(value=number, meta=meta, data=data, placement=placement))
+            # Not before: what was refused is nothing that workers could forget.
+            return Value(number, self._freed.append)
 
     def flush(self, *, ends_step: bool = False) -> None:
         """Send what was gathered as one segment."""

@@ -27,11 +27,22 @@ class Decided:
 
     def add(self, decision: dict[str, Any]) -> None:
         """A decision holds from now on."""
-        (self._tries if decision["kind"] == "try" else self._uses)[decision["cycle"]] = decision
+        known = self._tries if decision["kind"] == "try" else self._uses
+        # The latest comes last: so `in_force` gives them, and what is taken up later has the last word.
+        known.pop(decision["cycle"], None)
+        known[decision["cycle"]] = decision
+        for plan in decision.get("banned", ()):
+            self.ban(decision["cycle"], plan, "it gave other results before these workers were started")
 
     def ban(self, cycle: str, plan: int, why: str) -> None:
         """A candidate gave wrong results."""
         self._banned.setdefault((cycle, plan), why)
+
+    def start_over(self) -> None:
+        """What was decided so far holds no longer, in no later life either."""
+        self._tries.clear()
+        self._uses.clear()
+        self._banned.clear()
 
     def count(self, cycle: str) -> int:
         """How many candidates there are."""
@@ -86,6 +97,7 @@ def choice(question: Choose) -> dict[str, Any]:
         "plan": question.upcoming,
         "is_final": question.upcoming is None,
         "seconds": [list(one) for one in question.seconds],
+        "banned": sorted(question.banned),
     }
     if question.upcoming is None:
         measured = [

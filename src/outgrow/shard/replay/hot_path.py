@@ -73,7 +73,7 @@ class Plan:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choose:
     """Question: which candidate runs from now on? Answered by `{"kind": "use", "plan": index or None,
-    "is_final": ...}`.
+    "is_final": ..., "banned": [...]}`.
     """
 
     key: str
@@ -205,6 +205,7 @@ class HotPath:
         trial = self.trials.get(decision["cycle"])
         if trial is None:
             return  # given up since
+        trial.banned.update(decision.get("banned", ()))
         trial.turn, trial.is_over, trial.seen = decision["plan"], decision["is_final"], 0
         for position, part in enumerate(trial.parts):
             if trial.turn is None:

@@ -75,6 +75,7 @@ class Replayer:
     def run(self, call: Call, ops: SegmentOps, given: Sequence[Held], pins: Callable[[], Pins]) -> list[Held]:
         """The live values of a call whose inputs are `given`."""
         if not self._is_replaying or not ops.segment.steps:
+            self.hot.forget(call.freed)
             return self.eager.run(ops, given, call.floats, call.live, call.number)
         freed = set(call.freed)
         dying = tuple(index for index, value in enumerate(call.inputs) if value in freed)
@@ -184,6 +185,7 @@ class Replayer:
     def start_over(self) -> None:
         """A placement was demanded: plans that know nothing of it are given up."""
         self.hot.start_over()
+        self.decided.start_over()
         self._programs.clear()
         self._wanted.clear()
 
