@@ -3,6 +3,7 @@
 import json
 import re
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -143,3 +144,14 @@ def test_a_long_log_gives_a_small_picture():
         )
     drawn = draw_timeline(events, "long")
     assert len(re.findall("<rect", drawn)) < 2 * 2 * 860 + 50
+
+
+def test_a_full_disk_ends_the_log_and_nothing_else(capfd):
+    timeline = Timeline(1, Path("/dev/full"))
+    for _ in range(1000):
+        timeline.add("segment", session=1, segment=0, instructions=1, ops={"aten.add": 1})
+    timeline.flush()
+    timeline.add("session", session=1, is_open=False)
+    timeline.close()
+    said = capfd.readouterr().err
+    assert said.count("'/dev/full' ends here: No space left on device") == 1

@@ -15,7 +15,9 @@ and `call` (None
 
 __all__ = ["VERSION", "Timeline"]
 
+import contextlib
 import json
+import sys
 import time
 from collections import deque
 from pathlib import Path
@@ -29,7 +31,7 @@ class Timeline:
     """Events to a file, to memory for a while, or to nobody."""
 
     def __init__(self, world_size: int, path: Path | None = None) -> None:
-        """`path` is written anew. Raises OSError where it cannot be."""
+        """`path` is written anew. Raises OSError where it cannot be opened."""
         self._began = time.monotonic()
         self._file: TextIO | None = path.open("w", encoding="utf-8") if path else None
         self._kept: deque[dict[str, Any]] | None = None
@@ -77,15 +79,30 @@ class Timeline:
 
     def _write(self, record: dict[str, Any]) -> None:
         assert self._file is not None
-        self._file.write(json.dumps(record, separators=(",", ":")) + "\n")
+        try:
+            self._file.write(json.dumps(record, separators=(",", ":")) + "\n")
+        except OSError as err:
+            self._give_up(err)
 
     def flush(self) -> None:
         """Write out what was noted."""
         if self._file is not None:
-            self._file.flush()
+            try:
+                self._file.flush()
+            except OSError as err:
+                self._give_up(err)
 
     def close(self) -> None:
         """End the file."""
+        self.flush()
         if self._file is not None:
             self._file.close()
             self._file = None
+
+    def _give_up(self, err: OSError) -> None:
+        """A disk that is full ends the log, not the program that is logged."""
+        assert self._file is not None
+        file, self._file = self._file, None
+        with contextlib.suppress(OSError):
+            file.close()
+        sys.stderr.write(f"outgrow.shard: the instruction log {file.name!r} ends here: {err.strerror}\n")
