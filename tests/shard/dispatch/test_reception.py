@@ -5,17 +5,24 @@ import threading
 import time
 
 import pytest
+import torch
 
+from outgrow.placement import Owned, Partial, Shard
 from outgrow.shard.dispatch.admission import Admission
 from outgrow.shard.dispatch.loop import Loop
 from outgrow.shard.dispatch.reception import Reception
 from outgrow.shard.engines.remote import DispatcherUnreachable, connect_to, reach
+from outgrow.shard.instructions import TensorMeta
+from outgrow.shard.messages import Ask, Place, Put
 from outgrow.shard.wire import handshake
 from outgrow.shard.wire.address import Address
+from outgrow.shard.wire.codec import Encoder
 from outgrow.shard.wire.connection import ConnectionEnded
 from outgrow.shard.wire.frame import Frame, FrameKind, ProtocolError, pack_header
 from outgrow.shard.wire.handshake import HandshakeFailed
 from outgrow.shard.wire.token import make_token
+
+META = TensorMeta((3,), (1,), torch.float32)
 
 
 class Front:
@@ -196,6 +203,32 @@ def test_somebody_else_at_the_address_is_named():
 def test_kinds_that_are_not_a_clients_are_refused(kind):
     with pytest.raises(ProtocolError, match=kind.name):
         Admission(1, 2).admit(Frame(kind, b"{}"))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Put(value=2, meta=META, data=bytes(12), placement=Shard(1)),
+        Put(value=2, meta=META, data=bytes(12), placement=Owned(2)),
+        Place(value=1, placement=Owned(2)),
+        Place(value=1, placement=Partial()),
+        Ask(request=1, topic="describe", details={"values": [7]}),
+        Ask(request=1, topic="describe"),
+        Ask(request=1, topic="plans", details={"kinds": 3}),
+    ],
+    ids=repr,
+)
+def test_what_would_bring_a_rank_down_never_gets_there(message):
+    admission, encoder = Admission(1, 2), Encoder(passes_files=False)
+
+    def send(one):
+        for encoded in encoder.encode(one):
+            admission.admit(Frame(encoded.kind, b"".join(bytes(part) for part in encoded.parts)))
+
+    send(Put(value=1, meta=META, data=bytes(12), placement=Shard(0)))
+    send(Ask(request=1, topic="describe", details={"values": [1]}))
+    with pytest.raises(ProtocolError):
+        send(message)
 
 
 def test_ended_lines_are_noticed(front):

@@ -128,7 +128,8 @@ def test_logged_decisions_and_messages_give_the_same_bits():
             assert bytes(one.data) == bytes(other.data)
 
 
-def test_a_snapshot_taken_in_the_middle_goes_on_with_the_same_bits():
+@pytest.mark.parametrize("is_placed", [False, True])
+def test_a_snapshot_taken_in_the_middle_goes_on_with_the_same_bits(is_placed):
     decisions: list[dict[str, Any]] = []
     held, first, link = session(on_decision=decisions.append)
     saved: dict[str, Any] = {}
@@ -144,7 +145,10 @@ def test_a_snapshot_taken_in_the_middle_goes_on_with_the_same_bits():
                 saved["pieces"] = [(value, lane, piece.clone()) for value, lane, piece in snapshot["pieces"]]
                 saved["sent"], saved["decided"] = len(link.sent), len(decisions)
             optimizer.zero_grad()
-            ours(torch.full((4, 8), number / 30).double().to("workers")).square().mean().backward()
+            x = torch.full((4, 8), number / 30).double().to("workers")
+            if is_placed:
+                link.send(Place(value=x._read_value().number, placement=Shard(0), is_pinned=True))
+            ours(x).square().mean().backward()
             optimizer.step()
         last = max(message.number for message in link.sent if isinstance(message, Call))
         second = Executor(SimulatedFabric(2), decisions=decisions[saved["decided"] :], decided_until=last)
@@ -194,6 +198,29 @@ def test_a_placement_demanded_after_a_plan_was_found_is_kept_from_then_on():
                 assert executor.values[tensor._read_value().number].placement == Replicate()
         assert executor.statistics()["replayed_calls"] > 8
         assert torch.equal(tensor.cpu(), torch.full((4, 6), 25.0))
+
+
+def test_data_that_is_placed_anew_for_every_step_is_replayed():
+    held, executor, link = session()
+    with use_session(held):
+        weight = torch.ones(4, 4).to("workers").requires_grad_()
+        optimizer = torch.optim.SGD([weight], lr=0.01)
+        for _ in range(24):
+            x = torch.ones(8, 4).to("workers")
+            link.send(Place(value=x._read_value().number, placement=Shard(0), is_pinned=True))
+            optimizer.zero_grad()
+            (x @ weight).sum().backward()
+            optimizer.step()
+        assert executor.statistics()["replayed_calls"] > 8
+        assert torch.allclose(weight.detach().cpu(), torch.full((4, 4), 1 - 24 * 8 * 0.01))
+
+
+def test_a_dim_that_is_not_there_does_not_bring_a_rank_down():
+    held, _, link = session()
+    with use_session(held):
+        tensor = torch.ones(4).to("workers")
+        link.send(Place(value=tensor._read_value().number, placement=Shard(7)))
+        assert tensor.tolist() == [1.0] * 4
 
 
 def test_what_was_given_up_for_a_demanded_placement_is_taken_up_in_no_later_life():

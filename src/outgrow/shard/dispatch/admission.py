@@ -4,8 +4,10 @@ fail on it alone."""
 __all__ = ["Admission"]
 
 import struct
+from typing import Any
 
 from outgrow.errors import InputError
+from outgrow.placement import Owned, Partial, Placement, Shard
 from outgrow.shard.dispatch.dispatch_state import Entry
 from outgrow.shard.messages import Ask, Call, Fetch, Place, Put
 from outgrow.shard.wire.codec import Decoder
@@ -49,9 +51,12 @@ class Admission:
                 entry.cost += self._call(message)
                 entry.segment, entry.call = message.segment, message.number
             case Put():
+                self._placement(message.placement, len(message.meta.shape))
                 self._new([message.value])
                 entry.nbytes += len(message.data) if frame.files else 0
             case Place():
+                # How many dims a result has is known to the ranks alone, which see to that.
+                self._placement(message.placement, None)
                 self._known([message.value])
             case Fetch():
                 self._known([message.value])
@@ -59,10 +64,32 @@ class Admission:
                     raise ProtocolError(f"there is no rank {message.rank}, only {self.world_size} ranks")
                 entry.request = message.request
             case Ask():
+                self._question(message.topic, message.details)
                 entry.request, entry.topic, entry.details = message.request, message.topic, message.details
         if len(self._decoder.templates) > _MOST_TEMPLATES:
             raise ProtocolError(f"a client has more than {_MOST_TEMPLATES:,} kinds of instructions")
         return entry
+
+    def _placement(self, placement: Placement | None, dims: int | None) -> None:
+        is_possible = not isinstance(placement, Partial)
+        if isinstance(placement, Owned):
+            is_possible = 0 <= placement.rank < self.world_size
+        elif isinstance(placement, Shard):
+            is_possible = placement.dim >= 0 and (dims is None or placement.dim < dims)
+        if not is_possible:
+            raise ProtocolError(f"no value of this session can be held as {placement}")
+
+    def _question(self, topic: str, details: dict[str, Any]) -> None:
+        """Those that ranks answer out of what the client names."""
+        wanted = {"describe": ("values", int), "plans": ("kinds", str)}.get(topic)
+        if wanted is None:
+            return
+        name, kind = wanted
+        given = details.get(name)
+        if not isinstance(given, list) or not all(type(one) is kind for one in given):
+            raise ProtocolError(f"a question about {topic!r} comes without its {name}")
+        if kind is int:
+            self._known(given)
 
     def _define(self, frame: Frame) -> SegmentCounts:
         try:

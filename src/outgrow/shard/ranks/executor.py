@@ -176,10 +176,12 @@ class Executor:
 
     def _place(self, place: Place) -> None:
         held = self.values[place.value]
+        if isinstance(place.placement, Shard) and place.placement.dim >= len(held.meta.shape):
+            return  # refused where programs ask for it; a rank must not fail of it
         if held.failure is None:
             self.values.place(held, place.placement)
         if place.is_pinned or held.is_pinned:
-            self.replayer.start_over()
+            self.replayer.demanded(place.value, held.meta, place.placement, is_pinned=place.is_pinned)
         held.is_pinned = place.is_pinned
 
     def _fetch(self, fetch: Fetch) -> Reply:
@@ -263,12 +265,18 @@ class Executor:
                     "dtype": str(held.meta.dtype).removeprefix("torch."),
                     "placement": str(held.placement),
                     "is_pinned": held.is_pinned,
+                    "is_fresh": self.replayer.hot.is_fresh(number),
                     "failure": failure,
                 }
             )
             pieces += [(number, lane, piece) for lane, piece in enumerate(held.pieces) if piece is not None]
-        decisions, kinds = self.replayer.decided.in_force(), list(self.replayer.kinds)
-        return {"state": {"values": values, "decisions": decisions, "kinds": kinds}, "pieces": pieces}
+        state = {
+            "values": values,
+            "decisions": self.replayer.decided.in_force(),
+            "demanded": self.replayer.demands(),
+            "kinds": list(self.replayer.kinds),
+        }
+        return {"state": state, "pieces": pieces}
 
     def restore(self, state: dict[str, Any], pieces: Sequence[tuple[int, int, Tensor]]) -> None:
         """Take up what `snapshot` gave, in an executor that has done nothing yet. The tensors become ours."""
@@ -285,5 +293,7 @@ class Executor:
                 is_pinned=entry["is_pinned"],
             )
             self.values.restore(entry["value"], held)
+            if entry["is_fresh"]:
+                self.replayer.hot.arrive(entry["value"])
         self.replayer.kinds = tuple(state["kinds"])
-        self.replayer.restore(state["decisions"])
+        self.replayer.restore(state["decisions"], state["demanded"])

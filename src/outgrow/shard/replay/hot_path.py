@@ -154,6 +154,10 @@ class HotPath:
         """A value was sent."""
         self._arrived[value] = self._calls
 
+    def is_fresh(self, value: int) -> bool:
+        """Whether a value was sent after the last call: none has read it."""
+        return self._arrived.get(value, -1) >= self._calls
+
     def forget(self, values: Sequence[int]) -> None:
         """Values are no more."""
         for value in values:

@@ -63,6 +63,7 @@ class Replayer:
         """Steps of these."""
         self._wanted: dict[TensorMeta, Placement] = {}
         """How the programs in use want what is sent for every step."""
+        self._demanded: set[tuple[TensorMeta, Placement]] = set()
         self._costs, self._on_decision = costs, on_decision
         self._known_costs: Costs | None = None
         self._decided_until, self._is_replaying = decided_until, is_replaying
@@ -173,14 +174,31 @@ class Replayer:
         self.hot.decide(decision)
         if decision["kind"] == "use" and decision["plan"] is not None:
             for new in self.decided.plan(decision["cycle"], decision["plan"])["uploads"]:
-                dtype = getattr(torch, new["dtype"])
-                meta = TensorMeta(tuple(new["shape"]), tuple(new["stride"]), dtype)
-                self._wanted[meta] = parse_placement(new["placement"])
+                meta, placement = _demand(new)
+                self._wanted[meta] = placement
 
-    def restore(self, decisions: Sequence[dict[str, Any]]) -> None:
-        """Take up what `Decided.in_force` gave when a checkpoint was taken."""
+    def restore(self, decisions: Sequence[dict[str, Any]], demands: Sequence[dict[str, Any]]) -> None:
+        """Take up what `Decided.in_force` and `demands` gave when a checkpoint was taken."""
+        self._demanded.update(_demand(one) for one in demands)
         for decision in decisions:
             self._take_up(decision)
+
+    def demanded(self, value: int, meta: TensorMeta, placement: Placement, *, is_pinned: bool) -> None:
+        """Somebody says how a value is to be held, or that it need not be any more.
+
+        What is sent anew for every step and placed each time is no news after the first time: plans made
+        since know of it.
+        """
+        what = (meta, placement)
+        if is_pinned and what in self._demanded and self.hot.is_fresh(value):
+            return
+        self.start_over()
+        if is_pinned:
+            self._demanded.add(what)
+
+    def demands(self) -> list[dict[str, Any]]:
+        """What was demanded of values sent anew, as plain JSON."""
+        return [_described(meta, placement) for meta, placement in self._demanded]
 
     def start_over(self) -> None:
         """A placement was demanded: plans that know nothing of it are given up."""
@@ -284,3 +302,17 @@ class Replayer:
             piece if piece is None or piece.untyped_storage().nbytes() <= 2 * piece.nbytes else piece.clone()
             for piece in pieces
         ]
+
+
+def _described(meta: TensorMeta, placement: Placement) -> dict[str, Any]:
+    return {
+        "shape": list(meta.shape),
+        "stride": list(meta.stride),
+        "dtype": str(meta.dtype).removeprefix("torch."),
+        "placement": str(placement),
+    }
+
+
+def _demand(told: dict[str, Any]) -> tuple[TensorMeta, Placement]:
+    dtype = getattr(torch, told["dtype"])
+    return TensorMeta(tuple(told["shape"]), tuple(told["stride"]), dtype), parse_placement(told["placement"])
