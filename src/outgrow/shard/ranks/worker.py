@@ -181,6 +181,8 @@ class Worker:
         if frame.kind is FrameKind.CLOSE:
             self.executors.pop(session, None)
             self.decoders.pop(session, None)
+            for known in [known for known in self._steps if known[0] == session]:
+                del self._steps[known]
             return
         message = self.decoders[session].decode(frame)
         if message is None:
