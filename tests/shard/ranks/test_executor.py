@@ -11,7 +11,8 @@ from outgrow.errors import InputError, RemoteError
 from outgrow.placement import Replicate, Shard
 from outgrow.shard.client.session import Session, use_session
 from outgrow.shard.engines.simulated import SimulatedLink
-from outgrow.shard.messages import Call, Fetch, Message, Place, Put
+from outgrow.shard.instructions import INPUT, Segment, Step, Template, TensorMeta
+from outgrow.shard.messages import Call, Define, Fetch, Message, Place, Put
 from outgrow.shard.ranks.executor import Executor
 from outgrow.shard.ranks.held import Failure
 from outgrow.shard.ranks.simulated_fabric import SimulatedFabric
@@ -213,6 +214,20 @@ def test_data_that_is_placed_anew_for_every_step_is_replayed():
             optimizer.step()
         assert executor.statistics()["replayed_calls"] > 8
         assert torch.allclose(weight.detach().cpu(), torch.full((4, 4), 1 - 24 * 8 * 0.01))
+
+
+def test_an_op_without_its_arguments_fails_where_it_is_fetched():
+    executor, meta = Executor(SimulatedFabric(2)), TensorMeta((2, 2), (2, 1), torch.float32)
+    template = Template(op="aten.mm.default", args=(INPUT,), inputs=(meta,), outputs=(meta,))
+    segment = Segment(templates=(template,), steps=(Step(0, (-1,), 1, 0),), inputs=(meta,))
+    executor.handle(Define(segment=0, body=segment))
+    executor.handle(Put(value=1, meta=meta, data=bytes(16)))
+    call = Call(segment=0, inputs=(1,), live=(0,), outputs=(2,), freed=(1,), floats=(), number=0)
+    executor.handle(call)
+    reply = executor.handle(Fetch(request=1, value=2))
+    assert reply is not None
+    assert reply.body["error"]["call"] == 0
+    assert list(executor.values) == [2]
 
 
 def test_a_dim_that_is_not_there_does_not_bring_a_rank_down():

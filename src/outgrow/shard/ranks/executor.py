@@ -67,6 +67,8 @@ class Executor:
         self.values = Holdings(fabric, memory_bytes)
         self.segments: dict[int, SegmentOps] = {}
         self._expansions: dict[int, Expansion] = {}
+        self._unprepared: dict[int, tuple[Segment, Failure]] = {}
+        """Segments with an op that nothing here knows how to run, and why: their values fail so."""
         self.calls_run = 0
         self.busy_seconds = 0.0
         self.poisoned: dict[int, Failure] = {}
@@ -103,14 +105,21 @@ class Executor:
 
     def define(self, number: int, segment: Segment) -> None:
         """A segment that calls may name; held, run and planned with an op for each tensor."""
-        expansion = expand_segment(segment)
-        self.segments[number] = self.eager.prepare(expansion.segment)
+        try:
+            expansion = expand_segment(segment)
+            self.segments[number] = self.eager.prepare(expansion.segment)
+        except Exception as error:  # the same on every rank; other clients must not notice
+            self._unprepared[number] = segment, Failure.of(error, -1, None)
+            return
         if not expansion.is_same:
             self._expansions[number] = expansion
 
     # Calls
 
     def _call(self, call: Call) -> None:
+        if call.segment in self._unprepared:
+            self._fail(call, *self._unprepared[call.segment])
+            return
         began = time.perf_counter()
         ops = self.segments[call.segment]
         expansion = self._expansions.get(call.segment)
@@ -141,6 +150,13 @@ class Executor:
             self.values.add(value, held, call.number)
         self.calls_run += 1
         self.busy_seconds += time.perf_counter() - began
+
+    def _fail(self, call: Call, segment: Segment, failure: Failure) -> None:
+        metas, failure = segment.values(), dataclasses.replace(failure, call=call.number)
+        for value in call.freed:
+            self.values.drop(value)
+        for value, number in zip(call.outputs, call.live, strict=True):
+            self.values.add(value, self.eager.failed(metas[number], failure), call.number)
 
     def _pins(self) -> Pins:
         held = [(value, self.values[value]) for value in self.values]
