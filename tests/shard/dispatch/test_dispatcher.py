@@ -6,6 +6,7 @@ import socket
 import pytest
 import torch
 
+from outgrow.shard.dispatch import dispatcher
 from outgrow.shard.dispatch.dispatch_state import Limits
 from outgrow.shard.dispatch.dispatcher import Dispatcher
 from outgrow.shard.instructions import INPUT, Segment, Step, Template, TensorMeta
@@ -211,7 +212,7 @@ def test_a_client_that_takes_no_answers_holds_nobody_up_and_little_memory():
 
 def test_answers_of_ranks_are_joined(world):
     client = world.client()
-    client.send(Ask(request=1, topic="statistics"), Ask(request=2, topic="describe"))
+    client.send(Ask(request=1, topic="statistics"), Ask(request=2, topic="describe", details={"values": []}))
     world.turn()
     _answer(world)
     first, second = (decode_reply(frame).body for frame in iter_frames(client.connection))
@@ -227,6 +228,18 @@ def test_who_only_looks_is_answered_though_the_ranks_are_not(world):
     body = decode_reply(frame).body
     assert [rank["rank"] for rank in body["ranks"]] == [0, 1]
     assert body["sessions"][0]["session"] == client.session
+
+
+def test_who_only_looks_and_takes_no_answers_is_refused(world, monkeypatch):
+    monkeypatch.setattr(dispatcher, "_MOST_UNTAKEN", 1 << 16)
+    client = world.client()
+    for request in range(4000):
+        if client.session not in world.dispatcher.clients:
+            break
+        with contextlib.suppress(ConnectionEnded):
+            client.send(Ask(request=request, topic="monitor"))
+        world.turn(1)
+    assert client.session not in world.dispatcher.clients
 
 
 def test_a_lost_rank_is_told_to_every_client_where_nobody_recovers(world):

@@ -42,6 +42,8 @@ from outgrow.shard.wire.handshake import Guest
 _TICK_SECONDS = 0.1
 _TIMES = struct.Struct("<Qdd")
 _MOST_CLIENTS = 64
+_MOST_UNTAKEN = 1 << 26
+"""Bytes of answers of the dispatcher itself that a client may leave lying."""
 
 
 class Dispatcher:
@@ -233,6 +235,8 @@ class Dispatcher:
         )
         client.connection.queue(encoded.kind, *encoded.parts)
         self._flush(client)
+        if client.connection.queued_bytes > _MOST_UNTAKEN:
+            self._refuse(client, "answers are not taken", "read what was asked for")
 
     def _gone(self, client: ClientLine) -> None:
         if self.clients.pop(client.session, None) is None:
