@@ -86,6 +86,10 @@ def test_visualize_draws_the_log(running, tmp_path, capsys):
     assert "worker 1" in (tmp_path / "picture.svg").read_text()
     assert run(capsys, "visualize", str(log))[0] == 0
     assert log.with_suffix(".svg").exists()
+    code, _, err = run(capsys, "visualize", str(log), "--out", "/proc/picture.svg")
+    assert code == 2
+    assert "/proc/picture.svg" in err
+    assert "fault in outgrow" not in err
 
 
 def test_wrong_files_and_addresses_are_named(tmp_path, capsys):

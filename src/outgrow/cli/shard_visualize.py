@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from outgrow.cli import render
-from outgrow.cli.output_files import check_apart, check_writable
+from outgrow.cli.output_files import check_apart, check_writable, write_text
 
 
 @click.command()
@@ -28,6 +28,6 @@ def visualize(log: Path, out: Path | None) -> None:
     check_writable(picture)
     check_apart([picture], [log])
     events = read_log(log)
-    picture.write_text(draw_timeline(events, f"{log.name}: what each worker did"), encoding="utf-8")
+    write_text(picture, draw_timeline(events, f"{log.name}: what each worker did"))
     messages = sum(event["event"] == "message" for event in events)
     click.echo(f"{picture}: {messages:,} messages on {events[0]['world_size']} workers")

@@ -48,6 +48,8 @@ def test_a_wrong_number_of_workers_is_refused(count):
 def test_addresses_are_checked():
     with pytest.raises(InputError, match="no address"):
         gt.connect("nowhere")
+    with pytest.raises(InputError, match="no address"):
+        gt.connect("https://localhost:7070")
     with pytest.raises(InputError, match="both an address and a number"):
         gt.connect("localhost:1", workers=2)
 

@@ -34,7 +34,7 @@ def start_local(
     if type(world_size) is not int or world_size < 1:
         raise InputError(
             f"{world_size!r} workers cannot be started, expected a whole number of at least 1",
-            hint="GT_WORKERS=2 or world_size=2 start two",
+            hint="GT_WORKERS=2 or gt.connect(workers=2) starts two",
         )
     return start_server(
         world_size,

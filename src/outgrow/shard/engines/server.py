@@ -33,8 +33,13 @@ def main(opened: socket.socket, told: dict[str, Any]) -> None:
     connection = Connection(opened, limit=told["frame_limit"])
     try:
         dispatcher = _dispatcher(told)
-    except OSError as err:
-        body = {"message": f"the workers cannot be started: {err}", "hint": "is GT_INSTRUCTION_LOG writable?"}
+    except (OSError, InputError) as err:
+        message, hint = (
+            (err.message, err.hint)
+            if isinstance(err, InputError)
+            else (err, "is GT_INSTRUCTION_LOG writable?")
+        )
+        body = {"message": f"the workers cannot be started: {message}", "hint": hint}
         connection.queue(FrameKind.REFUSED, json.dumps(body).encode())
         connection.flush_all(time.monotonic() + 1)
         return

@@ -34,6 +34,11 @@ class CheckpointFiles:
                     self._descriptors.append(self._open(f"outgrow-checkpoint-{rank}-{slot}", directory))
         except OSError as err:
             self.close()
+            if directory is None:
+                raise InputError(
+                    f"no memory files for the checkpoints of {world_size:,} ranks: {err.strerror}",
+                    hint="start fewer workers, raise `ulimit -n`, or keep no checkpoints with GT_RECOVERY=0",
+                ) from err
             raise InputError(
                 f"checkpoints of the ranks cannot be stored in {str(directory)!r}: {err.strerror}",
                 hint="give a directory that exists and can be written",

@@ -36,7 +36,7 @@ class Address:
                 raise InputError(f"{text!r} is no address of a Unix socket", hint=hint)
             return cls(path=path)
         host, colon, port = text.removeprefix("tcp://").rpartition(":")
-        if not colon or not port.isdecimal() or not 0 < int(port) < 1 << 16:
+        if not colon or "/" in host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
             raise InputError(f"{text!r} is no address of a dispatcher", hint=hint)
         return cls(host=host.strip("[]") or "127.0.0.1", port=int(port))
 
