@@ -7,12 +7,14 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from outgrow.placement import Partial, Replicate, Shard
+from outgrow.shard.instructions import FLOAT, INPUT, Segment, Step, Template, TensorMeta
 from outgrow.shard.ranks.eager import Eager
 from outgrow.shard.ranks.held import Held
 from outgrow.shard.ranks.redistribute import redistribute
 from outgrow.shard.ranks.simulated_fabric import SimulatedFabric
 from outgrow.shard.replay.graph import Kind
 from outgrow.shard.replay.program import Program, compile_program
+from outgrow.shard.rules import rows
 from tests.shard.replay.builder import Builder, Ref, meta_of
 
 
@@ -128,6 +130,18 @@ def test_what_nobody_reads_is_not_run():
     builder.op("aten.mul.Tensor", Ref(-1), Ref(-1))
     program = compiled(builder, [Replicate()], [1], [], SimulatedFabric(2))
     assert len(program.graph.nodes) == 1
+
+
+def test_ops_that_differ_in_a_float_alone_are_not_taken_for_one():
+    meta = TensorMeta((4,), (1,), torch.float32)
+    drop = Template(op="aten.dropout.default", args=(INPUT, FLOAT, True), inputs=(meta,), outputs=(meta,))
+    step = Step(0, (-1,), 1, 1)
+    segment = Segment(templates=(drop,), steps=(step, step), inputs=(meta,))
+    live, whole = {0: Replicate(), 1: Replicate()}, (rows(drop, 1)[0],) * 2
+    program = compile_program(segment, whole, [Replicate()], live, frozenset(), SimulatedFabric(1))
+    ((kept, dropped),) = program.run([[torch.ones(4)]], (0.0, 1.0))
+    assert kept.tolist() == [1.0] * 4
+    assert dropped.tolist() == [0.0] * 4
 
 
 def test_an_error_names_its_step():

@@ -45,7 +45,7 @@ def _same_as(graph: Graph, node: Node, seen: dict[tuple[Any, ...], int]) -> int 
     template, row = node.template, node.row
     if template is None or row is None or template.mutates or len(node.outputs) != 1 or len(node.inputs) != 1:
         return None
-    if not may_alias(template, row):
+    if not may_alias(template, row) or node.floats[0] != node.floats[1]:
         return None
     is_same = graph.variables[node.inputs[0]].placement == graph.variables[node.outputs[0]].placement
     if is_same and template.op in ("aten.detach.default", "aten.alias.default"):
