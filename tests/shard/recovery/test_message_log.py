@@ -23,7 +23,7 @@ def logged(seq, kind, session=1, **fields):
 
 
 def filled(kinds, session=1):
-    """One entry for each letter: d(efinition), q(uestion), c(all), e(nd)."""
+    """One entry for each letter: `d` definition, `q` question, `c` call, `e` end."""
     log = MessageLog()
     for seq, kind in enumerate(kinds):
         log.append(logged(seq, kind, session))
