@@ -6,6 +6,7 @@ import filecmp
 import io
 import multiprocessing
 import pickle
+import sys
 
 import pytest
 import torch
@@ -460,7 +461,10 @@ def test_sharing_memory_is_possible_or_refused(tmp_path):
     assert_runs_the_same(model, resident)
 
 
-def test_a_stream_within_another_wrapper_of_torch(tmp_path):
+def test_a_stream_within_another_wrapper_of_torch(tmp_path, monkeypatch):
+    # Where `outgrow.shard` was imported, torch takes its device for an accelerator: DataParallel goes there.
+    module = sys.modules["torch.nn.parallel.data_parallel"]
+    monkeypatch.setattr(module, "_get_available_device_type", lambda: None)
     resident = tall()
     model = streamed(tall(), tmp_path)
     assert_runs_the_same(torch.nn.DataParallel(model), resident)
