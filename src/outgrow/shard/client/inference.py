@@ -13,7 +13,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from outgrow.shard.client.forms import Form, form_of_tensor
-from outgrow.shard.instructions import FLOAT, INPUT, Template, TensorMeta, walk
+from outgrow.shard.instructions import FLOAT, INPUT, Template, walk
 
 _LOG = logging.getLogger("torch._subclasses.fake_tensor")
 _VIEW, _UNSAFE_VIEW = torch.ops.aten.view.default, torch.ops.aten._unsafe_view.default
@@ -248,8 +248,3 @@ def _freeze(arguments: Any, op: Any) -> Any:
     if isinstance(arguments, (tuple, list)):
         return tuple(_freeze(argument, op) for argument in arguments)
     return arguments
-
-
-def metas_of(forms: Sequence[Form]) -> tuple[TensorMeta, ...]:
-    """Of each form, what goes into a template."""
-    return tuple(form.meta for form in forms)

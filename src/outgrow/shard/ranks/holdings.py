@@ -85,13 +85,6 @@ class Holdings:
         held.placement, held.is_own = placement, False
         self._count(held)
 
-    def count_again(self) -> None:
-        """After placements were changed beside us."""
-        self.bytes = 0
-        self._storages.clear()
-        for held in self._values.values():
-            self._count(held)
-
     def default_placement(self, meta: TensorMeta) -> Placement:
         """Where a value goes that nobody placed: large ones are cut along their largest even dim."""
         return Replicate() if meta.nbytes < LARGE else self._cut_placement(meta)
