@@ -57,7 +57,8 @@ def _header(used: Mapping[str, Any] | None, world: int) -> list[str]:
         told = [kind_text(used["kind"]), f"predicted {used['predicted_seconds'] * 1e3:.1f} ms"]
         if used.get("measured_seconds"):
             told.append(f"measured {used['measured_seconds'] * 1e3:.1f} ms")
-        told.append(f"{format_bytes(used['state_bytes'])} of state on each")
+        holders = "it" if used["kind"] == "solo" else "each"
+        told.append(f"{format_bytes(used['state_bytes'])} of state on {holders}")
         parts.append(_text(40, 74, "  ·  ".join(told), size=14, fill=_SOFT))
     x = _WIDTH - 428
     for placement, label in (("S(0)", "cut"), ("R", "whole on each"), ("P(sum)", "to be added up")):
