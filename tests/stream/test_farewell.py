@@ -14,9 +14,13 @@ from outgrow.stream.farewell import Farewell
 def _answers_to_ctrl_c():
     # Shells start what runs in the background with SIGINT ignored.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    # Python forgets what these raise, too, and hypothesis has one.
+    # Python forgets what these raise, too, and hypothesis has one; nor may it come while others' garbage
+    # is taken away, whose callbacks would swallow it.
     callbacks, gc.callbacks[:] = list(gc.callbacks), []
+    gc.collect()
+    gc.freeze()
     yield
+    gc.unfreeze()
     gc.callbacks[:] = callbacks
     signal.signal(signal.SIGINT, before)
 

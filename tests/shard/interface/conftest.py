@@ -15,6 +15,7 @@ def workers(request):
 @pytest.fixture
 def session(workers):
     link = SimulatedLink(workers)
+    get_config().clear()  # A page of the docs, run in this process, may have loaded one.
     with use_session(Session(link)) as opened:
         yield opened
         get_config().clear()
