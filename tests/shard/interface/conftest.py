@@ -12,10 +12,15 @@ def workers(request):
     return request.param
 
 
+@pytest.fixture(autouse=True)
+def _no_signals_of_others():
+    # A page of the docs that ran in this process may have loaded some.
+    get_config().clear()
+
+
 @pytest.fixture
 def session(workers):
     link = SimulatedLink(workers)
-    get_config().clear()  # A page of the docs, run in this process, may have loaded one.
     with use_session(Session(link)) as opened:
         yield opened
         get_config().clear()
