@@ -21,4 +21,4 @@ FIXED: dict[str, Widths] = {**SWEEP, "fixed 8.16.64": (8, 16, 64), "fixed 8.32.6
 """All shapes that stay: the sweep and two that are not uniform."""
 
 TUNE_BUDGET = {"fixed 4.8.16": 0.25}
-"""Where the learning rate is chosen, if not at 1x: the smallest net burns four times the seconds of the next."""
+"""Where the learning rate is chosen, if not at 1x: the smallest net burns twice the seconds of the next."""

@@ -1,4 +1,4 @@
-"""Fashion-MNIST from local IDX files, as normalised tensors in memory: 20k to train, 10k to choose by, 10k to judge."""
+"""Fashion-MNIST from local IDX files: 20k to train on, 10k others to choose by, 10k to judge by."""
 
 __all__ = ["DIRECTORY", "ENVIRONMENT", "Pictures", "read_idx", "read_pictures"]
 
@@ -78,7 +78,7 @@ def read_pictures(
             path = directory / f"{part}-{kind}-ubyte.gz"
             if not path.exists():
                 raise FileNotFoundError(
-                    f"{path.name} is not in the directory given: install Debian's package dataset-fashion-mnist, "
+                    f"there is no {path.name}: install Debian's package dataset-fashion-mnist, "
                     f"or name the directory with --data or {ENVIRONMENT}"
                 )
             files[part, kind] = read_idx(path)

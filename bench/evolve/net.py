@@ -1,6 +1,6 @@
 """The net of the curves: three convolutions with BatchNorm, two poolings, an average and one linear layer."""
 
-__all__ = ["UNIT_MACS", "ThreeConv", "forward_macs", "widths_of"]
+__all__ = ["UNIT_MACS", "ThreeConv", "forward_macs", "picture_macs", "widths_of"]
 
 from collections.abc import Sequence
 
@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 
 UNIT_MACS = 5.76e11
-"""1x, in multiply-adds of training (three times those of the forward pass): five epochs of 20k for 16.32.64."""
+"""1x, in multiply-adds of training (three times the forward pass): five epochs of 20k for 16.32.64."""
 
 
 class ThreeConv(nn.Module):
     """Pictures `[batch, 1, side, side]` to logits `[batch, classes]`.
 
-    Pooling comes before the ReLU, which gives the same numbers (max and ReLU commute) from a quarter of the work.
+    Pooling comes before the ReLU: max and ReLU commute, so it gives the same from a quarter of the work.
     """
 
     def __init__(self, widths: Sequence[int], classes: int = 10) -> None:
@@ -49,3 +49,8 @@ def forward_macs(widths: Sequence[int], side: int = 28, classes: int = 10) -> in
     return (
         9 * first * side**2 + 9 * first * second * half**2 + 9 * second * third * quarter**2 + third * classes
     )
+
+
+def picture_macs(model: nn.Module) -> float:
+    """`forward_macs` at the widths that a net has now."""
+    return float(forward_macs(widths_of(model)))

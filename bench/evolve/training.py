@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.evolve.net import forward_macs, widths_of
+from bench.evolve.net import picture_macs
 from bench.evolve.schedule import rate
 
 BATCH = 64
@@ -45,12 +45,19 @@ class Batches:
 class Training:
     """A model, its optimizer and its batches, with what was spent so far.
 
-    `macs` are multiply-adds of training steps: three forward passes' worth a picture. `seconds` are those of the CPU in
+    `macs` are multiply-adds of training steps: three forward passes' worth a picture. `seconds` are the CPU's in
     `advance` (and what is charged by hand), without evaluation.
     """
 
-    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, batches: Batches) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        batches: Batches,
+        forward_cost: Callable[[nn.Module], float] = picture_macs,
+    ) -> None:
         self.model, self.optimizer, self.batches = model, optimizer, batches
+        self._forward_cost = forward_cost
         self.macs = 0.0
         self.seconds = 0.0
         self.samples = 0
@@ -58,10 +65,10 @@ class Training:
 
     def step_macs(self) -> float:
         """What one step costs at the widths of now."""
-        return 3.0 * forward_macs(widths_of(self.model)) * BATCH
+        return 3.0 * self._forward_cost(self.model) * BATCH
 
     def advance(self, until: float, learning_rate: Callable[[float], float]) -> None:
-        """Train until `until` multiply-adds are spent in all; `learning_rate` is asked with the spent ones."""
+        """Train until `until` multiply-adds are spent; `learning_rate` is asked with the spent ones."""
         began = time.process_time()
         self.model.train()
         cost = self.step_macs()

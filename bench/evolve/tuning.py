@@ -1,4 +1,4 @@
-"""The learning rate of an arm, chosen on validation: three rates, more at an edge, the best two with a second seed."""
+"""The learning rate of an arm, chosen on validation: three rates, more at an edge, the best two twice."""
 
 __all__ = ["RATES", "chosen_rate", "next_rate"]
 
