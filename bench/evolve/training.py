@@ -2,6 +2,7 @@
 
 __all__ = ["BATCH", "Batches", "Training", "judge"]
 
+import copy
 import time
 from collections.abc import Callable
 
@@ -45,8 +46,8 @@ class Batches:
 class Training:
     """A model, its optimizer and its batches, with what was spent so far.
 
-    `macs` are multiply-adds of training steps: three forward passes' worth a picture. `seconds` are the CPU's in
-    `advance` (and what is charged by hand), without evaluation.
+    `macs` are multiply-adds of training steps: three forward passes' worth a picture. `seconds` are the CPU's
+    in `advance` (and what is charged by hand), without evaluation.
     """
 
     def __init__(
@@ -84,6 +85,16 @@ class Training:
             self.samples += len(labels)
             self.steps += 1
         self.seconds += time.process_time() - began
+
+    def fork(self, pictures: tuple[Tensor, Tensor]) -> "Training":
+        """A copy that goes its own way from here, with nothing spent yet but the position in the schedule."""
+        model, optimizer = copy.deepcopy((self.model, self.optimizer))
+        batches = Batches(*pictures, seed=0)
+        batches.restore(self.batches.state())
+        other = Training(model, optimizer, batches, self._forward_cost)
+        other.macs, other.samples, other.steps = self.macs, self.samples, self.steps
+        other.seconds = self.seconds
+        return other
 
     def finish(self, until: float, peak: float, budget: float | None = None) -> None:
         """Train to `until` with the rate of the schedule over `budget` (the same, unless given)."""

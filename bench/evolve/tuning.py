@@ -1,44 +1,49 @@
 """The learning rate of an arm, chosen on validation: three rates, more at an edge, the best two twice."""
 
-__all__ = ["RATES", "chosen_rate", "next_rate"]
+__all__ = ["TUNING_SEEDS", "chosen_rate", "next_rate"]
 
 from collections.abc import Sequence
 from typing import Any
 
-RATES = (0.006, 0.012, 0.024)
-"""Where the search begins; it goes on by factors of two."""
-_SEEDS = (0, 1)
+TUNING_SEEDS = (0, 1)
+"""Apart from those of the final runs."""
 
 
-def next_rate(rows: Sequence[dict[str, Any]], rates: Sequence[float] = RATES) -> tuple[float, int] | None:
-    """The next (rate, seed) that has to be run, given the runs there are; `None` when the choice is made."""
-    first = _losses(rows, _SEEDS[0])
+def next_rate(
+    rows: Sequence[dict[str, Any]], rates: Sequence[float], seeds: Sequence[int] = TUNING_SEEDS
+) -> tuple[float, int] | None:
+    """The next (rate, seed) that has to be run, given the runs there are; `None` when the choice is made.
+
+    The first seed tries all `rates` and goes on by factors of two while the best one is at an edge; the other
+    seeds run the best two.
+    """
+    first = _losses(rows, seeds[0])
     for rate in rates:
         if rate not in first:
-            return rate, _SEEDS[0]
+            return rate, seeds[0]
     best = min(first, key=first.__getitem__)
     if best == max(first):
-        return best * 2, _SEEDS[0]
+        return best * 2, seeds[0]
     if best == min(first):
-        return best / 2, _SEEDS[0]
-    second = _losses(rows, _SEEDS[1])
+        return best / 2, seeds[0]
     for rate in sorted(first, key=first.__getitem__)[:2]:
-        if rate not in second:
-            return rate, _SEEDS[1]
+        for seed in seeds[1:]:
+            if rate not in _losses(rows, seed):
+                return rate, seed
     return None
 
 
-def chosen_rate(rows: Sequence[dict[str, Any]]) -> float:
+def chosen_rate(rows: Sequence[dict[str, Any]], seeds: Sequence[int] = TUNING_SEEDS) -> float:
     """The rate with the lowest mean validation cross-entropy among those that ran with every seed.
 
     Raises:
         ValueError: none did.
     """
-    both = [_losses(rows, seed) for seed in _SEEDS]
-    rates = set(both[0]).intersection(*both[1:])
+    losses = [_losses(rows, seed) for seed in seeds]
+    rates = set(losses[0]).intersection(*losses[1:])
     if not rates:
         raise ValueError("no rate was run with every seed of the tuning")
-    return min(rates, key=lambda rate: sum(losses[rate] for losses in both))
+    return min(rates, key=lambda rate: (sum(one[rate] for one in losses), rate))
 
 
 def _losses(rows: Sequence[dict[str, Any]], seed: int) -> dict[float, float]:
