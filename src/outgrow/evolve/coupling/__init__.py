@@ -1,0 +1,1 @@
+"""Which dims of a model's weights change together, found by watching it run."""

@@ -1,0 +1,96 @@
+"""Which dims of which weights change together, and what speaks against changing them."""
+
+__all__ = ["Coupling", "Occurrence", "find_coupling"]
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import nn
+
+from outgrow.evolve.coupling.extent import Extent
+from outgrow.evolve.coupling.trace import Trace, Use
+from outgrow.evolve.example_inputs import ExampleInputs
+from outgrow.evolve.outputs import output_tensors
+from outgrow.evolve.undisturbed import undisturbed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Occurrence:
+    """A dim of a weight in which a leaf occurs."""
+
+    weight: str
+    """Qualified name of the parameter or buffer, the first of its names."""
+    dim: int
+    """Which of its dims."""
+    roles: frozenset[str]
+    """`in` where activations are contracted with it over the leaf, `out` else; both for tied weights."""
+
+
+class Coupling:
+    """The leaves of a model's weights, in the order in which they were first used."""
+
+    def __init__(self, trace: Trace) -> None:
+        self.weights = {name: labels.extents for name, labels in trace.weights.items()}
+        self.counts = tuple(trace.counts)
+        self._uses = trace.uses
+        self._frozen: dict[int, str] = {}
+        self._reduced: dict[int, set[str]] = {}
+        for extents in self.weights.values():
+            for extent in extents:
+                self._settle(extent, None, set())
+
+    def _settle(self, extent: Extent, frozen: str | None, reduced: set[str]) -> None:
+        """Whatever is said of a whole holds for its parts."""
+        found = extent.find()
+        frozen, reduced = found.frozen or frozen, reduced | found.reduced_by
+        if found.shape == "leaf":
+            if frozen is not None:
+                self._frozen.setdefault(id(found), frozen)
+            self._reduced.setdefault(id(found), set()).update(reduced)
+        for part in found.parts:
+            self._settle(part, frozen, reduced)
+
+    @cached_property
+    def leaves(self) -> tuple[Extent, ...]:
+        """Every leaf once."""
+        order = [use.extent for use in self._uses]
+        order += [extent for extents in self.weights.values() for extent in extents]
+        return tuple({id(leaf): leaf for extent in order for leaf in extent.leaves()}.values())
+
+    def why_frozen(self, leaf: Extent) -> str | None:
+        """Why the size of a leaf cannot change; None where it can."""
+        return self._frozen.get(id(leaf))
+
+    def reduced_by(self, leaf: Extent) -> frozenset[str]:
+        """Qualified names of the modules that compute a statistic along a leaf."""
+        return frozenset(self._reduced.get(id(leaf), ()))
+
+    def uses(self, leaf: Extent) -> list[Use]:
+        """How a leaf was used, in order."""
+        return [use for use in self._uses if any(one is leaf for one in use.extent.leaves())]
+
+    def occurrences(self, leaf: Extent) -> list[Occurrence]:
+        """The dims of weights in which a leaf occurs."""
+        roles: dict[tuple[str, int | None], set[str]] = {}
+        for use in self.uses(leaf):
+            roles.setdefault((use.weight, use.dim), set()).add(use.role)
+        return [
+            Occurrence(weight=name, dim=dim, roles=frozenset(roles.get((name, dim), {"out"})))
+            for name, extents in self.weights.items()
+            for dim, extent in enumerate(extents)
+            if any(one is leaf for one in extent.leaves())
+        ]
+
+
+def find_coupling(model: nn.Module, inputs: ExampleInputs) -> Coupling:
+    """Run `model` once and say which dims of its weights change together; the model is left as it was.
+
+    What comes out of the model keeps its shape: its dims are frozen.
+    """
+    trace = Trace(model)
+    with undisturbed(model), torch.enable_grad():
+        output = trace.run(model, inputs.args, dict(inputs.kwargs))
+    for tensor in output_tensors(output).values():
+        trace.labels(tensor).frozen("is part of what the model gives")
+    return Coupling(trace)

@@ -1,0 +1,178 @@
+"""Parts of a tensor, and tensors put together."""
+
+__all__ = ["SELECTION_RULES"]
+
+from typing import Any
+
+from torch import Tensor
+
+from outgrow.evolve.coupling.cutting import chain, cut
+from outgrow.evolve.coupling.extent import Extent
+from outgrow.evolve.coupling.labels import Labels
+from outgrow.evolve.coupling.trace import Trace
+
+
+def _pieces(trace: Trace, tensor: Tensor, dim: int, sizes: list[int]) -> list[Labels]:
+    x = trace.labels(tensor)
+    trace.use_all(x)
+    dim %= len(x.extents)
+    pieces = cut(x.extents[dim], sizes)
+    if pieces is None:
+        why = f"{trace.module or 'the model'} cuts it into {sizes}"
+        x.extents[dim].freeze(why)
+        pieces = [Extent(size, frozen=why) for size in sizes]
+    return [Labels(extents=(*x.extents[:dim], piece, *x.extents[dim + 1 :])) for piece in pieces]
+
+
+def _split(trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str, Any], results: Any) -> None:
+    dim = args[2] if len(args) > 2 else 0
+    sizes = [one.shape[dim] for one in results]
+    labels = _pieces(trace, args[0], dim, sizes)
+    for tensor, each in zip(results, labels, strict=True):
+        trace.label(tensor, each)
+        if isinstance(args[1], int) and tensor.shape[dim] == labels[0].extents[dim].size:
+            # Pieces of one size stay of one size.
+            trace.unify(labels[0].extents[dim], each.extents[dim])
+
+
+def _slice(trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str, Any], result: Any) -> None:
+    x = trace.labels(args[0])
+    dim = (args[1] if len(args) > 1 else 0) % len(x.extents)
+    size = args[0].shape[dim]
+    if result.shape[dim] == size:
+        trace.label(result, x)
+        return
+    if (args[4] if len(args) > 4 else 1) != 1:
+        trace.use_all(x)
+        why = f"{trace.module or 'the model'} takes every so-many-th of it"
+        x.extents[dim].freeze(why)
+        piece = Extent(result.shape[dim], frozen=why)
+        trace.label(result, Labels(extents=(*x.extents[:dim], piece, *x.extents[dim + 1 :])))
+        return
+    start = args[2] if len(args) > 2 and args[2] is not None else 0
+    start = max(0, min(size, start + size if start < 0 else start))
+    taken = int(result.shape[dim])
+    trace.label(result, _pieces(trace, args[0], dim, [start, taken, size - start - taken])[1])
+
+
+def _select(trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str, Any], result: Any) -> None:
+    x = trace.labels(args[0])
+    trace.use_all(x)
+    dim = args[1] % len(x.extents)
+    x.extents[dim].freeze(f"{trace.module or 'the model'} takes one index of it")
+    trace.label(result, Labels(extents=(*x.extents[:dim], *x.extents[dim + 1 :])))
+
+
+def _unbind(trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str, Any], results: Any) -> None:
+    for result in results:
+        _select(trace, _func, (args[0], args[1] if len(args) > 1 else 0), {}, result)
+
+
+def _cat(trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str, Any], result: Any) -> None:
+    tensors = [one for one in args[0] if one.dim() == result.dim() and one.numel()] or [result]
+    dim = (args[1] if len(args) > 1 else 0) % result.dim()
+    labels = [trace.labels(one) for one in tensors]
+    for each in labels:
+        trace.use_all(each)
+        for place, extent in enumerate(each.extents):
+            if place != dim:
+                trace.unify(labels[0].extents[place], extent)
+    whole = chain([each.extents[dim] for each in labels], result.shape[dim])
+    trace.label(result, Labels(extents=(*labels[0].extents[:dim], whole, *labels[0].extents[dim + 1 :])))
+
+
+def _embedding(trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str, Any], result: Any) -> None:
+    weight, places = trace.labels(args[0]), trace.labels(args[1])
+    weight.extents[0].freeze("is a vocabulary")
+    trace.use_all(weight)
+    trace.label(result, Labels(extents=(*places.extents, weight.extents[1])))
+
+
+def _index_select(
+    trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str, Any], result: Any
+) -> None:
+    x = trace.labels(args[0])
+    trace.use_all(x)
+    dim = args[1] % len(x.extents)
+    why = f"{trace.module or 'the model'} picks indices of it"
+    x.extents[dim].freeze(why)
+    piece = Extent(result.shape[dim], frozen=why)
+    trace.label(result, Labels(extents=(*x.extents[:dim], piece, *x.extents[dim + 1 :])))
+
+
+def _index(trace: Trace, func: Any, args: tuple[Any, ...], _kwargs: dict[str, Any], result: Any) -> None:
+    x = trace.labels(args[0])
+    trace.use_all(x)
+    given = [place for place, one in enumerate(args[1]) if one is not None]
+    why = f"{trace.module or 'the model'} picks indices of it"
+    for place in given:
+        x.extents[place].freeze(why)
+    if given != list(range(given[0], given[-1] + 1)):
+        x.frozen(why)
+        trace.label(result, trace.fresh(result, why))
+        return
+    behind = x.extents[given[-1] + 1 :]
+    middle = result.dim() - given[0] - len(behind)
+    picked = [Extent(size, frozen=why) for size in result.shape[given[0] : given[0] + middle]]
+    trace.label(result, Labels(extents=(*x.extents[: given[0]], *picked, *behind)))
+
+
+def _pad(trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str, Any], result: Any) -> None:
+    x = trace.labels(args[0])
+    trace.use_all(x)
+    extents = list(x.extents)
+    for back in range(len(args[1]) // 2):
+        before, after = args[1][2 * back : 2 * back + 2]
+        dim = len(extents) - 1 - back
+        if before < 0 or after < 0:
+            extents[dim].freeze(f"{trace.module or 'the model'} cuts it")
+            extents[dim] = Extent(result.shape[dim], frozen="was cut")
+        elif before or after:
+            sides = [Extent(size, frozen="is padding") if size else None for size in (before, after)]
+            parts = [part for part in (sides[0], extents[dim], sides[1]) if part is not None]
+            extents[dim] = chain(parts, result.shape[dim])
+    trace.label(result, Labels(extents=tuple(extents)))
+
+
+def _roll(trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str, Any], result: Any) -> None:
+    x = trace.labels(args[0])
+    trace.use_all(x)
+    for dim in args[-1] or range(len(x.extents)):
+        x.extents[dim].freeze(f"{trace.module or 'the model'} moves its indices")
+    trace.label(result, Labels(extents=x.extents))
+
+
+def _repeat(trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str, Any], result: Any) -> None:
+    x = trace.labels(args[0])
+    trace.use_all(x)
+    new = result.dim() - len(x.extents)
+    extents = []
+    for place, times in enumerate(args[1]):
+        own = x.extents[place - new] if place >= new else Extent(1, frozen="has one index only")
+        if times == 1:
+            extents.append(own)
+        elif own.size == 1:
+            extents.append(Extent(times, frozen="is a dim of repetitions"))
+        else:
+            made = Extent(result.shape[place])
+            made.refine("product", (Extent(times, frozen="is a number of repetitions"), own))
+            extents.append(made)
+    trace.label(result, Labels(extents=tuple(extents)))
+
+
+SELECTION_RULES: dict[str, Any] = {
+    "split": _split,
+    "split_with_sizes": _split,
+    "slice": _slice,
+    "select": _select,
+    "unbind": _unbind,
+    "cat": _cat,
+    "embedding": _embedding,
+    "index_select": _index_select,
+    "index": _index,
+    "constant_pad_nd": _pad,
+    "roll": _roll,
+    "flip": _roll,
+    "repeat": _repeat,
+}
+"""Private to the rules: the ops that cut and join."""

@@ -1,0 +1,56 @@
+"""The tensors that a model gives, found in whatever holds them, and how far two sets of them are apart."""
+
+__all__ = ["output_tensors", "relative_change"]
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_NOT_OUTPUTS = frozenset({"past_key_values", "cache_params"})
+"""Caches are the model's own notes: their shapes follow its heads."""
+
+
+def output_tensors(output: Any, name: str = "output") -> dict[str, Tensor]:
+    """Name to tensor, for tensors in tuples, lists, mappings and dataclasses, at any depth."""
+    if isinstance(output, Tensor):
+        return {name: output}
+    if isinstance(output, Mapping):
+        items = [(f"{name}.{key}", value) for key, value in output.items() if key not in _NOT_OUTPUTS]
+    elif isinstance(output, tuple | list):
+        items = [(f"{name}[{place}]", value) for place, value in enumerate(output)]
+    elif dataclasses.is_dataclass(output) and not isinstance(output, type):
+        fields = [field.name for field in dataclasses.fields(output) if field.name not in _NOT_OUTPUTS]
+        items = [(f"{name}.{field}", getattr(output, field)) for field in fields]
+    else:
+        return {}
+    return {each: tensor for key, value in items for each, tensor in output_tensors(value, key).items()}
+
+
+def relative_change(actual: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> float:
+    """The largest of `max |actual - expected| / max |expected|` over the tensors; inf where shapes, names or
+    non-finite places differ."""
+    if actual.keys() != expected.keys():
+        return float("inf")
+    return max((_change(actual[name], expected[name]) for name in expected), default=0.0)
+
+
+def _change(actual: Tensor, expected: Tensor) -> float:
+    if actual.shape != expected.shape or actual.dtype != expected.dtype:
+        return float("inf")
+    if not expected.numel():
+        return 0.0
+    if not expected.is_floating_point():
+        return 0.0 if torch.equal(actual, expected) else float("inf")
+    wide = torch.float64 if expected.dtype in (torch.float64, torch.float32) else torch.float32
+    one, two = actual.detach().to(wide), expected.detach().to(wide)
+    finite = two.isfinite()
+    if not torch.equal(one.isfinite(), finite) or not torch.equal(
+        one[~finite].nan_to_num(), two[~finite].nan_to_num()
+    ):
+        return float("inf")
+    scale = float(two[finite].abs().max()) if finite.any() else 0.0
+    apart = float((one[finite] - two[finite]).abs().max()) if finite.any() else 0.0
+    return 0.0 if apart == 0.0 else apart / scale if scale else float("inf")

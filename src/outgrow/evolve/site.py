@@ -1,0 +1,46 @@
+"""A place in a model where its architecture can change."""
+
+__all__ = ["Coupled", "Site"]
+
+from dataclasses import dataclass, field
+
+from outgrow.evolve.example_inputs import ExampleInputs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coupled:
+    """One dim of one weight that changes with a site."""
+
+    weight: str
+    """Qualified name of the parameter or buffer."""
+    dim: int
+    """Which of its dims."""
+    role: str
+    """`in` where activations are contracted with it, `out` else."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """A place where one operator can change a model, and what would change with it."""
+
+    name: str
+    """The qualified name of the first module that makes what is counted here."""
+    kind: str
+    """The operator that fits: `widen`, `deepen`, ..."""
+    width: int
+    """How many channels of `name`'s output there are, all units together."""
+    step: int
+    """Channels of one unit: 1 for an MLP, a whole head, or a whole group of heads, for attention."""
+    methods: tuple[str, ...]
+    """How it can grow without moving the outputs, the default first: `split`, `zero_outgoing`, ..."""
+    coupled: tuple[Coupled, ...] = ()
+    """Every dim of every weight that changes with it."""
+    also: tuple[str, ...] = ()
+    """Qualified names of other modules that make the same channels: they name this site, too."""
+    inputs: ExampleInputs | None = field(default=None, repr=False, compare=False)
+    """What the model was called with when the site was found."""
+
+    @property
+    def units(self) -> int:
+        """How many units there are."""
+        return self.width // self.step
