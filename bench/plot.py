@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.evolve.curves_picture import draw_curves
 from bench.faults_picture import draw_faults
 from bench.planted.picture import draw_planted
 
@@ -39,6 +40,7 @@ def draw(path: Path) -> Path:
         "planted": draw_planted,
         "axis_matching": _axis_matching,
         "shard_faults": draw_faults,
+        "evolve_curves": draw_curves,
     }
     if record["case"] not in drawings:
         raise ValueError(f"no picture for case {record['case']!r}; there is one for {', '.join(drawings)}")
