@@ -11,6 +11,11 @@ import pytest
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
 SAYS = {
     "find_a_wrong_line": ("They differ: '2.attention.output' is the first tensor that went wrong",),
+    "grow_a_language_model": (
+        "compare: match, 3 layers",
+        "streamed: the same bits: True",
+        "sharded: loss",
+    ),
     "lora_over_streamed_weights": ("step 3: loss", "adapters trained", "adapter saved"),
     "record_a_training_run": ("right: 324 tensors", "they part at layers.1.output"),
     "stream_a_checkpoint": ("were in memory at most; each pass read",),
