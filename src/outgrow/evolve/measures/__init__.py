@@ -1,0 +1,1 @@
+"""What is measured of a model before it is changed, each measure with its known error."""
