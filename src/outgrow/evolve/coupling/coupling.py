@@ -8,7 +8,8 @@ from functools import cached_property
 import torch
 from torch import nn
 
-from outgrow.evolve.coupling.extent import Extent
+from outgrow.evolve.coupling.extent import Extent, Reduction
+from outgrow.evolve.coupling.norms import Norm, recognise_norm
 from outgrow.evolve.coupling.trace import Trace, Use
 from outgrow.evolve.example_inputs import ExampleInputs
 from outgrow.evolve.outputs import output_tensors
@@ -30,17 +31,18 @@ class Occurrence:
 class Coupling:
     """The leaves of a model's weights, in the order in which they were first used."""
 
-    def __init__(self, trace: Trace) -> None:
+    def __init__(self, model: nn.Module, trace: Trace) -> None:
+        self._model = model
         self.weights = {name: labels.extents for name, labels in trace.weights.items()}
         self.counts = tuple(trace.counts)
         self._uses = trace.uses
         self._frozen: dict[int, str] = {}
-        self._reduced: dict[int, set[str]] = {}
+        self._reduced: dict[int, set[Reduction]] = {}
         for extents in self.weights.values():
             for extent in extents:
                 self._settle(extent, None, set())
 
-    def _settle(self, extent: Extent, frozen: str | None, reduced: set[str]) -> None:
+    def _settle(self, extent: Extent, frozen: str | None, reduced: set[Reduction]) -> None:
         """Whatever is said of a whole holds for its parts."""
         found = extent.find()
         frozen, reduced = found.frozen or frozen, reduced | found.reduced_by
@@ -64,7 +66,18 @@ class Coupling:
 
     def reduced_by(self, leaf: Extent) -> frozenset[str]:
         """Qualified names of the modules that compute a statistic along a leaf."""
+        return frozenset(one.module for one in self.reductions(leaf))
+
+    def reductions(self, leaf: Extent) -> frozenset[Reduction]:
+        """Every statistic that is computed along a leaf."""
         return frozenset(self._reduced.get(id(leaf), ()))
+
+    def norms(self, leaf: Extent) -> tuple[Norm, ...]:
+        """The modules that compute a statistic along a leaf, and what each of them is; in order of name."""
+        ops: dict[str, set[str]] = {}
+        for one in self.reductions(leaf):
+            ops.setdefault(one.module, set()).add(one.op)
+        return tuple(recognise_norm(name, self._model.get_submodule(name), ops[name]) for name in sorted(ops))
 
     def uses(self, leaf: Extent) -> list[Use]:
         """How a leaf was used, in order."""
@@ -93,4 +106,4 @@ def find_coupling(model: nn.Module, inputs: ExampleInputs) -> Coupling:
         output = trace.run(model, inputs.args, dict(inputs.kwargs))
     for tensor in output_tensors(output).values():
         trace.labels(tensor).frozen("is part of what the model gives")
-    return Coupling(trace)
+    return Coupling(model, trace)

@@ -1,6 +1,6 @@
 """How long a dim is, and of what it is made: the unknowns that a coupling analysis solves for."""
 
-__all__ = ["Extent", "Positions"]
+__all__ = ["Extent", "Positions", "Reduction"]
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,6 +9,16 @@ import torch
 from torch import Tensor
 
 type_of_parts = Literal["leaf", "product", "sum"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reduction:
+    """A statistic that is computed along an extent."""
+
+    module: str
+    """Qualified name of the module that computes it; empty for the model itself."""
+    op: str
+    """The ATen op: `native_layer_norm`, `mean`, `_softmax`, ..."""
 
 
 class Extent:
@@ -28,7 +38,7 @@ class Extent:
         self.frozen: str | None = frozen
         self.parts: tuple[Extent, ...] = ()
         self.shape: type_of_parts = "leaf"
-        self.reduced_by: set[str] = set()
+        self.reduced_by: set[Reduction] = set()
 
     @property
     def size(self) -> int:
@@ -50,9 +60,9 @@ class Extent:
         if found.frozen is None:
             found.frozen = why
 
-    def reduce(self, module: str) -> None:
-        """Remember that `module` computes a statistic along it."""
-        self.find().reduced_by.add(module)
+    def reduce(self, module: str, op: str) -> None:
+        """Remember that `module` computes the statistic `op` along it."""
+        self.find().reduced_by.add(Reduction(module=module, op=op))
 
     def factors(self) -> list["Extent"]:
         """The factors, major to minor, none of them a product."""

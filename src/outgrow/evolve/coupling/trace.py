@@ -1,6 +1,6 @@
 """Run a model once and write down which dims of its weights have to change together."""
 
-__all__ = ["Count", "Trace", "Use"]
+__all__ = ["Count", "Trace", "Use", "op_name"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -143,6 +143,11 @@ class Trace:
         """Fix the size of every dim of these tensors."""
         for tensor in tensors:
             self.labels(tensor).frozen(why)
+
+
+def op_name(func: Any) -> str:
+    """What an ATen op is called, without its overload."""
+    return str(func._schema.name).removeprefix("aten::")
 
 
 def _weight_extent(size: int) -> Extent:

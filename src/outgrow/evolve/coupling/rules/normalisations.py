@@ -8,7 +8,7 @@ from torch import Tensor
 
 from outgrow.evolve.coupling.cutting import split_front
 from outgrow.evolve.coupling.labels import Labels
-from outgrow.evolve.coupling.trace import Trace
+from outgrow.evolve.coupling.trace import Trace, op_name
 
 
 def _label_statistics(trace: Trace, results: tuple[Any, ...]) -> None:
@@ -38,12 +38,12 @@ def _batch_norm(
 
 
 def _layer_norm(
-    trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str, Any], results: Any
+    trace: Trace, func: Any, args: tuple[Any, ...], _kwargs: dict[str, Any], results: Any
 ) -> None:
     x = trace.labels(args[0])
     dims = tuple(range(len(x.extents) - len(args[1]), len(x.extents)))
     for dim in dims:
-        x.extents[dim].reduce(trace.module)
+        x.extents[dim].reduce(trace.module, op_name(func))
     _scale(trace, tuple(args[2:4]), x, dims)
     outputs = results if isinstance(results, tuple) else (results,)
     trace.label(outputs[0], Labels(extents=x.extents))
@@ -56,17 +56,17 @@ def _group_norm(
     x = trace.labels(args[0])
     groups, inner = split_front(x.extents[1], args[6])
     trace.count("num_groups", groups)
-    inner.reduce(trace.module)
+    inner.reduce(trace.module, "native_group_norm")
     _scale(trace, tuple(args[1:3]), x, (1,))
     trace.label(results[0], Labels(extents=x.extents))
     _label_statistics(trace, results[1:])
 
 
-def _along(trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str, Any], result: Any) -> None:
+def _along(trace: Trace, func: Any, args: tuple[Any, ...], _kwargs: dict[str, Any], result: Any) -> None:
     """Softmax, cumulative sums: one statistic along a dim, every dim kept."""
     x = trace.labels(args[0])
     trace.use_all(x)
-    x.extents[args[1]].reduce(trace.module)
+    x.extents[args[1]].reduce(trace.module, op_name(func))
     trace.label(result, Labels(extents=x.extents))
 
 

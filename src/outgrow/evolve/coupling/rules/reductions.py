@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from outgrow.evolve.coupling.labels import Labels
-from outgrow.evolve.coupling.trace import Trace
+from outgrow.evolve.coupling.trace import Trace, op_name
 
 REDUCTIONS = (
     "sum",
@@ -47,14 +47,14 @@ def follow_reduction(
     x = trace.labels(args[0])
     trace.use_all(x)
     count = len(x.extents)
-    place = 2 if "norm" in func._schema.name else 1
+    place = 2 if "norm" in op_name(func) else 1
     given = kwargs.get("dim", args[place] if len(args) > place else None)
     if isinstance(given, bool):
         given = None
     chosen = [given] if isinstance(given, int) else list(given) if given else list(range(count))
     dims = {dim % count for dim in chosen} if count else set()
     for dim in dims:
-        x.extents[dim].reduce(trace.module)
+        x.extents[dim].reduce(trace.module, op_name(func))
     for tensor in outputs:
         kept = tensor.dim() == count and count > 0
         fresh = trace.fresh(tensor, "is a statistic").extents
