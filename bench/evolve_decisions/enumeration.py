@@ -1,0 +1,128 @@
+"""Run every sequence of decisions of a task once, prefixes shared, each from where its parent stopped."""
+
+__all__ = ["run_branch", "run_root"]
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bench.evolve_decisions.actions import ACTIONS, apply, is_valid
+from bench.evolve_decisions.tasks import DEPTH, Splits, Task, TinyConv
+from outgrow.evolve.batches import read_batch
+from outgrow.evolve.policies.attention_figures import layer_figures
+
+_BATCH = 32
+_LOOKED_AT = 128
+PROBE = 0.25
+"""The share of a segment after which a short fork would be judged."""
+
+
+@dataclass(slots=True)
+class _Node:
+    path: str
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+
+
+def run_root(task: Task, splits: Splits, seed: int, rows: dict[str, Any]) -> _Node:
+    """The segment before the first decision, which all sequences share."""
+    torch.manual_seed(seed)
+    model = TinyConv(*task.start)
+    optimizer = torch.optim.Adam(model.parameters(), lr=task.lr, fused=True)
+    node = _Node("", model, optimizer)
+    rows[""] = _segment(node, task, splits, seed)
+    return node
+
+
+def run_branch(node: _Node, task: Task, splits: Splits, seed: int, action: int, rows: dict[str, Any]) -> None:
+    """What follows from an action at a node, depth first; every figure goes into `rows` by its path."""
+    if not is_valid(node.path, task.start, action):
+        return
+    model, optimizer = copy.deepcopy((node.model, node.optimizer))
+    # One seed a depth: what differs between siblings is the change alone.
+    apply(action, model, optimizer, splits.train[0][:2], seed * 10 + len(node.path))
+    child = _Node(node.path + str(action), model, optimizer)
+    rows[child.path] = _segment(child, task, splits, seed)
+    if len(child.path) < DEPTH:
+        for following in range(len(ACTIONS)):
+            run_branch(child, task, splits, seed, following, rows)
+
+
+def _segment(node: _Node, task: Task, splits: Splits, seed: int) -> dict[str, Any]:
+    """Train for one segment's multiply-adds; losses in nats.
+
+    All segments of a depth see the same order of batches, and spend the same multiply-adds: a larger net makes
+    fewer steps. In the last segment the learning rate falls linearly to 0.
+    """
+    depth = len(node.path)
+    inputs, labels = splits.train
+    generator = torch.Generator().manual_seed(seed * 100 + depth)
+    spent, probe, seen, loss = 0.0, None, 0.0, torch.zeros(())
+    cost = _macs(node.model, inputs[:1])
+    budget = task.steps * _macs(TinyConv(*task.start), inputs[:1])
+    steps = max(1, round(budget / cost))
+    order = torch.cat(
+        [torch.randperm(len(labels), generator=generator) for _ in range(1 + steps * _BATCH // len(labels))]
+    )
+    node.model.train()
+    for step in range(steps):
+        chosen = order[step * _BATCH : (step + 1) * _BATCH]
+        if depth == DEPTH:
+            node.optimizer.param_groups[0]["lr"] = task.lr * (1 - step / steps)
+        loss = F.cross_entropy(node.model(inputs[chosen]), labels[chosen])
+        node.optimizer.zero_grad()
+        loss.backward()
+        node.optimizer.step()
+        spent += cost
+        seen += float(loss.detach())
+        if probe is None and spent >= PROBE * budget:
+            probe = _judge(node.model, splits.validation)
+    row = {
+        "validation": _judge(node.model, splits.validation),
+        "probe": probe,
+        "test": _judge(node.model, splits.test),
+    }
+    if depth < DEPTH:
+        row["train"] = seen / steps
+        batch = read_batch((inputs[:_LOOKED_AT], labels[:_LOOKED_AT]))
+        row["layers"] = [
+            [one.name, one.kind, one.width, one.parameters, one.macs, one.gradient, one.redundancy]
+            for one in layer_figures(node.model, batch)
+        ]
+    return row
+
+
+@torch.no_grad()
+def _judge(model: nn.Module, split: tuple[Tensor, Tensor]) -> float:
+    was_training = model.training
+    model.eval()
+    loss = float(F.cross_entropy(model(split[0]), split[1]))
+    model.train(was_training)
+    return loss
+
+
+def _macs(model: nn.Module, picture: Tensor) -> float:
+    """Multiply-adds of one picture, convolutions and linear layers."""
+    total = 0.0
+
+    def count(module: nn.Module, _: Any, output: Tensor) -> None:
+        nonlocal total
+        total += module.weight.numel() * (output.shape[2] * output.shape[3] if output.dim() == 4 else 1)
+
+    hooks = [
+        module.register_forward_hook(count)
+        for module in model.modules()
+        if isinstance(module, nn.Conv2d | nn.Linear)
+    ]
+    was_training = model.training
+    with torch.no_grad():
+        model.eval()
+        model(picture)
+    model.train(was_training)
+    for hook in hooks:
+        hook.remove()
+    return total
