@@ -1,11 +1,14 @@
 """The sizes that torch's own layers keep beside their weights."""
 
-__all__ = ["refresh_attributes"]
+__all__ = ["refresh_attributes", "resize_attributes"]
 
+import re
+from collections.abc import Iterable
 from typing import Any
 
 from torch import nn
 
+from outgrow.evolve.site import SizeAttribute
 from outgrow.evolve.surgery import Surgery
 
 
@@ -14,6 +17,33 @@ def refresh_attributes(surgery: Surgery, module: nn.Module) -> None:
     for attribute, value in _sizes(module).items():
         if getattr(module, attribute) != value:
             surgery.assign(module, attribute, value)
+
+
+def resize_attributes(surgery: Surgery, attributes: Iterable[SizeAttribute], units: int) -> None:
+    """Give the numbers that modules compute with the values that belong to a site of `units` units."""
+    for attribute in attributes:
+        holder: Any = surgery.model.get_submodule(attribute.module)
+        *owners, last = attribute.path.split(".")
+        for owner in owners:
+            holder = getattr(holder, owner)
+        name, places = _indexed(last)
+        value = attribute.units * units + attribute.constant
+        surgery.assign(holder, name, _with_item(getattr(holder, name), places, value))
+
+
+def _indexed(path: str) -> tuple[str, list[int]]:
+    """`sizes[1][0]` as `sizes` and `[1, 0]`."""
+    name, *places = re.split(r"[\[\]]+", path)
+    return name, [int(place) for place in places if place]
+
+
+def _with_item(value: Any, places: list[int], item: int) -> Any:
+    """`value`, a new one where it is a tuple or a list, with `item` at `places`."""
+    if not places:
+        return item
+    items = list(value)
+    items[places[0]] = _with_item(items[places[0]], places[1:], item)
+    return tuple(items) if isinstance(value, tuple) else items
 
 
 def _sizes(module: nn.Module) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """A place in a model where its architecture can change."""
 
-__all__ = ["Coupled", "Site"]
+__all__ = ["Coupled", "Site", "SizeAttribute"]
 
 from dataclasses import dataclass, field
 
@@ -17,6 +17,20 @@ class Coupled:
     """Which of its dims."""
     role: str
     """`in` where activations are contracted with it, `out` else."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SizeAttribute:
+    """A number that a module keeps beside its weights and computes with: `num_heads`, `split_size`."""
+
+    module: str
+    """Qualified name of the module; empty for the model itself."""
+    path: str
+    """Where the number is: `num_heads`, `sizes[1]`, `config.hidden_size`."""
+    units: int
+    """How much it grows with each unit of the site."""
+    constant: int
+    """What it is without any unit: the number is always `units * (units of the site) + constant`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +51,8 @@ class Site:
     """Every dim of every weight that changes with it."""
     also: tuple[str, ...] = ()
     """Qualified names of other modules that make the same channels: they name this site, too."""
+    attributes: tuple[SizeAttribute, ...] = ()
+    """Numbers in modules that have to change with it; found by trying."""
     inputs: ExampleInputs | None = field(default=None, repr=False, compare=False)
     """What the model was called with when the site was found."""
 

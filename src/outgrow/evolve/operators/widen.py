@@ -2,6 +2,7 @@
 
 __all__ = ["widen"]
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -11,10 +12,10 @@ from outgrow.evolve.coupling.coupling import Coupling, find_coupling
 from outgrow.evolve.coupling.extent import Extent
 from outgrow.evolve.edit import Edit
 from outgrow.evolve.followers import Followers
-from outgrow.evolve.layer_attributes import refresh_attributes
+from outgrow.evolve.layer_attributes import refresh_attributes, resize_attributes
 from outgrow.evolve.operation import perform
 from outgrow.evolve.reindex import reindexed, shared_out
-from outgrow.evolve.site import Site
+from outgrow.evolve.site import Site, SizeAttribute
 from outgrow.evolve.sites import find_site, leaf_of
 from outgrow.evolve.surgery import Reindexing, Surgery
 
@@ -43,7 +44,7 @@ def widen(
     outcome = perform(
         model,
         inputs,
-        lambda surgery: reindex_leaf(surgery, coupling, leaf, sources, generator),
+        lambda surgery: reindex_leaf(surgery, coupling, leaf, sources, generator, found.attributes),
         promise=allow,
         followers=Followers(optimizer=optimizer, scheduler=scheduler, ema=ema),
     )
@@ -62,6 +63,7 @@ def reindex_leaf(
     leaf: Extent,
     sources: torch.Tensor,
     generator: torch.Generator,
+    attributes: Iterable[SizeAttribute] = (),
 ) -> None:
     """Give `leaf` the units `sources`, wherever it occurs."""
     model = surgery.model
@@ -81,3 +83,4 @@ def reindex_leaf(
             surgery.assign(model.get_submodule(count.module), count.attribute, size)
     for name in {use.weight.rpartition(".")[0] for use in coupling.occurrences(leaf)}:
         refresh_attributes(surgery, model.get_submodule(name))
+    resize_attributes(surgery, attributes, len(sources))
