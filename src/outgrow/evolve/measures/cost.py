@@ -1,18 +1,21 @@
 """What a model costs: parameters, bytes, FLOPs and seconds."""
 
-__all__ = ["Cost", "measure_cost", "measure_seconds", "parameter_bytes"]
+__all__ = ["Cost", "flop_counter", "measure_cost", "measure_seconds", "parameter_bytes"]
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 from outgrow.evolve.batches import Batch, Objective, own_loss
 from outgrow.evolve.example_inputs import ExampleInputs
 from outgrow.evolve.outputs import output_tensors
 from outgrow.evolve.undisturbed import undisturbed
+
+_aten = torch.ops.aten
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +51,7 @@ def measure_cost(model: nn.Module, inputs: ExampleInputs) -> Cost:
     The model is left as it was: gradients, buffers, modes, random state.
     """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    with undisturbed(model), torch.enable_grad(), FlopCounterMode(display=False) as counter:
+    with undisturbed(model), torch.enable_grad(), flop_counter() as counter:
         loss = _sum(inputs.call(model))
         forward = counter.get_total_flops()
         if loss.requires_grad and trained:
@@ -86,6 +89,26 @@ def measure_seconds(
 def parameter_bytes(model: nn.Module) -> int:
     """Bytes of all parameters and buffers; a tied one counts once."""
     return sum(tensor.numel() * tensor.element_size() for tensor in (*model.parameters(), *model.buffers()))
+
+
+def flop_counter() -> FlopCounterMode:
+    """torch's counter, which also knows the attention kernels of the CPU."""
+    # Those two are missing from its table (torch 2.13), so that attention would cost nothing on a CPU.
+    return FlopCounterMode(
+        display=False,
+        custom_mapping={
+            _aten._scaled_dot_product_flash_attention_for_cpu: _attention,
+            _aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
+        },
+    )
+
+
+def _attention(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
+    return int(sdpa_flop_count(query, key, value))
+
+
+def _attention_backward(gradient: Any, query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
+    return int(sdpa_backward_flop_count(gradient, query, key, value))
 
 
 def _sum(output: object) -> Tensor:
