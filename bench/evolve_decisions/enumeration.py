@@ -55,8 +55,8 @@ def run_branch(node: _Node, task: Task, splits: Splits, seed: int, action: int, 
 def _segment(node: _Node, task: Task, splits: Splits, seed: int) -> dict[str, Any]:
     """Train for one segment's multiply-adds; losses in nats.
 
-    All segments of a depth see the same order of batches, and spend the same multiply-adds: a larger net makes
-    fewer steps. In the last segment the learning rate falls linearly to 0.
+    All segments of a depth see the same order of batches and spend the same multiply-adds: a larger net
+    makes fewer steps. In the last segment the learning rate falls linearly to 0.
     """
     depth = len(node.path)
     inputs, labels = splits.train

@@ -2,6 +2,7 @@
 
 __all__ = ["LayerFigures", "layer_figures"]
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,7 +84,7 @@ def _kind(module: nn.Module) -> str:
 
 
 def _figures(
-    name: str, module: nn.Module, output: Tensor, gradients: dict[int, Tensor | None]
+    name: str, module: nn.Module, output: Tensor, gradients: Mapping[int, Tensor | None]
 ) -> LayerFigures:
     own = list(module.parameters())
     kind = _kind(module)
