@@ -1,21 +1,28 @@
 """In which order the runs of the curves are made: what decides first comes first."""
 
-__all__ = ["STAGES", "Stage", "chosen", "next_key", "tuning_rows"]
+__all__ = ["FIRST_SEED", "STAGES", "Stage", "Tuning", "next_key"]
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bench.evolve.ledger import Key, Ledger
-from bench.evolve.mlp import MLP_ARMS
 from bench.evolve.tuning import chosen_rate, next_rate
 
 FIRST_SEED = 100
 """Of the final runs; those of tuning are below."""
-_TUNE_BUDGETS = {"fixed 4.8.16": 0.25, "cooldown": 1.0}
-"""Where the learning rate is chosen, if not at 1x: these cost far more than the others there."""
-_RATES = (0.006, 0.012, 0.024)
-_MLP_RATES = (0.001, 0.002, 0.004)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuning:
+    """How the learning rate of an arm is chosen."""
+
+    rates: tuple[float, ...] = (0.006, 0.012, 0.024)
+    """Where the search begins; it goes on by factors of two."""
+    budget: float = 1.0
+    """Where it is made, in units of 1x."""
+    seeds: tuple[int, ...] = (0, 1)
+    """Apart from those of the final runs; all but the first run the best two rates alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +35,8 @@ class Stage:
     """In units of 1x."""
     seeds: int = 5
     """How many, from `FIRST_SEED` on."""
+    tuning: Tuning = Tuning()
+    """The same in every stage of an arm."""
 
 
 STAGES: tuple[Stage, ...] = (
@@ -39,37 +48,30 @@ STAGES: tuple[Stage, ...] = (
     Stage(budget=4.0, arms=("fixed 16.32.64", "fixed 32.64.128")),
     Stage(budget=2.0, arms=("fixed 16.32.64", "fixed 8.16.32", "fixed 32.64.128")),
     Stage(arms=("fixed 64.128.256",)),
-    Stage(budget=0.5, arms=("fixed 4.8.16",)),
+    # The smallest net burns twice the seconds of the next: it is tuned at a quarter.
+    Stage(budget=0.5, arms=("fixed 4.8.16",), tuning=Tuning(budget=0.25)),
     Stage(budget=4.0, arms=("fixed 8.32.64", "fixed 8.16.32")),
     Stage(budget=2.0, arms=("fixed 8.32.64", "fixed 8.16.64")),
 )
 """All runs, in order."""
 
 
-def tuning_rows(ledger: Ledger, arm: str) -> list[dict[str, Any]]:
-    """The tuning runs of an arm, at the one budget where its rate is chosen."""
-    return ledger.find(arm=arm, split="tune", budget=_TUNE_BUDGETS.get(arm, 1.0))
-
-
-def chosen(ledger: Ledger, arm: str) -> float:
-    """The learning rate of an arm.
-
-    Raises:
-        ValueError: its tuning is not done.
-    """
-    return chosen_rate(tuning_rows(ledger, arm))
-
-
 def next_key(ledger: Ledger, stages: Sequence[Stage] = STAGES) -> Iterator[Key]:
     """Keys to run, one after the other; each must be in the ledger before the next is asked for."""
     for stage in stages:
+        tuning = stage.tuning
+        rates = {}
         for arm in stage.arms:
-            rates = _MLP_RATES if arm in MLP_ARMS else _RATES
-            while (wanted := next_rate(tuning_rows(ledger, arm), rates)) is not None:
+            while (wanted := next_rate(_tuned(ledger, arm, tuning), tuning.rates, tuning.seeds)) is not None:
                 rate, seed = wanted
-                yield Key(arm=arm, budget=_TUNE_BUDGETS.get(arm, 1.0), lr=rate, seed=seed, split="tune")
+                yield Key(arm=arm, budget=tuning.budget, lr=rate, seed=seed, split="tune")
+            rates[arm] = chosen_rate(_tuned(ledger, arm, tuning), tuning.seeds)
         for seed in range(FIRST_SEED, FIRST_SEED + stage.seeds):
             for arm in stage.arms:
-                key = Key(arm=arm, budget=stage.budget, lr=chosen(ledger, arm), seed=seed, split="final")
+                key = Key(arm=arm, budget=stage.budget, lr=rates[arm], seed=seed, split="final")
                 if key not in ledger:
                     yield key
+
+
+def _tuned(ledger: Ledger, arm: str, tuning: Tuning) -> list[dict[str, Any]]:
+    return ledger.find(arm=arm, split="tune", budget=tuning.budget)

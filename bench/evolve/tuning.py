@@ -1,16 +1,13 @@
 """The learning rate of an arm, chosen on validation: three rates, more at an edge, the best two twice."""
 
-__all__ = ["TUNING_SEEDS", "chosen_rate", "next_rate"]
+__all__ = ["chosen_rate", "next_rate"]
 
 from collections.abc import Sequence
 from typing import Any
 
-TUNING_SEEDS = (0, 1)
-"""Apart from those of the final runs."""
-
 
 def next_rate(
-    rows: Sequence[dict[str, Any]], rates: Sequence[float], seeds: Sequence[int] = TUNING_SEEDS
+    rows: Sequence[dict[str, Any]], rates: Sequence[float], seeds: Sequence[int]
 ) -> tuple[float, int] | None:
     """The next (rate, seed) that has to be run, given the runs there are; `None` when the choice is made.
 
@@ -33,7 +30,7 @@ def next_rate(
     return None
 
 
-def chosen_rate(rows: Sequence[dict[str, Any]], seeds: Sequence[int] = TUNING_SEEDS) -> float:
+def chosen_rate(rows: Sequence[dict[str, Any]], seeds: Sequence[int]) -> float:
     """The rate with the lowest mean validation cross-entropy among those that ran with every seed.
 
     Raises:

@@ -180,18 +180,18 @@ def rows(losses):
 
 def test_tuning_goes_on_at_an_edge_and_repeats_the_best_two():
     known = {(1, 0): 3.0, (2, 0): 2.0}
-    assert next_rate(rows(known), (1, 2, 4)) == (4, 0)
+    assert next_rate(rows(known), (1, 2, 4), (0, 1)) == (4, 0)
     known[4, 0] = 1.0
-    assert next_rate(rows(known), (1, 2, 4)) == (8, 0)
+    assert next_rate(rows(known), (1, 2, 4), (0, 1)) == (8, 0)
     known[8, 0] = 1.5
-    assert next_rate(rows(known), (1, 2, 4)) == (4, 1)
+    assert next_rate(rows(known), (1, 2, 4), (0, 1)) == (4, 1)
     known[4, 1] = 1.6
     with pytest.raises(ValueError, match="no rate"):
-        chosen_rate(rows({(1, 0): 1.0}))
-    assert next_rate(rows(known), (1, 2, 4)) == (8, 1)
+        chosen_rate(rows({(1, 0): 1.0}), (0, 1))
+    assert next_rate(rows(known), (1, 2, 4), (0, 1)) == (8, 1)
     known[8, 1] = 1.0
-    assert next_rate(rows(known), (1, 2, 4)) is None
-    assert chosen_rate(rows(known)) == 8
+    assert next_rate(rows(known), (1, 2, 4), (0, 1)) is None
+    assert chosen_rate(rows(known), (0, 1)) == 8
 
 
 def test_runs_are_tuned_before_they_are_final_and_never_made_twice(tmp_path):
