@@ -40,8 +40,8 @@ def measure_dependence(
     signs. `standard_error` is a jackknife over ten blocks of samples.
 
     Abstains where more than `alpha` of the permutations of the samples give as much (`p_value` says how
-    many), where one side is a function of the other (the information is infinite, or a matter of rounding), with
-    fewer than 64 samples or fewer than 8 in some class, with NaN or Inf, or where one side is constant.
+    many), where one side is a function of the other (the information is infinite, or a matter of rounding),
+    with fewer than 64 samples or fewer than 8 in some class, with NaN or Inf, or where one side is constant.
     Samples must be independent; rows of one picture are not.
 
     Never use it between the input and an activation of a network without noise: see Saxe et al. 2018.

@@ -3,13 +3,10 @@
 __all__ = ["principal_dims"]
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 
-def principal_dims(
-    values: Float[Tensor, "samples dims"], *, most: int, always: bool = False
-) -> Float[Tensor, "samples _"]:
+def principal_dims(values: Tensor, *, most: int, always: bool = False) -> Tensor:
     """The values as they are (float64) where they have at most `most` dims; else on their principal dims.
 
     Dims are standardised first, so that a dim's unit does not decide; constant ones, and directions without

@@ -5,7 +5,6 @@ __all__ = ["channel_redundancy", "debiased_cka", "measure_redundancy"]
 import math
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from outgrow.evolve.measures.estimate import Abstention, Estimate, why_unusable
@@ -15,9 +14,7 @@ _SHRINKAGES = (1e-6, 1e-3, 1e-2, 1e-1, 1.0)
 """Added to the diagonal of the correlations; chosen on a part held out of the training part."""
 
 
-def channel_redundancy(
-    activations: Float[Tensor, "samples channels"], *, folds: int = 5, seed: int = 0
-) -> Float[Tensor, " channels"] | Abstention:
+def channel_redundancy(activations: Tensor, *, folds: int = 5, seed: int = 0) -> Tensor | Abstention:
     """For each channel the share of its variance that the other channels together give away, 0 to 1.
 
     R² of a ridge regression of each channel on all others, on samples that the regression has not seen: in
@@ -61,9 +58,7 @@ def channel_redundancy(
     return result
 
 
-def measure_redundancy(
-    activations: Float[Tensor, "samples channels"], *, seed: int = 0
-) -> Estimate | Abstention:
+def measure_redundancy(activations: Tensor, *, seed: int = 0) -> Estimate | Abstention:
     """The mean of `channel_redundancy` over channels; its standard error is that of the mean over channels.
 
     0: every channel says something that the others do not; 1: each could be computed from the others.
@@ -75,9 +70,7 @@ def measure_redundancy(
     return Estimate(value=float(channels.mean()), standard_error=error, samples=len(activations))
 
 
-def debiased_cka(
-    one: Float[Tensor, "samples one_channels"], other: Float[Tensor, "samples other_channels"]
-) -> Estimate | Abstention:
+def debiased_cka(one: Tensor, other: Tensor) -> Estimate | Abstention:
     """How alike two layers see the same samples, whatever rotation or scale separates them.
 
     Linear CKA with the unbiased estimator of HSIC: 1 for equal activations up to rotation and scale, 0 on

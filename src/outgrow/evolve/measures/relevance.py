@@ -5,7 +5,6 @@ __all__ = ["label_entropy", "measure_relevance"]
 import math
 
 import torch
-from jaxtyping import Float, Int
 from torch import Tensor
 
 from outgrow.evolve.measures.estimate import Abstention, Estimate, why_unusable
@@ -16,8 +15,8 @@ _LEAST = 32
 
 
 def measure_relevance(
-    activations: Float[Tensor, "samples dims"],
-    labels: Int[Tensor, " samples"],
+    activations: Tensor,
+    labels: Tensor,
     *,
     most_dims: int = 128,
     seed: int = 0,
@@ -57,7 +56,7 @@ def measure_relevance(
     )
 
 
-def label_entropy(labels: Int[Tensor, " samples"]) -> float:
+def label_entropy(labels: Tensor) -> float:
     """The plug-in entropy of labels, in nats: the most that any relevance can be."""
     shares = torch.unique(labels, return_counts=True)[1].double() / len(labels)
     return float(-(shares * shares.log()).sum())
