@@ -1,8 +1,10 @@
 """Run every sequence of decisions of a task once, prefixes shared, each from where its parent stopped."""
 
-__all__ = ["run_branch", "run_root"]
+__all__ = ["BATCH", "PROBE", "enumerate_task"]
 
 import copy
+import time
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.evolve_decisions.actions import ACTIONS, apply, is_valid
-from bench.evolve_decisions.tasks import DEPTH, Splits, Task, TinyConv
+from bench.evolve_decisions.tasks import DEPTH, TASKS, Splits, Task, TinyConv
 from outgrow.evolve.batches import read_batch
 from outgrow.evolve.policies.attention_figures import layer_figures
 
-_BATCH = 32
+BATCH = 32
 _LOOKED_AT = 128
 PROBE = 0.25
 """The share of a segment after which a short fork would be judged."""
@@ -28,7 +30,30 @@ class _Node:
     optimizer: torch.optim.Optimizer
 
 
-def run_root(task: Task, splits: Splits, seed: int, rows: dict[str, Any]) -> _Node:
+def enumerate_task(
+    name: str, splits: Splits, seed: int, done: Collection[int], keep: Callable[[dict[str, Any]], None]
+) -> None:
+    """Every run of a task with one seed, a branch after the other; those in `done` are left out.
+
+    `keep` is given each branch as it ends: all that follows from one first action, and before them, as -1,
+    the segment that all of them begin with.
+    """
+    task = TASKS[name]
+    missing = [action for action in range(-1, len(ACTIONS)) if action not in done]
+    if not missing:
+        return
+    nodes: dict[str, Any] = {}
+    root = _run_root(task, splits, seed, nodes)
+    for action in missing:
+        began = time.process_time()
+        if action >= 0:
+            nodes = {}
+            _run_branch(root, task, splits, seed, action, nodes)
+        seconds = round(time.process_time() - began, 2)
+        keep({"task": name, "seed": seed, "action": action, "seconds": seconds, "nodes": nodes})
+
+
+def _run_root(task: Task, splits: Splits, seed: int, rows: dict[str, Any]) -> _Node:
     """The segment before the first decision, which all sequences share."""
     torch.manual_seed(seed)
     model = TinyConv(*task.start)
@@ -38,7 +63,9 @@ def run_root(task: Task, splits: Splits, seed: int, rows: dict[str, Any]) -> _No
     return node
 
 
-def run_branch(node: _Node, task: Task, splits: Splits, seed: int, action: int, rows: dict[str, Any]) -> None:
+def _run_branch(
+    node: _Node, task: Task, splits: Splits, seed: int, action: int, rows: dict[str, Any]
+) -> None:
     """What follows from an action at a node, depth first; every figure goes into `rows` by its path."""
     if not is_valid(node.path, task.start, action):
         return
@@ -49,7 +76,7 @@ def run_branch(node: _Node, task: Task, splits: Splits, seed: int, action: int, 
     rows[child.path] = _segment(child, task, splits, seed)
     if len(child.path) < DEPTH:
         for following in range(len(ACTIONS)):
-            run_branch(child, task, splits, seed, following, rows)
+            _run_branch(child, task, splits, seed, following, rows)
 
 
 def _segment(node: _Node, task: Task, splits: Splits, seed: int) -> dict[str, Any]:
@@ -66,11 +93,11 @@ def _segment(node: _Node, task: Task, splits: Splits, seed: int) -> dict[str, An
     budget = task.steps * _macs(TinyConv(*task.start), inputs[:1])
     steps = max(1, round(budget / cost))
     order = torch.cat(
-        [torch.randperm(len(labels), generator=generator) for _ in range(1 + steps * _BATCH // len(labels))]
+        [torch.randperm(len(labels), generator=generator) for _ in range(1 + steps * BATCH // len(labels))]
     )
     node.model.train()
     for step in range(steps):
-        chosen = order[step * _BATCH : (step + 1) * _BATCH]
+        chosen = order[step * BATCH : (step + 1) * BATCH]
         if depth == DEPTH:
             node.optimizer.param_groups[0]["lr"] = task.lr * (1 - step / steps)
         loss = F.cross_entropy(node.model(inputs[chosen]), labels[chosen])

@@ -37,12 +37,12 @@ class DecisionTable:
     """Operator and layer of each digit; those of digit 0 are empty or `none`."""
     depth: int
     """Decisions of a run."""
-    segment_samples: float
-    """Samples that a segment trains on, times the multiply-adds of one: the FLOPs of each segment."""
+    segment_macs: float
+    """Multiply-adds that each segment may spend, counted as forward passes."""
     paths: tuple[str, ...]
     """All of them; the shorter ones first."""
     layers: Mapping[str, tuple[tuple[str, str, int, int, float], ...]]
-    """By path of a node where it is decided: name, kind, width, parameters and multiply-adds of each layer."""
+    """By path of a node where it is decided: each layer's name, kind, width, parameters, multiply-adds."""
     seeds: tuple[Mapping[str, Mapping[str, Any]], ...]
     """For each seed by path: `validation`, `test` and `probe` (a quarter into the segment, validation) losses
     in nats; where it is decided also `train`, and lists `gradient` and `redundancy` of the layers."""
@@ -132,7 +132,7 @@ class DecisionTable:
         previous = self.seeds[seed][path[:-1]]["validation"] if path else here["validation"]
         run = RunFigures(
             progress=1 - left / (self.depth + 1),
-            samples_left=left * self.segment_samples / sum(row[4] for row in rows),
+            samples_left=left * self.segment_macs / sum(row[4] for row in rows),
             validation=here["validation"],
             previous=previous,
             train=here["train"],
@@ -204,7 +204,7 @@ def _table(name: str, record: Mapping[str, Any], task: Mapping[str, Any]) -> Dec
         data=task["data"],
         actions=tuple((operator, layer) for operator, layer in record["actions"]),
         depth=depth,
-        segment_samples=float(task["segment_samples"]),
+        segment_macs=float(task["segment_macs"]),
         paths=paths,
         layers=layers,
         seeds=tuple(_seed(paths, depth, seed) for seed in task["seeds"]),

@@ -1,0 +1,62 @@
+"""Which policy decides best, where every sequence of decisions of tiny trainings was run once?"""
+
+__all__ = ["add_arguments", "run"]
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+import torch
+
+from bench.evolve_decisions.collection import add_row, read_rows, table_of
+from bench.evolve_decisions.enumeration import enumerate_task
+from bench.evolve_decisions.tasks import TASKS, read_splits
+from bench.harness import RESULTS
+
+TABLE = Path(__file__).resolve().parent.parent / "evolve_decisions" / "table.json"
+"""The tables that the comparison reads and the shipped policy is trained on."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of this case."""
+    parser.add_argument("--toy", action="store_true", help="a few replays and steps of training")
+    parser.add_argument("--enumerate", action="store_true", help="run what is missing, and write the table")
+    parser.add_argument("--rows", type=Path, default=Path("decisions.jsonl"), help="of the enumeration")
+    parser.add_argument("--tasks", nargs="+", choices=sorted(TASKS), default=list(TASKS))
+    parser.add_argument("--seeds", type=int, default=3, help="of the enumeration")
+    parser.add_argument("--table", type=Path, default=TABLE)
+    parser.add_argument(
+        "--fashion-mnist",
+        type=Path,
+        default=Path(os.environ.get("OUTGROW_FASHION_MNIST", "/usr/share/datasets/fashion-mnist")),
+        help="directory of the IDX files",
+    )
+    parser.add_argument("--mnist", type=Path, default=Path("mnist"), help="directory of the IDX files")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="directory of the JSON file")
+
+
+def run(options: argparse.Namespace) -> Path:
+    """Compare on the table; with --enumerate make it."""
+    torch.set_num_threads(1)
+    if options.enumerate:
+        return _enumerate(options)
+    raise NotImplementedError
+
+
+def _enumerate(options: argparse.Namespace) -> Path:
+    directories = {"fashion": options.fashion_mnist, "mnist": options.mnist}
+    for seed in range(options.seeds):
+        for name in options.tasks:
+            done = {
+                row["action"] for row in read_rows(options.rows) if (row["task"], row["seed"]) == (name, seed)
+            }
+
+            def keep(row: dict) -> None:
+                add_row(options.rows, row)
+                print(f"{row['task']} {row['seed']} {row['action']}: {row['seconds']} s", file=sys.stderr)
+
+            enumerate_task(name, read_splits(TASKS[name].data, directories), seed, done, keep)
+    options.table.write_text(json.dumps(table_of(read_rows(options.rows)), separators=(",", ":")) + "\n")
+    return options.table
