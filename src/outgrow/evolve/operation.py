@@ -1,16 +1,21 @@
 """The one way in which every operator changes a model: change, check, carry over, or take everything back."""
 
-__all__ = ["Outcome", "perform"]
+__all__ = ["Outcome", "make_edit", "perform"]
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from torch import nn
 
+from outgrow.evolve.edit import Edit
 from outgrow.evolve.example_inputs import ExampleInputs
 from outgrow.evolve.followers import Followers
-from outgrow.evolve.promise import check_promise, outputs_before
+from outgrow.evolve.inverse import Inverse, inverse_of
+from outgrow.evolve.promise import Promised, check_promise, outputs_before
 from outgrow.evolve.surgery import Surgery
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +26,10 @@ class Outcome:
     """The promise that was held."""
     change: float
     """How far the outputs moved, relatively."""
+    checked: tuple[str, ...]
+    """The modes in which they were compared."""
+    inverse: Inverse
+    """The way back."""
 
 
 def perform(
@@ -28,23 +37,78 @@ def perform(
     inputs: ExampleInputs,
     change: Callable[[Surgery], None],
     *,
-    promise: str,
+    promise: str | Promised,
     followers: Followers,
 ) -> Outcome:
     """Change `model` in place and check what was promised.
 
     After any exception, Ctrl-C included, the model, its optimizer and its averages are as they were.
 
+    Args:
+        model: what is changed.
+        inputs: what it is called with to compare its outputs.
+        change: makes the change; everything was decided before.
+        promise: the weakest promise that is allowed, for a change that is exact by its arithmetic; a
+            `Promised` says more.
+        followers: what is trained with the model.
+
     Raises:
-        NotExact: the outputs moved further than `promise` allows.
+        CannotCheck: the outputs cannot be compared; nothing has changed.
+        NotExact: they moved further than is allowed.
     """
+    promised = promise if isinstance(promise, Promised) else Promised(allow=promise)
+    return _performed(model, inputs, change, promised, followers, lambda outcome: outcome)
+
+
+def make_edit(
+    model: nn.Module,
+    inputs: ExampleInputs,
+    change: Callable[[Surgery], None],
+    *,
+    operator: str,
+    site: str,
+    arguments: Mapping[str, Any],
+    promised: Promised,
+    followers: Followers,
+) -> Edit:
+    """`perform`, and the edit that says what was done; an operator returns it at once."""
+    return _performed(
+        model,
+        inputs,
+        change,
+        promised,
+        followers,
+        lambda outcome: Edit(
+            operator=operator,
+            site=site,
+            arguments=arguments,
+            promise=outcome.promise,
+            change=outcome.change,
+            checked=outcome.checked,
+            inverse=outcome.inverse,
+        ),
+    )
+
+
+def _performed(
+    model: nn.Module,
+    inputs: ExampleInputs,
+    change: Callable[[Surgery], None],
+    promised: Promised,
+    followers: Followers,
+    build: Callable[[Outcome], Result],
+) -> Result:
+    """The result is built before the last moment at which everything can be taken back."""
     before = outputs_before(model, inputs)
     surgery = Surgery(model)
     try:
         change(surgery)
-        moved = check_promise(model, inputs, before, promise=promise)
+        inverse = inverse_of(surgery)
+        checked = check_promise(model, inputs, before, promised)
         followers.follow(surgery)
+        return build(
+            Outcome(promise=checked.promise, change=checked.change, checked=checked.modes, inverse=inverse)
+        )
     except BaseException:
         surgery.take_back()
         raise
-    return Outcome(promise=promise, change=moved)

@@ -30,8 +30,11 @@ def output_tensors(output: Any, name: str = "output") -> dict[str, Tensor]:
 
 
 def relative_change(actual: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> float:
-    """The largest of `max |actual - expected| / max |expected|` over the tensors; inf where shapes, names or
-    non-finite places differ."""
+    """The largest of `max |actual - expected| / max |expected|` over the tensors.
+
+    Of a tensor that is zero everywhere, the largest absolute change; of integers and booleans, the share of
+    the elements that differ. inf where names, shapes, dtypes or the places that are not finite differ.
+    """
     if actual.keys() != expected.keys():
         return float("inf")
     return max((_change(actual[name], expected[name]) for name in expected), default=0.0)
@@ -40,17 +43,22 @@ def relative_change(actual: Mapping[str, Tensor], expected: Mapping[str, Tensor]
 def _change(actual: Tensor, expected: Tensor) -> float:
     if actual.shape != expected.shape or actual.dtype != expected.dtype:
         return float("inf")
-    if not expected.numel():
+    if not expected.numel() or torch.equal(actual, expected):
         return 0.0
-    if not expected.is_floating_point():
-        return 0.0 if torch.equal(actual, expected) else float("inf")
-    wide = torch.float64 if expected.dtype in (torch.float64, torch.float32) else torch.float32
-    one, two = actual.detach().to(wide), expected.detach().to(wide)
+    if not expected.is_floating_point() and not expected.is_complex():
+        return float((actual != expected).double().mean())
+    one, two = _wide(actual), _wide(expected)
     finite = two.isfinite()
     if not torch.equal(one.isfinite(), finite) or not torch.equal(
         one[~finite].nan_to_num(), two[~finite].nan_to_num()
     ):
         return float("inf")
-    scale = float(two[finite].abs().max()) if finite.any() else 0.0
-    apart = float((one[finite] - two[finite]).abs().max()) if finite.any() else 0.0
-    return 0.0 if apart == 0.0 else apart / scale if scale else float("inf")
+    if not finite.any():
+        return 0.0
+    scale = float(two[finite].abs().max())
+    return float((one[finite] - two[finite]).abs().max()) / (scale or 1.0)
+
+
+def _wide(tensor: Tensor) -> Tensor:
+    given = torch.view_as_real(tensor.detach()) if tensor.is_complex() else tensor.detach()
+    return given.double()

@@ -1,12 +1,18 @@
 """Exchange the contents of weights for ones of another shape, and put back the old ones."""
 
-__all__ = ["Reindexing", "Replacement", "Surgery"]
+__all__ = ["ABSENT", "Reindexing", "Replacement", "Surgery", "set_contents"]
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from outgrow.errors import InputError
+
+ABSENT = object()
+"""What an attribute was that was not there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +37,11 @@ class Replacement:
     """Its contents before."""
     gradient: Tensor | None
     """Its gradient before."""
+    shape: torch.Size
+    """Of its contents after."""
     reindexings: tuple[Reindexing, ...]
-    """What leads from the old shape to the new one, in order."""
+    """What leads from the old shape to the new one, in order; none where every entry is new, or where the
+    shape stays and each entry was only given another value."""
 
 
 class Surgery:
@@ -44,50 +53,118 @@ class Surgery:
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
+        self.held_before = tuple(model.parameters())
+        """The parameters before the first change."""
         self.replacements: list[Replacement] = []
         self.added: list[tuple[nn.Parameter, nn.Parameter | None]] = []
         """New parameters, each with one beside it whose optimizer settings it takes."""
-        self._attributes: list[tuple[Any, str, Any]] = []
-        self._modules: list[tuple[nn.Module, dict[str, nn.Module | None]]] = []
+        self.assigned: list[tuple[Any, str, Any]] = []
+        """Holder, attribute and the value before, `ABSENT` where there was none; for the inverse of an edit."""
+        self.rearranged: list[tuple[nn.Module, dict[str, nn.Module | None]]] = []
+        """Parent, and the children that it had; for the inverse of an edit."""
+        self._undo: list[Callable[[], object]] = []
 
     def replace(self, tensor: Tensor, contents: Tensor, *reindexings: Reindexing) -> None:
-        """Give a parameter or buffer other contents; its gradient goes."""
+        """Give a parameter or buffer other contents.
+
+        Its gradient, where it has one, stays with the entries that were there before; new entries have
+        gradient 0.
+
+        Raises:
+            InputError: there is a gradient that cannot follow; nothing has changed.
+        """
+        gradient = _followed(tensor, contents, reindexings)
         replacement = Replacement(
-            tensor=tensor, before=tensor.data, gradient=tensor.grad, reindexings=reindexings
+            tensor=tensor,
+            before=tensor.data,
+            gradient=tensor.grad,
+            shape=contents.shape,
+            reindexings=reindexings,
         )
+        self._undo.append(lambda: _put_back(replacement))
         self.replacements.append(replacement)
-        tensor.grad = None
-        _set_data(tensor, contents)
+        set_contents(tensor, contents)
+        tensor.grad = gradient
 
     def assign(self, holder: Any, attribute: str, value: Any) -> None:
         """Set an attribute of a module (or of a configuration)."""
-        self._attributes.append((holder, attribute, getattr(holder, attribute)))
+        before = getattr(holder, attribute, ABSENT)
+
+        def undo() -> None:
+            if before is not ABSENT:
+                setattr(holder, attribute, before)
+            elif hasattr(holder, attribute):
+                delattr(holder, attribute)
+
+        self._undo.append(undo)
+        self.assigned.append((holder, attribute, before))
         setattr(holder, attribute, value)
+
+    def remove(self, holder: Any, attribute: str) -> None:
+        """Take an attribute away from a module (or from a configuration)."""
+        before = getattr(holder, attribute)
+        self._undo.append(lambda: setattr(holder, attribute, before))
+        self.assigned.append((holder, attribute, before))
+        delattr(holder, attribute)
 
     def rearrange(self, parent: nn.Module, children: dict[str, nn.Module | None]) -> None:
         """Give `parent` these children, in this order, instead of those that it has."""
-        self._modules.append((parent, dict(parent._modules)))
+        before = parent._modules
+        self._undo.append(lambda: parent.__dict__.__setitem__("_modules", before))
+        self.rearranged.append((parent, dict(before)))
         parent._modules = dict(children)
 
+    def on_take_back(self, undo: Callable[[], object]) -> None:
+        """Have `undo` called when all is taken back: in reverse order with all other changes, maybe twice.
+
+        To be said before the change is made, so that no interruption comes between.
+        """
+        self._undo.append(undo)
+
     def take_back(self) -> None:
-        """Make everything as it was."""
-        while self._modules:
-            parent, children = self._modules.pop()
-            parent._modules = children
-        while self._attributes:
-            setattr(*self._attributes.pop())
-        while self.replacements:
-            replacement = self.replacements.pop()
-            replacement.tensor.grad = None
-            _set_data(replacement.tensor, replacement.before)
-            replacement.tensor.grad = replacement.gradient
+        """Make everything as it was; where Ctrl-C comes between, calling it again ends the work."""
+        while self._undo:
+            self._undo[-1]()
+            self._undo.pop()
+        self.replacements.clear()
+        self.assigned.clear()
+        self.rearranged.clear()
         self.added.clear()
 
 
-def _set_data(tensor: Tensor, contents: Tensor) -> None:
-    # A graph that still lives (the loss of the last step) holds the accumulator of the old shape; torch makes
-    # a new one only when the dtype changes.
+def set_contents(tensor: Tensor, contents: Tensor) -> None:
+    """Give a tensor other contents, of any shape; its gradient goes.
+
+    A graph that still lives (the loss of the last step) holds the accumulator of the old shape; torch makes
+    a new one only when the dtype changes.
+    """
+    tensor.grad = None
     other = torch.float64 if contents.dtype != torch.float64 else torch.float32
     if tensor.requires_grad:
         tensor.data = torch.empty(0, dtype=other, device=contents.device)
     tensor.data = contents
+
+
+def _put_back(replacement: Replacement) -> None:
+    set_contents(replacement.tensor, replacement.before)
+    replacement.tensor.grad = replacement.gradient
+
+
+def _followed(tensor: Tensor, contents: Tensor, reindexings: tuple[Reindexing, ...]) -> Tensor | None:
+    gradient = tensor.grad
+    if gradient is None:
+        return None
+    if gradient.layout != torch.strided:
+        raise InputError(
+            "a weight that would change has a sparse gradient",
+            hint="change the model between optimizer.zero_grad() and the next backward pass",
+        )
+    for one in reindexings:
+        gradient = gradient.index_select(one.dim, one.gather.to(gradient.device))
+        gradient = gradient.index_fill(one.dim, one.fresh.nonzero()[:, 0].to(gradient.device), 0)
+    if gradient.shape != contents.shape:
+        raise InputError(
+            f"a weight of shape {list(tensor.shape)} that would be exchanged whole has a gradient",
+            hint="change the model between optimizer.zero_grad() and the next backward pass",
+        )
+    return gradient

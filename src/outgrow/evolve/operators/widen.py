@@ -1,23 +1,36 @@
 """Widen a site: more channels, the same outputs."""
 
-__all__ = ["widen"]
+__all__ = ["METHODS", "widen"]
 
-from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import nn
 
-from outgrow.evolve.coupling.coupling import Coupling, find_coupling
-from outgrow.evolve.coupling.extent import Extent
+from outgrow.errors import InputError, nearest_names
+from outgrow.evolve.coupling.coupling import find_coupling
 from outgrow.evolve.edit import Edit
+from outgrow.evolve.errors import SiteRefused
 from outgrow.evolve.followers import Followers
-from outgrow.evolve.layer_attributes import refresh_attributes, resize_attributes
-from outgrow.evolve.operation import perform
-from outgrow.evolve.reindex import reindexed, shared_out
-from outgrow.evolve.site import Site, SizeAttribute
+from outgrow.evolve.operation import make_edit
+from outgrow.evolve.operators.width_arguments import (
+    check_seed,
+    copied_units,
+    new_units,
+    refuse_unfit_weights,
+)
+from outgrow.evolve.promise import Promised
+from outgrow.evolve.site import Site
 from outgrow.evolve.sites import find_site, leaf_of
-from outgrow.evolve.surgery import Reindexing, Surgery
+from outgrow.evolve.width import Units, change_width
+
+METHODS = {
+    "split": "copies of units, their outgoing weights shared out unequally",
+    "zero_outgoing": "units drawn as the layer would draw them, their outgoing weights zero",
+    "duplicate": "every unit equally often, their outgoing weights shared out unequally",
+    "pad": "units that give zero, with norms rescaled, their outgoing weights drawn",
+}
+"""How new units can begin without moving the outputs."""
 
 
 def widen(
@@ -32,55 +45,66 @@ def widen(
     method: str | None = None,
     seed: int = 0,
     allow: str = "exact",
+    bound: float = 0.05,
 ) -> Edit:
-    """Give a site `by` more channels, in place."""
+    """Give a site `by` more channels, in place, without moving the outputs beyond rounding.
+
+    Weights keep their dtype, device, memory format, `requires_grad` and identity.
+
+    Args:
+        model: changed in place.
+        site: from `sites(model, example_inputs, kind="widen")`, or its name.
+        by: channels of `site.name`'s output, a multiple of `site.step`; for `duplicate` of `site.width`.
+        optimizer: of the model; its moments follow.
+        scheduler: of the optimizer.
+        ema: an `AveragedModel` of the model.
+        example_inputs: what the model is called with; by default what the site was found with.
+        method: one of `site.methods`, by default the first of them.
+        seed: of everything random: the same seed gives the same weights on every device.
+        allow: the weakest promise that is allowed, `exact`, `bounded` or `lossy`.
+        bound: the relative change of the outputs up to which `bounded` holds.
+
+    Raises:
+        InputError: `by`, `seed`, `allow` or `bound` cannot be.
+        SiteNotFound: there is no such site.
+        SiteRefused: it cannot grow so.
+        NotExact: the outputs would have moved further than is allowed.
+        CannotCheck: the outputs for these inputs cannot be compared.
+    """
+    promised = Promised(allow=allow, bound=bound)
+    drawn_from = check_seed(seed)
     found, inputs = find_site(model, site, "widen", example_inputs)
+    chosen = _method(found, method)
+    units = new_units(found, by, chosen)
     coupling = find_coupling(model, inputs)
     leaf = leaf_of(coupling, found)
-    units = by // found.step
-    generator = torch.Generator().manual_seed(seed)
-    order = torch.cat([torch.randperm(leaf.size, generator=generator) for _ in range(-(-units // leaf.size))])
-    sources = torch.cat([torch.arange(leaf.size), order[:units]])
-    outcome = perform(
+    refuse_unfit_weights(model, found, grows=True)
+    sources = torch.cat([torch.arange(leaf.size), copied_units(leaf.size, units, chosen, drawn_from)])
+    change = Units(sources=sources, kept=leaf.size, method=chosen, seed=drawn_from)
+    return make_edit(
         model,
         inputs,
-        lambda surgery: reindex_leaf(surgery, coupling, leaf, sources, generator, found.attributes),
-        promise=allow,
-        followers=Followers(optimizer=optimizer, scheduler=scheduler, ema=ema),
-    )
-    return Edit(
+        lambda surgery: change_width(surgery, coupling, leaf, change, found.attributes),
         operator="widen",
         site=found.name,
-        arguments={"by": by, "method": method or found.methods[0], "seed": seed},
-        promise=outcome.promise,
-        change=outcome.change,
+        arguments={"by": units * found.step, "method": chosen, "seed": drawn_from},
+        promised=promised,
+        followers=Followers(optimizer=optimizer, scheduler=scheduler, ema=ema),
     )
 
 
-def reindex_leaf(
-    surgery: Surgery,
-    coupling: Coupling,
-    leaf: Extent,
-    sources: torch.Tensor,
-    generator: torch.Generator,
-    attributes: Iterable[SizeAttribute] = (),
-) -> None:
-    """Give `leaf` the units `sources`, wherever it occurs."""
-    model = surgery.model
-    tensors = dict([*model.named_parameters(), *model.named_buffers()])
-    for use in coupling.occurrences(leaf):
-        tensor = tensors[use.weight]
-        positions = coupling.weights[use.weight][use.dim].positions(leaf, sources)
-        if "in" in use.roles:
-            contents = shared_out(tensor.data, use.dim, positions, sources, generator=generator)
-        else:
-            contents = reindexed(tensor.data, use.dim, positions)
-        fresh = positions.unit >= leaf.size
-        surgery.replace(tensor, contents, Reindexing(dim=use.dim, gather=positions.gather, fresh=fresh))
-    for count in coupling.counts:
-        if any(one is leaf for one in count.extent.leaves()):
-            size = len(count.extent.positions(leaf, sources).gather)
-            surgery.assign(model.get_submodule(count.module), count.attribute, size)
-    for name in {use.weight.rpartition(".")[0] for use in coupling.occurrences(leaf)}:
-        refresh_attributes(surgery, model.get_submodule(name))
-    resize_attributes(surgery, attributes, len(sources))
+def _method(site: Site, method: str | None) -> str:
+    if method is None:
+        return site.methods[0]
+    if method in site.methods:
+        return method
+    if method in METHODS:
+        raise SiteRefused(
+            f"{site.name!r} cannot grow exactly by {method!r}",
+            hint=f"there it can by {', '.join(map(repr, site.methods)) or 'nothing'}",
+        )
+    near = nearest_names(str(method), METHODS)
+    raise InputError(
+        f"method={method!r} is none",
+        hint=f"known: {', '.join(METHODS)}" + (f"; did you mean {near[0]!r}?" if near else ""),
+    )

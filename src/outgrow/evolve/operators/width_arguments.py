@@ -1,0 +1,95 @@
+"""What the operators that change a width take, looked at before anything changes."""
+
+__all__ = ["check_seed", "copied_units", "new_units", "refuse_unfit_weights", "whole_number"]
+
+import operator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from outgrow.errors import InputError
+from outgrow.evolve.errors import SiteRefused
+from outgrow.evolve.site import Site
+
+
+def copied_units(units: int, count: int, method: str, seed: int) -> Tensor:
+    """int64 `[count]`: the old units that new ones copy, every one of them before any of them again."""
+    if method == "duplicate":
+        return torch.arange(units).repeat(count // units)
+    generator = torch.Generator().manual_seed(seed)
+    rounds = -(-count // units)
+    return torch.cat([torch.randperm(units, generator=generator) for _ in range(rounds)])[:count]
+
+
+def new_units(site: Site, by: Any, method: str) -> int:
+    """How many units `by` channels are.
+
+    Raises:
+        InputError: it is no number of whole units above zero.
+    """
+    channels = whole_number(by, "by")
+    step = site.width if method == "duplicate" else site.step
+    if channels <= 0:
+        raise InputError(
+            f"by={channels}: widening adds channels", hint="give a number above 0; evolve.prune takes away"
+        )
+    if channels % step:
+        below = channels // step * step
+        either = f"{below} or {below + step}" if below else f"{step}"
+        unit = "the width" if method == "duplicate" else "its step"
+        raise InputError(
+            f"by={channels} is no multiple of {step}, {unit} at {site.name!r}",
+            hint=f"by={either} can be done",
+        )
+    return channels // site.step
+
+
+def whole_number(given: Any, name: str) -> int:
+    """`given` as an int.
+
+    Raises:
+        InputError: it is none, or a bool.
+    """
+    if not isinstance(given, bool | Tensor):
+        try:
+            return operator.index(given)
+        except TypeError:
+            pass
+    raise InputError(f"{name}={given!r} is no whole number", hint=f"give {name} as an int")
+
+
+def check_seed(seed: Any) -> int:
+    """`seed` as an int that every generator takes.
+
+    Raises:
+        InputError: it is none.
+    """
+    number = whole_number(seed, "seed")
+    if not 0 <= number < 2**63:
+        raise InputError(f"seed={number} is out of range", hint="give one from 0 to 2**63 - 1")
+    return number
+
+
+def refuse_unfit_weights(model: nn.Module, site: Site, *, grows: bool) -> None:
+    """Refuse weights in which units cannot be shared out, or could never learn.
+
+    Raises:
+        SiteRefused: so.
+    """
+    parameters = dict(model.named_parameters())
+    touched = {one.weight: parameters[one.weight] for one in site.coupled if one.weight in parameters}
+    for name, parameter in touched.items():
+        if not parameter.is_floating_point():
+            what = str(parameter.dtype).removeprefix("torch.")
+            raise SiteRefused(
+                f"{name} is {what}: quantized and complex weights cannot change their width",
+                hint="change the model before it is quantized",
+            )
+        if parameter.is_meta:
+            raise SiteRefused(f"{name} is on the meta device", hint="load the model's weights first")
+    if grows and touched and not any(one.requires_grad for one in touched.values()):
+        raise SiteRefused(
+            f"every weight at {site.name!r} is frozen (requires_grad is False): new units could never learn",
+            hint=f"model.get_submodule({site.name!r}).requires_grad_(True) makes it trainable",
+        )
