@@ -59,7 +59,7 @@ class Surgery:
         self.added: list[tuple[nn.Parameter, nn.Parameter | None]] = []
         """New parameters, each with one beside it whose optimizer settings it takes."""
         self.assigned: list[tuple[Any, str, Any]] = []
-        """Holder, attribute and the value before, `ABSENT` where there was none; for the inverse of an edit."""
+        """Holder, attribute, value before (`ABSENT` where there was none), for the inverse of an edit."""
         self.rearranged: list[tuple[nn.Module, dict[str, nn.Module | None]]] = []
         """Parent, and the children that it had; for the inverse of an edit."""
         self._undo: list[Callable[[], object]] = []

@@ -3,23 +3,25 @@
 __all__ = ["undisturbed"]
 
 import contextlib
-import random
 from collections.abc import Iterator
 
 import torch
 from torch import nn
 
+from outgrow.evolve.carry.compiled import eagerly
+from outgrow.evolve.random_state import RandomState
+
 
 @contextlib.contextmanager
 def undisturbed(model: nn.Module) -> Iterator[None]:
-    """Put back, also after an exception, what calling `model` changes: its buffers' contents and the random
-    state of torch, of each CUDA device and of Python."""
+    """Put back, also after an exception, what calling `model` changes: its buffers' contents, its modes and
+    all random numbers. Whatever is compiled runs eagerly meanwhile."""
     buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
     modes = [(module, module.training) for module in model.modules()]
-    state, python = torch.get_rng_state(), random.getstate()
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    state = RandomState.now()
     try:
-        yield
+        with eagerly():
+            yield
     finally:
         with torch.no_grad():
             for buffer, before in buffers:
@@ -27,7 +29,4 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
                     buffer.copy_(before)
         for module, mode in modes:
             module.training = mode
-        torch.set_rng_state(state)
-        random.setstate(python)
-        if cuda:
-            torch.cuda.set_rng_state_all(cuda)
+        state.put_back()
