@@ -57,7 +57,7 @@ class Followers:
         change: Callable[[Surgery], None],
         *,
         inputs: ExampleInputs,
-        promised: Promised,
+        promise: str | Promised,
         random_state: RandomState,
     ) -> None:
         """Make them fit the model as it is now; `surgery.take_back()` undoes it, too.
@@ -66,12 +66,12 @@ class Followers:
             surgery: the change.
             change: what made it; for an average it is done again.
             inputs: what the promise is checked with.
-            promised: what was held for the model, and is held for the average.
+            promise: what was held for the model, and is held for the average.
             random_state: as it was before the change.
 
         Raises:
             CannotFollow: part of their state cannot follow.
-            NotExact: the outputs of the average moved further than `promised` allows.
+            NotExact: the outputs of the average moved further than `promise` allows.
         """
         names = {id(parameter): name for name, parameter in surgery.model.named_parameters()}
         optimizers = optimizers_of(self.optimizer)
@@ -81,7 +81,7 @@ class Followers:
             enrol_new(surgery, optimizers, names)
         if self.ema is not None:
             follow_with_average(
-                surgery, self.ema, change, inputs=inputs, promised=promised, random_state=random_state
+                surgery, self.ema, change, inputs=inputs, promise=promise, random_state=random_state
             )
 
     @staticmethod

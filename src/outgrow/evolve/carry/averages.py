@@ -63,7 +63,7 @@ def follow_with_average(
     change: Callable[[Surgery], None],
     *,
     inputs: ExampleInputs,
-    promised: Promised,
+    promise: str | Promised,
     random_state: RandomState,
 ) -> None:
     """Make the same change to an average; `surgery.take_back()` undoes it, too.
@@ -73,11 +73,11 @@ def follow_with_average(
         ema: the average.
         change: what was done to the model; done again, with the same random numbers.
         inputs: what the promise is checked with.
-        promised: what holds for the outputs of the average, too.
+        promise: what holds for the outputs of the average, too.
         random_state: as it was before the change of the model.
 
     Raises:
-        NotExact: the outputs of the average moved further than `promised` allows.
+        NotExact: the outputs of the average moved further than `promise` allows.
         CannotFollow: the change would tie the average to the model.
     """
     inner = averaged(ema)
@@ -97,7 +97,7 @@ def follow_with_average(
             "the change gave the model and its average the same new parameters",
             hint="make the change without ema, and a new average after it",
         )
-    check_promise(inner, moved, before, promised)
+    check_promise(inner, moved, before, promise=promise)
 
 
 def _is_tensor(value: Any) -> bool:
