@@ -10,16 +10,31 @@ from typing import Any
 from torch import Tensor, nn
 
 from outgrow.errors import InputError
+from outgrow.evolve.carry.averages import averaged
+from outgrow.evolve.carry.wrappers import unwrapped
 from outgrow.evolve.errors import CannotUndo, EditUnreadable
+from outgrow.evolve.example_inputs import ExampleInputs
 from outgrow.evolve.followers import Followers
 from outgrow.evolve.inverse import Inverse, put_back
 from outgrow.evolve.inverse_json import inverse_from_json, inverse_tensors, inverse_to_json
+from outgrow.evolve.random_state import RandomState
 from outgrow.evolve.surgery import Surgery
 
 EDIT_VERSION = 1
 """Of what `to_json` writes."""
 
-_KEYS = {"format", "version", "operator", "site", "arguments", "promise", "change", "checked", "inverse"}
+_KEYS = {
+    "format",
+    "version",
+    "operator",
+    "site",
+    "arguments",
+    "promise",
+    "change",
+    "checked",
+    "inverse",
+    "average",
+}
 _FORMAT = "outgrow edit"
 
 
@@ -41,6 +56,8 @@ class Edit:
     """The modes in which outputs were compared: `eval`, and `train` where that could be done."""
     inverse: Inverse | None = field(default=None, repr=False, compare=False)
     """The way back; None where the edit was read without its tensors."""
+    average: Inverse | None = field(default=None, repr=False, compare=False)
+    """The way back for the model's average, where one followed."""
 
     def __post_init__(self) -> None:
         try:
@@ -68,17 +85,43 @@ class Edit:
                 f"this edit ({self.operator} at {self.site!r}) was read without its tensors",
                 hint="Edit.from_json(text, tensors=...) takes what edit.tensors() gave",
             )
-        surgery = Surgery(model)
+        if ema is not None and self.average is None:
+            raise CannotUndo(
+                "this edit was made without ema, so that it has no way back for an average",
+                hint="undo without ema, and make a new average",
+            )
+        # The average goes back by its own inverse, below: it is not followed.
+        followers = Followers(optimizer=optimizer, scheduler=scheduler)
+        followers.check(model)
+        inner, inverse, average = unwrapped(model), self.inverse, self.average
+        surgery = Surgery(inner)
         try:
-            put_back(surgery, self.inverse)
-            Followers(optimizer=optimizer, scheduler=scheduler, ema=ema).follow(surgery)
+            put_back(surgery, inverse)
+            followers.follow(
+                surgery,
+                lambda own: put_back(own, inverse),
+                inputs=ExampleInputs(kwargs={}),
+                promise="lossy",
+                random_state=RandomState.now(),
+            )
+            if ema is not None and average is not None:
+                own = Surgery(averaged(ema))
+                surgery.on_take_back(own.take_back)
+                put_back(own, average)
+            followers.renew(model)
         except BaseException:
             surgery.take_back()
+            followers.renew(model)
             raise
 
     def tensors(self) -> dict[str, Tensor]:
         """The tensors that `undo` needs, by names that `from_json` knows; safetensors can hold them."""
-        return inverse_tensors(self.inverse) if self.inverse is not None else {}
+        return {
+            f"{key}.{name}": tensor
+            for key, inverse in (("inverse", self.inverse), ("average", self.average))
+            if inverse is not None
+            for name, tensor in inverse_tensors(inverse).items()
+        }
 
     def to_json(self) -> str:
         """This edit as one line of JSON; `tensors()` has what JSON cannot hold."""
@@ -93,6 +136,7 @@ class Edit:
                 "change": self.change,
                 "checked": list(self.checked),
                 "inverse": None if self.inverse is None else inverse_to_json(self.inverse),
+                "average": None if self.average is None else inverse_to_json(self.average),
             },
             allow_nan=False,
         )
@@ -110,11 +154,6 @@ class Edit:
             raise EditUnreadable(f"no JSON: {error}", hint="give what Edit.to_json wrote") from error
         _check_form(given)
         try:
-            inverse = (
-                None
-                if tensors is None or given["inverse"] is None
-                else inverse_from_json(given["inverse"], tensors)
-            )
             return cls(
                 operator=str(given["operator"]),
                 site=str(given["site"]),
@@ -122,7 +161,8 @@ class Edit:
                 promise=str(given["promise"]),
                 change=float(given["change"]),
                 checked=tuple(given["checked"]),
-                inverse=inverse,
+                inverse=_inverse(given, "inverse", tensors),
+                average=_inverse(given, "average", tensors),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise EditUnreadable(
@@ -145,3 +185,10 @@ def _check_form(given: Any) -> None:
     if given.keys() != _KEYS:
         what = ", ".join(sorted(given.keys() ^ _KEYS))
         raise EditUnreadable(f"missing or unknown in this edit: {what}", hint="the file is damaged")
+
+
+def _inverse(given: Mapping[str, Any], key: str, tensors: Mapping[str, Tensor] | None) -> Inverse | None:
+    if tensors is None or given[key] is None:
+        return None
+    own = {name.removeprefix(f"{key}."): one for name, one in tensors.items() if name.startswith(f"{key}.")}
+    return inverse_from_json(given[key], own)

@@ -8,11 +8,14 @@ from typing import Any, TypeVar
 
 from torch import nn
 
+from outgrow.evolve.carry.replicas import agreed
+from outgrow.evolve.carry.wrappers import unwrapped
 from outgrow.evolve.edit import Edit
 from outgrow.evolve.example_inputs import ExampleInputs
 from outgrow.evolve.followers import Followers
 from outgrow.evolve.inverse import Inverse, inverse_of
 from outgrow.evolve.promise import Promised, check_promise, outputs_before
+from outgrow.evolve.random_state import RandomState
 from outgrow.evolve.surgery import Surgery
 
 Result = TypeVar("Result")
@@ -30,6 +33,8 @@ class Outcome:
     """The modes in which they were compared."""
     inverse: Inverse
     """The way back."""
+    average: Inverse | None
+    """The way back for the average of the model; None where there is none."""
 
 
 def perform(
@@ -86,6 +91,7 @@ def make_edit(
             change=outcome.change,
             checked=outcome.checked,
             inverse=outcome.inverse,
+            average=outcome.average,
         ),
     )
 
@@ -99,16 +105,34 @@ def _performed(
     build: Callable[[Outcome], Result],
 ) -> Result:
     """The result is built before the last moment at which everything can be taken back."""
-    before = outputs_before(model, inputs)
-    surgery = Surgery(model)
-    try:
+    followers.check(model)
+    inner = unwrapped(model)
+    random_state = RandomState.now()
+    inverses: list[Inverse] = []
+
+    def recorded(surgery: Surgery) -> None:
+        # Called for the model, and again for its average.
         change(surgery)
-        inverse = inverse_of(surgery)
-        checked = check_promise(model, inputs, before, promised)
-        followers.follow(surgery)
+        inverses.append(inverse_of(surgery))
+
+    surgery = Surgery(inner)
+    try:
+        with agreed(model, surgery):
+            before = outputs_before(inner, inputs)
+            recorded(surgery)
+            checked = check_promise(inner, inputs, before, promise=promised)
+            followers.follow(surgery, recorded, inputs=inputs, promise=promised, random_state=random_state)
+        followers.renew(model)
         return build(
-            Outcome(promise=checked.promise, change=checked.change, checked=checked.modes, inverse=inverse)
+            Outcome(
+                promise=checked.promise,
+                change=checked.change,
+                checked=checked.modes,
+                inverse=inverses[0],
+                average=inverses[1] if len(inverses) > 1 else None,
+            )
         )
     except BaseException:
         surgery.take_back()
+        followers.renew(model)
         raise

@@ -104,6 +104,7 @@ def check_promise(model: nn.Module, inputs: ExampleInputs, before: Outputs, prom
     Raises:
         NotExact: further than is allowed, or outputs have another shape or are no longer finite.
     """
+    promised = promise if isinstance(promise, Promised) else Promised(allow=promise)
     change = 0.0
     for mode, expected in before.items():
         actual, _ = _called(model, inputs, is_eval=mode == "eval")
@@ -115,12 +116,12 @@ def check_promise(model: nn.Module, inputs: ExampleInputs, before: Outputs, prom
         )
     rounding = rounding_of(model)
     if promised.claim == "exact" and change <= rounding:
-        promise = "exact"
+        held = "exact"
     elif change <= promised.bound and promised.allow == "bounded":
-        promise = "bounded"
+        held = "bounded"
     else:
-        promise = "lossy"
-    if PROMISES.index(promise) > PROMISES.index(promised.allow):
+        held = "lossy"
+    if PROMISES.index(held) > PROMISES.index(promised.allow):
         limit = promised.bound if promised.allow == "bounded" else rounding
         raise NotExact(
             f"the outputs moved by {change:.1e} relatively, and {limit:.0e} is "
@@ -132,7 +133,7 @@ def check_promise(model: nn.Module, inputs: ExampleInputs, before: Outputs, prom
                 else "allow='bounded' or allow='lossy' makes the change all the same"
             ),
         )
-    return Checked(promise=promise, change=change, modes=tuple(before))
+    return Checked(promise=held, change=change, modes=tuple(before))
 
 
 def rounding_of(model: nn.Module) -> float:

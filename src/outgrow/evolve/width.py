@@ -40,12 +40,18 @@ def change_width(
     leaf: Extent,
     units: Units,
     attributes: Iterable[SizeAttribute] = (),
+    norms: tuple[Norm, ...] | None = None,
 ) -> None:
-    """Give `leaf` the units `units`, wherever it occurs, and modules their `attributes`, unchecked."""
+    """Give `leaf` the units `units`, wherever it occurs, and modules their `attributes`, unchecked.
+
+    `norms` are `coupling.norms(leaf)` of the model that was analysed, as it was then: to be given where the
+    same change is made twice, to a model and to its average.
+    """
     model = surgery.model
     generator = torch.Generator().manual_seed(units.seed)
     named = dict([*model.named_parameters(), *model.named_buffers()])
-    norms = coupling.norms(leaf) if units.method in ("duplicate", "pad") else ()
+    if norms is None:
+        norms = coupling.norms(leaf) if units.method in ("duplicate", "pad") else ()
     occurrences = coupling.occurrences(leaf)
     scaled = _padding_scales(units, leaf, norms) if units.method == "pad" else {}
     if units.method == "duplicate":

@@ -80,11 +80,12 @@ def widen(
     leaf = leaf_of(coupling, found)
     refuse_unfit_weights(model, found, grows=True)
     sources = torch.cat([torch.arange(leaf.size), copied_units(leaf.size, units, chosen, drawn_from)])
+    norms = coupling.norms(leaf) if chosen in ("duplicate", "pad") else ()
     change = Units(sources=sources, kept=leaf.size, method=chosen, seed=drawn_from)
     return make_edit(
         model,
         inputs,
-        lambda surgery: change_width(surgery, coupling, leaf, change, found.attributes),
+        lambda surgery: change_width(surgery, coupling, leaf, change, found.attributes, norms),
         operator="widen",
         site=found.name,
         arguments={"by": units * found.step, "method": chosen, "seed": drawn_from},
