@@ -98,7 +98,9 @@ def outputs_before(model: nn.Module, inputs: ExampleInputs) -> dict[str, dict[st
     return found
 
 
-def check_promise(model: nn.Module, inputs: ExampleInputs, before: Outputs, promised: Promised) -> Checked:
+def check_promise(
+    model: nn.Module, inputs: ExampleInputs, before: Outputs, *, promise: str | Promised
+) -> Checked:
     """How far the outputs have moved, and which promise that is.
 
     Raises:
