@@ -41,6 +41,7 @@ class AttentionPolicyNetwork(nn.Module):
             )
         self.state_dim, self.num_actions = state_dim, num_actions
         self.layer_dim, self.layer_actions = layer_dim, layer_actions
+        self.heads = heads
         self.run_token = nn.Linear(state_dim, width)
         if layer_dim:
             self.layer_token: nn.Linear | None = nn.Linear(layer_dim, width)
