@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from outgrow.evolve.archive.call import CallForm
-from outgrow.evolve.archive.program import Program, read_program
+from outgrow.evolve.archive.program import GraphUnreadable, Program, read_program
 from outgrow.evolve.archive.structure import nested
 from outgrow.evolve.edit import Edit
 
@@ -88,14 +88,19 @@ class ArchivedModel(nn.Module):
                 self._value("weight", name, leaves).copy_(value)
         return nested(graph["structure"], outputs[len(mutated) :])
 
-    def check(self) -> None:
-        """Make sure that both graphs can be run by this torch.
+    def check(self, torch_version: str) -> None:
+        """Make sure that both graphs can be run by this torch; `torch_version` wrote them.
 
         Raises:
             GraphUnreadable: they cannot.
         """
         for graph in self._graphs.values():
-            read_program(graph, torch.device("cpu"))
+            try:
+                read_program(graph, torch.device("cpu"))
+            except GraphUnreadable as err:
+                raise GraphUnreadable(
+                    f"{err.message}; it was written by torch {torch_version}", hint=err.hint
+                ) from err
 
     def _value(self, kind: str, key: Any, leaves: Sequence[Tensor]) -> Tensor:
         if kind == "input":

@@ -1,19 +1,76 @@
-"""Edits as JSON, and done again."""
+"""Edits as JSON, and done again on another model."""
 
-__all__ = ["edits_as_json", "edits_from_json"]
+__all__ = ["edits_as_json", "edits_from_json", "replay"]
 
 import dataclasses
+import json
 from collections.abc import Iterable
 from typing import Any
 
+from torch import nn
+
+from outgrow.errors import InputError, nearest_names
 from outgrow.evolve.edit import Edit
+from outgrow.evolve.operators import OPERATORS
 
 
 def edits_as_json(edits: Iterable[Edit]) -> list[dict[str, Any]]:
-    """Each edit by its fields."""
-    return [dataclasses.asdict(edit) for edit in edits]
+    """Each edit as an object, without the tensors that would undo it."""
+    return [json.loads(dataclasses.replace(edit, inverse=None).to_json()) for edit in edits]
 
 
 def edits_from_json(held: Iterable[dict[str, Any]]) -> tuple[Edit, ...]:
-    """What `edits_as_json` gave."""
-    return tuple(Edit(**each) for each in held)
+    """What `edits_as_json` gave.
+
+    Raises:
+        EditUnreadable: one of them is damaged or of a newer version.
+    """
+    return tuple(Edit.from_json(json.dumps(each)) for each in held)
+
+
+def replay(
+    model: nn.Module,
+    edits: Iterable[Edit],
+    *,
+    example_inputs: Any,
+    optimizer: Any = None,
+    scheduler: Any = None,
+    ema: Any = None,
+    allow: str | None = None,
+) -> list[Edit]:
+    """Do the same edits again, in order, to a model of the same architecture, in place.
+
+    Shapes come out the same; contents do where the model's weights are those that the edits were made with.
+
+    Args:
+        model: changed in place.
+        edits: what the operators returned.
+        example_inputs: as for the operators.
+        optimizer: of the model; its state follows, as at the first time.
+        scheduler: of the optimizer.
+        ema: an average of the model.
+        allow: the weakest promise that is allowed; each edit's own by default.
+
+    Raises:
+        InputError: an edit is by an operator that this outgrow does not know; nothing has changed.
+        SiteNotFound: there is no such site in this model; the edits before that one stay.
+        NotExact: a change moved the outputs further than it did the first time; the ones before it stay.
+    """
+    edits = list(edits)
+    for edit in edits:
+        if edit.operator not in OPERATORS:
+            near = ", ".join(nearest_names(edit.operator, OPERATORS) or OPERATORS)
+            raise InputError(f"no operator is called {edit.operator!r}", hint=f"known are {near}")
+    return [
+        OPERATORS[edit.operator](
+            model,
+            edit.site,
+            **edit.arguments,
+            example_inputs=example_inputs,
+            optimizer=optimizer,
+            scheduler=scheduler,
+            ema=ema,
+            allow=allow or edit.promise,
+        )
+        for edit in edits
+    ]
