@@ -47,12 +47,6 @@ def grow(training: Training, pictures: Pictures, widths: Sequence[int], method: 
                 method=method,
                 seed=seed,
             )
-    # Every arm has its weights in the layout that is fastest here; so has this one after it grew.
-    training.model.to(memory_format=torch.channels_last)
-    for state in training.optimizer.state.values():
-        for name, value in state.items():
-            if torch.is_tensor(value) and value.ndim == 4:
-                state[name] = value.contiguous(memory_format=torch.channels_last)
     training.seconds += time.process_time() - began
 
 

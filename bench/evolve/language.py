@@ -20,10 +20,10 @@ LARGE = GptSize(layers=4, heads=4, inner=512)
 """What everybody wants to have at the end: 0.8 million parameters."""
 SMALL = GptSize(layers=2, heads=2, inner=256)
 """Half the heads, half the MLP, half the blocks."""
-BATCH = 16
-STEPS = 360
+BATCH = 4
+STEPS = 1440
 """1x: so many steps of the large model."""
-_WARMUP = 20
+_WARMUP = 60
 _WEIGHT_DECAY = 0.01
 
 
@@ -72,7 +72,7 @@ class TextTraining:
 
 
 def train_language(
-    key: Key, arm: LanguageArm, corpus: Corpus, goal: GptSize, steps: int, windows: int = 48
+    key: Key, arm: LanguageArm, corpus: Corpus, goal: GptSize, steps: int, windows: int = 192
 ) -> dict[str, Any]:
     """Train one arm for `key.budget` times what `steps` steps of `goal` cost, all that is spent counted."""
     training = TextTraining(arm.start, corpus, key.lr, key.seed)

@@ -39,19 +39,27 @@ class Stage:
     """The same in every stage of an arm."""
 
 
+_HIGH = Tuning(rates=(0.012, 0.024, 0.048))
+"""Where the shapes that grow begin: no shape that stays had its best rate below."""
+_ONCE = Tuning(rates=(0.012, 0.024, 0.048), seeds=(0,))
+_MLP = Tuning(rates=(0.001, 0.002, 0.004))
+
 STAGES: tuple[Stage, ...] = (
     Stage(arms=("fixed 16.32.64", "fixed 8.16.32", "fixed 8.16.64", "fixed 8.32.64", "fixed 32.64.128")),
-    Stage(
-        budget=0.5,
-        arms=("fixed 8.16.32", "fixed 16.32.64", "fixed 8.16.64", "fixed 8.32.64", "fixed 32.64.128"),
-    ),
-    Stage(budget=4.0, arms=("fixed 16.32.64", "fixed 32.64.128")),
-    Stage(budget=2.0, arms=("fixed 16.32.64", "fixed 8.16.32", "fixed 32.64.128")),
-    Stage(arms=("fixed 64.128.256",)),
+    Stage(arms=("grow 16.32.64 split", "grow 16.32.64 zero-outgoing"), seeds=6, tuning=_HIGH),
+    Stage(arms=("grow 8.16.64",), seeds=8, tuning=_HIGH),
+    Stage(arms=("fixed 8.16.64",), seeds=8),
+    Stage(budget=0.5, arms=("fixed 8.16.32", "fixed 16.32.64", "fixed 8.16.64")),
+    Stage(budget=4.0, arms=("fixed 16.32.64",)),
+    Stage(budget=2.0, arms=("fixed 16.32.64", "fixed 8.16.32")),
+    Stage(budget=4.0, arms=("fixed 32.64.128", "fixed 8.16.32"), seeds=3),
+    Stage(arms=("mlp fixed 8", "mlp fixed 32", "mlp evolve 8 to 32", "mlp gromo 8 to 32"), tuning=_MLP),
+    Stage(arms=("Torch-Pruning 16 to 8",), tuning=_ONCE),
+    Stage(budget=0.5, arms=("fixed 32.64.128",), seeds=2),
+    Stage(budget=2.0, arms=("fixed 32.64.128",), seeds=2),
+    Stage(arms=("fixed 64.128.256",), seeds=2, tuning=_ONCE),
     # The smallest net burns twice the seconds of the next: it is tuned at a quarter.
-    Stage(budget=0.5, arms=("fixed 4.8.16",), tuning=Tuning(budget=0.25)),
-    Stage(budget=4.0, arms=("fixed 8.32.64", "fixed 8.16.32")),
-    Stage(budget=2.0, arms=("fixed 8.32.64", "fixed 8.16.64")),
+    Stage(budget=0.5, arms=("fixed 4.8.16",), seeds=2, tuning=Tuning(budget=0.25, seeds=(0,))),
 )
 """All runs, in order."""
 

@@ -28,7 +28,10 @@ def _branch(row: Row, budget: float) -> Row:
 
 def table(ledger: Ledger, stages: Sequence[Stage] = STAGES) -> list[Row]:
     """Means with 95 % intervals; `wanted` above `n` says that runs are missing."""
-    wanted = {(arm, stage.budget): stage.seeds for stage in stages for arm in stage.arms}
+    wanted: dict[tuple[str, float], int] = {}
+    for stage in stages:
+        for arm in stage.arms:
+            wanted[arm, stage.budget] = max(stage.seeds, wanted.get((arm, stage.budget), 0))
     for stage in stages:
         for arm in stage.arms:
             for row in ledger.find(arm=arm, split="final"):
