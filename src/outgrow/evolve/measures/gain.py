@@ -1,9 +1,9 @@
 """What growing a site promises: the first-order decrease of the loss, and that per FLOP."""
 
-__all__ = ["Gain", "measure_gains"]
+__all__ = ["Gain", "measure_fresh_gain", "measure_gains"]
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -44,14 +44,14 @@ def measure_gains(
     """What one more unit promises at each site (by name), from the gradients of the batches alone.
 
     A step of gradient descent with learning rate `r` lowers the loss by `r |g|²` to first order, `g` being
-    the expected gradient. A unit that is copied with zero outgoing weights adds the squared gradient of those,
-    which equals that of the outgoing weights of the unit it is copied from: `outgoing`. Where it is split off
-    with outgoing weights `u w` and `(1 - u) w`, `u` uniform in (-0.5, 1.5) for each element, the incoming
-    weights of both halves get gradients of their own, and `splitting` is what these lower the loss by beyond
-    what those of the whole unit do: `2/3 sum |g_o|² - 1/2 |sum g_o|²` over what the outputs `o` contribute to
-    the gradient of the incoming weights. Here contributions are taken to be unrelated to each other, which
-    makes it `1/6 |g|²`; so it is the rougher part of the two. All sites cost one forward and backward pass for
-    each batch together, and one copy of the gradients for each batch is held.
+    the expected gradient. A unit that is copied with zero outgoing weights adds the squared gradient of
+    those, which equals that of the outgoing weights of the unit it is copied from: `outgoing`. Where it is
+    split off with outgoing weights `u w` and `(1 - u) w`, `u` uniform in (-0.5, 1.5) for each element, the
+    incoming weights of both halves get gradients of their own, and `splitting` is what these lower the loss
+    by beyond what those of the whole unit do: `2/3 sum |g_o|² - 1/2 |sum g_o|²` over what the outputs `o`
+    contribute to the gradient of the incoming weights. Here contributions are taken to be unrelated to each
+    other, which makes it `1/6 |g|²`; so it is the rougher part of the two. All sites cost one forward and
+    backward pass for each batch together, and one copy of the gradients for each batch is held.
 
     The squared norm of a batch's gradient is mostly noise; here products of gradients of *different* batches
     are used, which are right on average for any number of batches from two on (and may be negative). The
@@ -70,10 +70,55 @@ def measure_gains(
     arXiv:2307.04526 (SENN, gain of an expansion as what a step on the new parameters promises); Wu et al.
     2019, arXiv:1910.02366 (splitting).
     """
+    stacked = _gradients(model, None, batches, objective, adaptive)
+    if isinstance(stacked, Abstention):
+        return {site.name: stacked for site in sites}
+    places = UnitPlaces(model, inputs)
+    return {site.name: _gain(places, site, stacked) for site in sites}
+
+
+def measure_fresh_gain(
+    model: nn.Module,
+    names: Collection[str],
+    batches: Sequence[Batch],
+    *,
+    objective: Objective = own_loss,
+    adaptive: bool = False,
+) -> Estimate | Abstention:
+    """The decrease of the loss, to first order and for the learning rate 1, by the parameters `names` alone.
+
+    For weights that an operator has just put in: what a step on them promises. Made as in `measure_gains`,
+    with its errors and abstentions.
+    """
+    stacked = _gradients(model, names, batches, objective, adaptive)
+    if isinstance(stacked, Abstention):
+        return stacked
+    if not stacked:
+        return Abstention(reason="none of these parameters is trained", samples=len(batches))
+    estimate = _squared([one.flatten(1).double() for one in stacked.values()], 1)
+    if not math.isfinite(estimate.value):
+        return Abstention(reason="the gradients hold NaN or Inf", samples=len(batches))
+    return estimate
+
+
+def _gradients(
+    model: nn.Module,
+    names: Collection[str] | None,
+    batches: Sequence[Batch],
+    objective: Objective,
+    adaptive: bool,
+) -> dict[str, Tensor] | Abstention:
+    """`[batches, ...]` of each parameter that is trained (and among `names`)."""
     if len(batches) < 2:
         reason = f"{len(batches)} batches, and at least 2 are needed to tell a gradient from its noise"
-        return {site.name: Abstention(reason=reason, samples=len(batches)) for site in sites}
-    weights = {name: one for name, one in model.named_parameters() if one.requires_grad}
+        return Abstention(reason=reason, samples=len(batches))
+    weights = {
+        name: one
+        for name, one in model.named_parameters()
+        if one.requires_grad and (names is None or name in names)
+    }
+    if not weights:
+        return {}
     gradients: dict[str, list[Tensor]] = {name: [] for name in weights}
     with undisturbed(model), torch.enable_grad():
         for batch in batches:
@@ -88,8 +133,7 @@ def measure_gains(
         # Each factor of a product gets a root of the scale: a fourth root of the mean square.
         scales = {name: one.square().mean(0, keepdim=True).pow(0.25) for name, one in stacked.items()}
         stacked = {name: one / scales[name].clamp_min(1e-12) for name, one in stacked.items()}
-    places = UnitPlaces(model, inputs)
-    return {site.name: _gain(places, site, stacked) for site in sites}
+    return stacked
 
 
 def _gain(places: UnitPlaces, site: Site, gradients: dict[str, Tensor]) -> Gain | Abstention:
