@@ -16,19 +16,23 @@ from bench.evolve.arms import train
 from bench.evolve.fashion import Pictures, read_pictures
 from bench.evolve.ledger import Key, Ledger
 from bench.evolve.net import UNIT_MACS
-from bench.evolve.stages import STAGES, Stage, next_key
+from bench.evolve.stages import STAGES, Stage, Tuning, next_key
 from bench.evolve.table import table
 from bench.evolve.training import BATCH
 from bench.evolve.verdicts import verdicts
 from bench.harness import FORMAT, RESULTS, write_result
 from bench.models import bench_directory
 
-_TOY_STAGES = (
-    Stage(arms=("fixed 4.8.16", "grow 16.32.64 split", "grow 16.32.64 zero-outgoing"), seeds=2),
-    Stage(arms=("grow 8.16.64", "Torch-Pruning 16 to 8", "cooldown"), seeds=2),
-    Stage(arms=("mlp fixed 8", "mlp gromo 8 to 32", "mlp evolve 8 to 32"), seeds=2),
+_TOY_TUNING = Tuning(rates=(0.01,), seeds=(0,), most=1)
+_TOY_STAGES = tuple(
+    Stage(arms=arms, seeds=2, tuning=_TOY_TUNING)
+    for arms in (
+        ("fixed 4.8.16", "grow 16.32.64 split", "grow 16.32.64 zero-outgoing"),
+        ("grow 8.16.64", "Torch-Pruning 16 to 8", "cooldown"),
+        ("mlp fixed 8", "mlp gromo 8 to 32", "mlp evolve 8 to 32"),
+    )
 )
-_TOY_SCALE = 1e-4
+_TOY_SCALE = 2e-3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

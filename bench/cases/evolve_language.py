@@ -21,7 +21,7 @@ from bench.evolve.statistics import mean_interval
 from bench.harness import FORMAT, RESULTS, write_result
 from bench.models import bench_directory
 
-_TUNING = Tuning(rates=(0.002, 0.004, 0.008), budget=0.5, seeds=(0,))
+_TUNING = Tuning(rates=(0.001, 0.002, 0.004), budget=0.5, seeds=(0,))
 _STAGES = (
     Stage(arms=("large", "grown"), seeds=3, tuning=_TUNING),
     Stage(arms=("grown",), budget=0.75, seeds=3, tuning=_TUNING),
@@ -29,7 +29,7 @@ _STAGES = (
     Stage(arms=("small",), seeds=3, tuning=_TUNING),
     Stage(arms=("large",), budget=0.5, seeds=3, tuning=_TUNING),
 )
-_TOY_TUNING = Tuning(rates=(0.002,), seeds=(0,))
+_TOY_TUNING = Tuning(rates=(0.002,), seeds=(0,), most=1)
 _TOY = GptSize(layers=2, heads=2, inner=16, hidden=16, head_dim=8, length=16)
 
 
@@ -56,7 +56,7 @@ def _run(options: argparse.Namespace) -> Path:
     if options.toy:
         small = GptSize(layers=1, heads=1, inner=8, hidden=16, head_dim=8, length=16)
         goal, steps = _TOY, 6
-        stages = (Stage(arms=("large", "grown"), seeds=1, tuning=_TUNING),)
+        stages = (Stage(arms=("large", "grown"), seeds=1, tuning=_TOY_TUNING),)
     arms = {
         "large": LanguageArm(start=goal),
         "small": LanguageArm(start=small),

@@ -23,6 +23,8 @@ class Tuning:
     """Where it is made, in units of 1x."""
     seeds: tuple[int, ...] = (0, 1)
     """Apart from those of the final runs; all but the first run the best two rates alone."""
+    most: int = 7
+    """Rates that are tried at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +72,7 @@ def next_key(ledger: Ledger, stages: Sequence[Stage] = STAGES) -> Iterator[Key]:
         tuning = stage.tuning
         rates = {}
         for arm in stage.arms:
-            while (wanted := next_rate(_tuned(ledger, arm, tuning), tuning.rates, tuning.seeds)) is not None:
+            while wanted := next_rate(_tuned(ledger, arm, tuning), tuning.rates, tuning.seeds, tuning.most):
                 rate, seed = wanted
                 yield Key(arm=arm, budget=tuning.budget, lr=rate, seed=seed, split="tune")
             rates[arm] = chosen_rate(_tuned(ledger, arm, tuning), tuning.seeds)

@@ -7,21 +7,21 @@ from typing import Any
 
 
 def next_rate(
-    rows: Sequence[dict[str, Any]], rates: Sequence[float], seeds: Sequence[int]
+    rows: Sequence[dict[str, Any]], rates: Sequence[float], seeds: Sequence[int], most: int = 7
 ) -> tuple[float, int] | None:
     """The next (rate, seed) that has to be run, given the runs there are; `None` when the choice is made.
 
-    The first seed tries all `rates` and goes on by factors of two while the best one is at an edge; the other
-    seeds run the best two.
+    The first seed tries all `rates` and goes on by factors of two while the best one is at an edge and there
+    are fewer than `most`; the other seeds run the best two.
     """
     first = _losses(rows, seeds[0])
     for rate in rates:
         if rate not in first:
             return rate, seeds[0]
     best = min(first, key=first.__getitem__)
-    if best == max(first):
+    if best == max(first) and len(first) < most:
         return best * 2, seeds[0]
-    if best == min(first):
+    if best == min(first) and len(first) < most:
         return best / 2, seeds[0]
     for rate in sorted(first, key=first.__getitem__)[:2]:
         for seed in seeds[1:]:

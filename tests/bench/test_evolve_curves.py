@@ -189,6 +189,7 @@ def test_tuning_goes_on_at_an_edge_and_repeats_the_best_two():
     with pytest.raises(ValueError, match="no rate"):
         chosen_rate(rows({(1, 0): 1.0}), (0, 1))
     assert next_rate(rows(known), (1, 2, 4), (0, 1)) == (8, 1)
+    assert next_rate(rows({(1, 0): 1.0}), (1,), (0,), most=1) is None
     known[8, 1] = 1.0
     assert next_rate(rows(known), (1, 2, 4), (0, 1)) is None
     assert chosen_rate(rows(known), (0, 1)) == 8
