@@ -1,6 +1,6 @@
 """The sizes that torch's own layers keep beside their weights."""
 
-__all__ = ["refresh_attributes", "resize_attributes"]
+__all__ = ["known_sizes", "refresh_attributes", "resize_attributes"]
 
 import re
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from outgrow.evolve.surgery import Surgery
 
 def refresh_attributes(surgery: Surgery, module: nn.Module) -> None:
     """Make what a layer says of itself agree with the shapes of its weights."""
-    for attribute, value in _sizes(module).items():
+    for attribute, value in known_sizes(module).items():
         if getattr(module, attribute) != value:
             surgery.assign(module, attribute, value)
 
@@ -46,7 +46,8 @@ def _with_item(value: Any, places: list[int], item: int) -> Any:
     return tuple(items) if isinstance(value, tuple) else items
 
 
-def _sizes(module: nn.Module) -> dict[str, Any]:
+def known_sizes(module: nn.Module) -> dict[str, Any]:
+    """The sizes that a layer of torch keeps, by attribute, as its weights say them; empty for others."""
     weight = getattr(module, "weight", None)
     if weight is None:
         return {}

@@ -44,19 +44,26 @@ class Site:
     width: int
     """How many channels of `name`'s output there are, all units together."""
     step: int
-    """Channels of one unit: 1 for an MLP, a whole head, or a whole group of heads, for attention."""
+    """The fewest channels by which it can change: those of one unit, or the whole width where it can only be
+    repeated whole (what a LayerNorm looks at)."""
     methods: tuple[str, ...]
     """How it can grow without moving the outputs, the default first: `split`, `zero_outgoing`, ..."""
     coupled: tuple[Coupled, ...] = ()
     """Every dim of every weight that changes with it."""
     also: tuple[str, ...] = ()
     """Qualified names of other modules that make the same channels: they name this site, too."""
+    units: int = 0
+    """How many units there are: neurons, channels, heads, groups of heads; by default `width / step`."""
     attributes: tuple[SizeAttribute, ...] = ()
     """Numbers in modules that have to change with it; found by trying."""
     inputs: ExampleInputs | None = field(default=None, repr=False, compare=False)
     """What the model was called with when the site was found."""
 
+    def __post_init__(self) -> None:
+        if not self.units:
+            object.__setattr__(self, "units", self.width // self.step)
+
     @property
-    def units(self) -> int:
-        """How many units there are."""
-        return self.width // self.step
+    def unit_width(self) -> int:
+        """Channels of one unit."""
+        return self.width // self.units

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from outgrow.evolve.coupling.extent import Extent, Reduction
 from outgrow.evolve.coupling.norms import Norm, recognise_norm
@@ -52,6 +52,10 @@ class Coupling:
             self._reduced.setdefault(id(found), set()).update(reduced)
         for part in found.parts:
             self._settle(part, frozen, reduced)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every parameter and buffer of the model by the first of its names."""
+        return dict([*self._model.named_parameters(), *self._model.named_buffers()])
 
     @cached_property
     def leaves(self) -> tuple[Extent, ...]:

@@ -58,7 +58,7 @@ class Trace:
         self.weights: dict[str, Labels] = {}
         self.uses: list[Use] = []
         self.counts: list[Count] = []
-        self._labels = WeakTensorKeyDictionary()
+        self._labels: Any = WeakTensorKeyDictionary()
         self._modules: list[str] = []
         named = [*model.named_parameters(), *model.named_buffers()]
         for name, tensor in named:

@@ -1,36 +1,27 @@
 """Widen a site: more channels, the same outputs."""
 
-__all__ = ["METHODS", "widen"]
+__all__ = ["widen"]
 
 from typing import Any
 
 import torch
 from torch import nn
 
-from outgrow.errors import InputError, nearest_names
-from outgrow.evolve.coupling.coupling import find_coupling
+from outgrow.evolve.carry.wrappers import unwrapped
 from outgrow.evolve.edit import Edit
-from outgrow.evolve.errors import SiteRefused
 from outgrow.evolve.followers import Followers
 from outgrow.evolve.operation import make_edit
 from outgrow.evolve.operators.width_arguments import (
     check_seed,
+    chosen_method,
     copied_units,
     new_units,
     refuse_unfit_weights,
 )
 from outgrow.evolve.promise import Promised
 from outgrow.evolve.site import Site
-from outgrow.evolve.sites import find_site, leaf_of
 from outgrow.evolve.width import Units, change_width
-
-METHODS = {
-    "split": "copies of units, their outgoing weights shared out unequally",
-    "zero_outgoing": "units drawn as the layer would draw them, their outgoing weights zero",
-    "duplicate": "every unit equally often, their outgoing weights shared out unequally",
-    "pad": "units that give zero, with norms rescaled, their outgoing weights drawn",
-}
-"""How new units can begin without moving the outputs."""
+from outgrow.evolve.width_sites import find_place
 
 
 def widen(
@@ -73,39 +64,21 @@ def widen(
     """
     promised = Promised(allow=allow, bound=bound)
     drawn_from = check_seed(seed)
-    found, inputs = find_site(model, site, "widen", example_inputs)
-    chosen = _method(found, method)
-    units = new_units(found, by, chosen)
-    coupling = find_coupling(model, inputs)
-    leaf = leaf_of(coupling, found)
-    refuse_unfit_weights(model, found, grows=True)
+    place = find_place(unwrapped(model), site, "widen", example_inputs)
+    found, leaf, coupling = place.site, place.leaf, place.coupling
+    chosen = chosen_method(found, method)
+    units = new_units(found, leaf.size, by, chosen)
+    refuse_unfit_weights(unwrapped(model), found, grows=True)
     sources = torch.cat([torch.arange(leaf.size), copied_units(leaf.size, units, chosen, drawn_from)])
     norms = coupling.norms(leaf) if chosen in ("duplicate", "pad") else ()
     change = Units(sources=sources, kept=leaf.size, method=chosen, seed=drawn_from)
     return make_edit(
         model,
-        inputs,
+        place.inputs,
         lambda surgery: change_width(surgery, coupling, leaf, change, found.attributes, norms),
         operator="widen",
         site=found.name,
-        arguments={"by": units * found.step, "method": chosen, "seed": drawn_from},
+        arguments={"by": units * found.unit_width, "method": chosen, "seed": drawn_from},
         promised=promised,
         followers=Followers(optimizer=optimizer, scheduler=scheduler, ema=ema),
-    )
-
-
-def _method(site: Site, method: str | None) -> str:
-    if method is None:
-        return site.methods[0]
-    if method in site.methods:
-        return method
-    if method in METHODS:
-        raise SiteRefused(
-            f"{site.name!r} cannot grow exactly by {method!r}",
-            hint=f"there it can by {', '.join(map(repr, site.methods)) or 'nothing'}",
-        )
-    near = nearest_names(str(method), METHODS)
-    raise InputError(
-        f"method={method!r} is none",
-        hint=f"known: {', '.join(METHODS)}" + (f"; did you mean {near[0]!r}?" if near else ""),
     )

@@ -1,6 +1,14 @@
 """What the operators that change a width take, looked at before anything changes."""
 
-__all__ = ["check_seed", "copied_units", "new_units", "refuse_unfit_weights", "whole_number"]
+__all__ = [
+    "METHODS",
+    "check_seed",
+    "chosen_method",
+    "copied_units",
+    "new_units",
+    "refuse_unfit_weights",
+    "whole_number",
+]
 
 import operator
 from typing import Any
@@ -8,9 +16,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from outgrow.errors import InputError
+from outgrow.errors import InputError, nearest_names
 from outgrow.evolve.errors import SiteRefused
 from outgrow.evolve.site import Site
+
+METHODS = {
+    "split": "copies of units, their outgoing weights shared out unequally",
+    "zero_outgoing": "units drawn as the layer would draw them, their outgoing weights zero",
+    "duplicate": "every unit equally often, their outgoing weights shared out unequally",
+    "pad": "units that give zero, with norms rescaled, their outgoing weights drawn",
+}
+"""How new units can begin without moving the outputs."""
 
 
 def copied_units(units: int, count: int, method: str, seed: int) -> Tensor:
@@ -22,14 +38,15 @@ def copied_units(units: int, count: int, method: str, seed: int) -> Tensor:
     return torch.cat([torch.randperm(units, generator=generator) for _ in range(rounds)])[:count]
 
 
-def new_units(site: Site, by: Any, method: str) -> int:
-    """How many units `by` channels are.
+def new_units(site: Site, units: int, by: Any, method: str) -> int:
+    """How many units `by` channels are, at a site that has `units` now.
 
     Raises:
         InputError: it is no number of whole units above zero.
     """
     channels = whole_number(by, "by")
-    step = site.width if method == "duplicate" else site.step
+    per_unit = site.width // units
+    step = site.width if method == "duplicate" else per_unit
     if channels <= 0:
         raise InputError(
             f"by={channels}: widening adds channels", hint="give a number above 0; evolve.prune takes away"
@@ -42,7 +59,7 @@ def new_units(site: Site, by: Any, method: str) -> int:
             f"by={channels} is no multiple of {step}, {unit} at {site.name!r}",
             hint=f"by={either} can be done",
         )
-    return channels // site.step
+    return channels // site.unit_width
 
 
 def whole_number(given: Any, name: str) -> int:
@@ -93,3 +110,26 @@ def refuse_unfit_weights(model: nn.Module, site: Site, *, grows: bool) -> None:
             f"every weight at {site.name!r} is frozen (requires_grad is False): new units could never learn",
             hint=f"model.get_submodule({site.name!r}).requires_grad_(True) makes it trainable",
         )
+
+
+def chosen_method(site: Site, method: str | None) -> str:
+    """The method by which a site grows, by default its first.
+
+    Raises:
+        InputError: there is no such method.
+        SiteRefused: there is, and not here.
+    """
+    if method is None:
+        return site.methods[0]
+    if method in site.methods:
+        return method
+    if method in METHODS:
+        raise SiteRefused(
+            f"{site.name!r} cannot grow exactly by {method!r}",
+            hint=f"there it can by {', '.join(map(repr, site.methods)) or 'nothing'}",
+        )
+    near = nearest_names(str(method), METHODS)
+    raise InputError(
+        f"method={method!r} is none",
+        hint=f"known: {', '.join(METHODS)}" + (f"; did you mean {near[0]!r}?" if near else ""),
+    )

@@ -1,0 +1,153 @@
+"""The places where a model's width can change: named, tried, and found again."""
+
+__all__ = ["WidthPlace", "find_place", "prune_sites", "widen_sites"]
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import nn
+
+from outgrow.evolve.coupling.coupling import Coupling, find_coupling
+from outgrow.evolve.coupling.extent import Extent
+from outgrow.evolve.coupling.size_attributes import units_and_constant
+from outgrow.evolve.errors import SiteRefused
+from outgrow.evolve.example_inputs import ExampleInputs, call_form
+from outgrow.evolve.site import Coupled, Site
+from outgrow.evolve.site_lookup import look_up
+from outgrow.evolve.site_names import named_leaves
+from outgrow.evolve.site_signature import moved, signature
+from outgrow.evolve.size_search import find_attributes
+from outgrow.evolve.trial import Trial
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WidthPlace:
+    """A site, and the leaf of one analysis that belongs to it."""
+
+    site: Site
+    """The site as it is now."""
+    leaf: Extent
+    """What changes its size: `site.width / leaf.size` channels each unit."""
+    coupling: Coupling
+    """Of which `leaf` is a part."""
+    inputs: ExampleInputs
+    """What the model is called with."""
+
+
+def widen_sites(model: nn.Module, inputs: ExampleInputs) -> list[Site]:
+    """The places that can grow without moving the outputs; of each kind, the first and the last were grown
+    to see it."""
+    return _listed(model, inputs, "widen")
+
+
+def prune_sites(model: nn.Module, inputs: ExampleInputs) -> list[Site]:
+    """The places from which units can be removed."""
+    return _listed(model, inputs, "prune")
+
+
+def find_place(model: nn.Module, site: Site | str, kind: str, example_inputs: Any) -> WidthPlace:
+    """The site of this name as it is now, with the analysis that it comes from.
+
+    Raises:
+        SiteNotFound: there is none of this name.
+        SiteRefused: there is one, and the model does not give the same when it grows.
+    """
+    name = site if isinstance(site, str) else site.name
+    given = example_inputs if isinstance(site, str) or example_inputs is not None else site.inputs
+    inputs = call_form(given)
+    coupling = find_coupling(model, inputs)
+    places = _places(coupling, inputs, kind)
+    found = look_up([one.site for one in places], name, kind)
+    place = next(one for one in places if one.site is found)
+    tried = _tried(Trial(model, inputs, coupling), model, place)
+    if tried is None:
+        raise SiteRefused(
+            f"{found.name} cannot change its width: the model does not run, or gives something else, when it "
+            f"does",
+            hint="a size may be written into its code as a number, or be kept where nobody looks for it",
+        )
+    return replace(place, site=tried)
+
+
+def _listed(model: nn.Module, inputs: ExampleInputs, kind: str) -> list[Site]:
+    coupling = find_coupling(model, inputs)
+    places = _places(coupling, inputs, kind)
+    if not places:
+        return []
+    trial = Trial(model, inputs, coupling)
+    alike: dict[object, list[WidthPlace]] = {}
+    for place in places:
+        alike.setdefault(signature(model, place.site, coupling, place.leaf), []).append(place)
+    sites: dict[str, Site] = {}
+    for group in alike.values():
+        ends = {place.site.name: _tried(trial, model, place) for place in group[:1] + group[1:][-1:]}
+        found = [site for site in ends.values() if site is not None]
+        for place in group:
+            name = place.site.name
+            if name in ends:
+                site = ends[name]
+            elif len(found) < len(ends):  # they are not alike after all
+                site = _tried(trial, model, place) if found else None
+            else:
+                known, attributes = found[0], moved(found[0].attributes, group[0].site, place.site)
+                site = replace(place.site, methods=known.methods, step=known.step, attributes=attributes)
+            if site is not None:
+                sites[name] = site
+    return [sites[place.site.name] for place in places if place.site.name in sites]
+
+
+def _tried(trial: Trial, model: nn.Module, place: WidthPlace) -> Site | None:
+    """The site with the methods that work and the numbers that they need; None where none works."""
+    site, attributes, methods = place.site, None, list[str]()
+    for method in site.methods:
+        if attributes is not None and trial.grows(place.leaf, method, attributes):
+            methods.append(method)
+        elif attributes is None:
+            attributes = find_attributes(trial, model, place.coupling, place.leaf, method)
+            methods += [method] if attributes is not None else []
+    if attributes is None:
+        return None
+    step = site.width if methods == ["duplicate"] and site.kind == "widen" else site.step
+    return replace(site, methods=tuple(methods), attributes=attributes, step=step)
+
+
+def _places(coupling: Coupling, inputs: ExampleInputs, kind: str) -> list[WidthPlace]:
+    places = []
+    for leaf, name, also in named_leaves(coupling):
+        methods = _methods(coupling, leaf)
+        if leaf.size < 2 or not methods:
+            continue
+        first = next(use for use in coupling.uses(leaf) if use.role == "out" and use.dim is not None)
+        assert first.dim is not None
+        step, _ = units_and_constant(coupling.weights[first.weight][first.dim], leaf)
+        coupled = tuple(
+            Coupled(weight=place.weight, dim=place.dim, role="in" if "in" in place.roles else "out")
+            for place in coupling.occurrences(leaf)
+        )
+        site = Site(
+            name=name,
+            kind=kind,
+            width=leaf.size * step,
+            units=leaf.size,
+            step=step,
+            methods=methods,
+            coupled=coupled,
+            also=also,
+            inputs=inputs,
+        )
+        places.append(WidthPlace(site=site, leaf=leaf, coupling=coupling, inputs=inputs))
+    return places
+
+
+def _methods(coupling: Coupling, leaf: Extent) -> tuple[str, ...]:
+    """What can be exact by the arithmetic of it, the default first."""
+    places = coupling.occurrences(leaf)
+    if not any("in" in place.roles for place in places):
+        return ()
+    kinds = {norm.kind for norm in coupling.norms(leaf)}
+    if not kinds:
+        is_tied = any(len(place.roles) > 1 for place in places)
+        return () if is_tied else ("split", "zero_outgoing")
+    if kinds <= {"rms", "rms_plus_one"}:
+        return ("pad", "duplicate")
+    return ("duplicate",) if "other" not in kinds else ()
