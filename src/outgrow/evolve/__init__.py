@@ -1,8 +1,10 @@
 """Networks that grow and shrink while they train, exactly."""
 
-__all__ = ["Edit", "Site", "sites", "widen"]
+__all__ = ["Edit", "Fork", "Site", "Transaction", "paired_forks", "sites", "transaction", "widen"]
 
 from outgrow.evolve.edit import Edit
+from outgrow.evolve.fork import Fork, paired_forks
 from outgrow.evolve.operators.widen import widen
 from outgrow.evolve.site import Site
 from outgrow.evolve.sites import sites
+from outgrow.evolve.transaction import Transaction, transaction
