@@ -1,8 +1,9 @@
 """The changes that can be made now: every operator at every site, within the budget."""
 
-__all__ = ["GROWING", "apply_candidate", "find_candidates", "width_candidate"]
+__all__ = ["GROWING", "apply_candidate", "find_candidates", "is_affordable", "width_candidate"]
 
 import copy
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -59,7 +60,7 @@ def find_candidates(
                 candidate = width_candidate(operator, site, share, costs)
             else:
                 candidate = _tried_candidate(operator, site, situation, now)
-            if candidate is not None and _is_affordable(candidate, situation, now):
+            if candidate is not None and is_affordable(candidate, situation, now):
                 found.append(candidate)
     return found
 
@@ -86,10 +87,13 @@ def apply_candidate(
         )
     followers = followers or Followers()
     arguments: dict[str, Any] = dict(candidate.arguments)
+    # What draws nothing takes no seed.
+    if "seed" in inspect.signature(operator).parameters:
+        arguments.setdefault("seed", seed)
     return operator(
         model,
         candidate.site,
-        **{"seed": seed, **arguments},
+        **arguments,
         example_inputs=inputs,
         optimizer=followers.optimizer,
         scheduler=followers.scheduler,
@@ -122,7 +126,8 @@ def _tried_candidate(operator: str, site: Site, situation: Situation, now: Cost)
     return Candidate(operator=operator, site=site.name, cost=measure_cost(changed, situation.inputs) - now)
 
 
-def _is_affordable(candidate: Candidate, situation: Situation, now: Cost) -> bool:
+def is_affordable(candidate: Candidate, situation: Situation, now: Cost) -> bool:
+    """Whether the budget allows for it, the model costing `now`, and for ten steps after it."""
     budget, more = situation.budget, candidate.cost
     limit = float("inf") if budget.parameters is None else budget.parameters
     if 0 < more.parameters > limit - now.parameters:
