@@ -28,7 +28,7 @@ _TOY_STAGES = tuple(
     Stage(arms=arms, seeds=2, tuning=_TOY_TUNING)
     for arms in (
         ("fixed 4.8.16", "grow 16.32.64 split", "grow 16.32.64 zero-outgoing"),
-        ("grow 8.16.64", "Torch-Pruning 16 to 8", "cooldown"),
+        ("grow 8.16.64", "Torch-Pruning 16 to 8", "cooldown", "evolve uniform"),
         ("mlp fixed 8", "mlp gromo 8 to 32", "mlp evolve 8 to 32"),
     )
 )

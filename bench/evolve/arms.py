@@ -1,11 +1,12 @@
 """What is compared: shapes that stay, shapes that grow, shapes that are cut."""
 
-__all__ = ["COOLDOWN", "FIXED", "GROWING", "PRUNED", "SWEEP", "name_of", "train"]
+__all__ = ["COOLDOWN", "DECIDED", "FIXED", "GROWING", "PRUNED", "SWEEP", "name_of", "train"]
 
 from collections.abc import Sequence
 from typing import Any
 
 from bench.evolve.cooldown import Trunk, train_trunk
+from bench.evolve.decided import Decided, train_decided
 from bench.evolve.fashion import Pictures
 from bench.evolve.fixed import train_fixed
 from bench.evolve.growth import Growing, train_growing
@@ -41,9 +42,17 @@ GROWING: dict[str, Growing] = {
 """Schedules of growth that are fixed beforehand; the last two differ in the operator alone."""
 
 COOLDOWN: dict[str, Trunk] = {
-    "cooldown": Trunk(start=(8, 16, 32), growths=((0.2, (8, 16, 64)), (0.6, (16, 32, 64)))),
+    "cooldown": Trunk(
+        start=(8, 16, 32), growths=((0.2, (8, 16, 64)), (0.5, (8, 32, 64)), (1.0, (16, 32, 64)))
+    ),
 }
 """One run for all budgets."""
+
+DECIDED: dict[str, Decided] = {
+    "evolve greedy": Decided(policy="greedy"),
+    "evolve uniform": Decided(policy="uniform"),
+}
+"""A policy looks at the run and chooses."""
 
 PRUNED: dict[str, Pruned] = {
     "Torch-Pruning 16 to 8": Pruned(start=(16, 32, 64), share=0.2, ratio=0.5),
@@ -66,4 +75,6 @@ def train(key: Key, pictures: Pictures, scale: float = 1.0) -> dict[str, Any]:
         return train_growing(key, GROWING[key.arm], pictures, unit)
     if key.arm in COOLDOWN:
         return train_trunk(key, COOLDOWN[key.arm], pictures, unit)
+    if key.arm in DECIDED:
+        return train_decided(key, DECIDED[key.arm], pictures, unit)
     return train_pruned(key, PRUNED[key.arm], pictures, unit)

@@ -2,7 +2,7 @@
 
 __all__ = ["build", "figures", "train_fixed"]
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -10,16 +10,22 @@ from torch import nn
 
 from bench.evolve.fashion import Pictures
 from bench.evolve.ledger import Key
-from bench.evolve.net import UNIT_MACS, ThreeConv
+from bench.evolve.net import UNIT_MACS, ThreeConv, picture_macs
 from bench.evolve.training import Batches, Training, judge
 
 
-def build(widths: Sequence[int], pictures: Pictures, seed: int, lr: float) -> Training:
+def build(
+    widths: Sequence[int],
+    pictures: Pictures,
+    seed: int,
+    lr: float,
+    forward_cost: Callable[[nn.Module], float] = picture_macs,
+) -> Training:
     """A fresh model of these widths, Adam, and the batches of this seed."""
     torch.manual_seed(seed)
     model = ThreeConv(widths).to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(model.parameters(), lr=lr, fused=True)
-    return Training(model, optimizer, Batches(*pictures.train, seed=seed))
+    return Training(model, optimizer, Batches(*pictures.train, seed=seed), forward_cost)
 
 
 def figures(training: Training, pictures: Pictures, split: str) -> dict[str, Any]:

@@ -44,6 +44,7 @@ class Stage:
 _HIGH = Tuning(rates=(0.012, 0.024, 0.048))
 """Where the shapes that grow begin: no shape that stays had its best rate below."""
 _ONCE = Tuning(rates=(0.012, 0.024, 0.048), seeds=(0,))
+_HALF = Tuning(rates=(0.012, 0.024, 0.048), budget=0.5, seeds=(0,))
 _MLP = Tuning(rates=(0.001, 0.002, 0.004))
 
 STAGES: tuple[Stage, ...] = (
@@ -53,10 +54,12 @@ STAGES: tuple[Stage, ...] = (
     Stage(arms=("fixed 8.16.64",), seeds=8),
     Stage(budget=0.5, arms=("fixed 8.16.32", "fixed 16.32.64", "fixed 8.16.64")),
     Stage(budget=4.0, arms=("fixed 16.32.64",)),
+    Stage(budget=4.0, arms=("cooldown",), tuning=_ONCE),
     Stage(budget=2.0, arms=("fixed 16.32.64", "fixed 8.16.32")),
-    Stage(budget=4.0, arms=("fixed 32.64.128", "fixed 8.16.32"), seeds=3),
+    Stage(budget=4.0, arms=("fixed 8.16.32",), seeds=3),
     Stage(arms=("mlp fixed 8", "mlp fixed 32", "mlp evolve 8 to 32", "mlp gromo 8 to 32"), tuning=_MLP),
-    Stage(arms=("Torch-Pruning 16 to 8",), tuning=_ONCE),
+    Stage(arms=("evolve greedy", "evolve uniform", "Torch-Pruning 16 to 8"), tuning=_HALF),
+    Stage(budget=4.0, arms=("fixed 32.64.128",), seeds=3),
     Stage(budget=0.5, arms=("fixed 32.64.128",), seeds=2),
     Stage(budget=2.0, arms=("fixed 32.64.128",), seeds=2),
     Stage(arms=("fixed 64.128.256",), seeds=2, tuning=_ONCE),

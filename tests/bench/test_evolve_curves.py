@@ -6,9 +6,10 @@ import torch
 from scipy import stats
 from torch import nn
 
-from bench.evolve.arms import COOLDOWN, FIXED, GROWING, PRUNED
+from bench.evolve.arms import COOLDOWN, DECIDED, FIXED, GROWING, PRUNED
 from bench.evolve.char_gpt import CharGpt, GptSize, token_macs
 from bench.evolve.corpus import VOCABULARY, Windows, read_corpus
+from bench.evolve.decided import counted_macs
 from bench.evolve.fashion import Pictures, read_idx, read_pictures
 from bench.evolve.fixed import build
 from bench.evolve.ledger import Key, Ledger
@@ -88,7 +89,7 @@ def test_multiply_adds_are_those_of_the_convolutions():
         if isinstance(module, nn.Conv2d | nn.Linear):
             module.register_forward_hook(count)
     model(torch.randn(1, 1, 28, 28))
-    assert forward_macs((3, 5, 7)) == sum(counted)
+    assert forward_macs((3, 5, 7)) == sum(counted) == counted_macs(model)
     assert widths_of(model) == (3, 5, 7)
 
 
@@ -212,7 +213,7 @@ def test_runs_are_tuned_before_they_are_final_and_never_made_twice(tmp_path):
 
 
 def test_every_arm_of_the_stages_exists():
-    known = {*FIXED, *GROWING, *COOLDOWN, *PRUNED, *MLP_ARMS}
+    known = {*FIXED, *GROWING, *COOLDOWN, *DECIDED, *PRUNED, *MLP_ARMS}
     assert {arm for stage in STAGES for arm in stage.arms} <= known
 
 
