@@ -1,0 +1,1 @@
+"""What flows through a model: its ops, its modules' calls, and where layers can be inserted in it."""

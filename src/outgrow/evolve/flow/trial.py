@@ -1,0 +1,106 @@
+"""Make an insertion for a moment, look whether the model still does what it did, and take it back."""
+
+__all__ = ["Trial", "try_insertion"]
+
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from outgrow.capture import watch
+from outgrow.evolve.example_inputs import ExampleInputs
+from outgrow.evolve.flow.insertion import Inserted, Insertion
+from outgrow.evolve.flow.recording import Flow, record_flow
+from outgrow.evolve.outputs import relative_change
+from outgrow.evolve.promise import rounding_of
+from outgrow.evolve.surgery import Surgery
+from outgrow.evolve.undisturbed import undisturbed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What was seen of a change that is no longer there."""
+
+    refused: str = ""
+    """Why it cannot be made; empty where all is well."""
+    change: float = 0.0
+    """How far the outputs moved, relatively."""
+    noted_depth: bool = False
+    """Whether a configuration, or the module around, was told of it."""
+
+
+def try_insertion(
+    model: nn.Module,
+    inputs: ExampleInputs,
+    before: Flow,
+    insertion: Insertion,
+    *,
+    used: Collection[str] | None = None,
+) -> Trial:
+    """Change `model`, run it, and take the change back, whatever happens.
+
+    Args:
+        model: the model.
+        inputs: what it is called with.
+        before: what flowed through it before.
+        insertion: the change.
+        used: where given, every new module has to give what it gets, bit for bit, and to use these of its
+            own weights: others would never learn.
+    """
+    surgery = Surgery(model)
+    done = Inserted(noted_depth=True)
+    try:
+        done = insertion.apply(surgery)
+        after = record_flow(model, inputs, compare=done.new if used is not None else ())
+        rounding = rounding_of(model)
+        unseen = _bypassed(model, inputs, done)
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001, RUF100 - whatever a model raises then, it is the answer
+        return Trial(
+            refused=f"the model then raises {type(error).__name__}: {error}", noted_depth=done.noted_depth
+        )
+    finally:
+        surgery.take_back()
+    refused = _not_run(before, after, done) or _not_alive(after, done, used) or unseen
+    change = relative_change(after.outputs, before.outputs)
+    if not refused and not change <= rounding:
+        refused = f"the outputs would move by {change:.1e} relatively"
+    return Trial(refused=refused, change=change, noted_depth=done.noted_depth)
+
+
+def _bypassed(model: nn.Module, inputs: ExampleInputs, done: Inserted) -> str:
+    """Whether a model goes another way without gradients, as torch's own encoder layers do in eval mode."""
+    seen: set[str] = set()
+    with undisturbed(model), torch.no_grad(), watch(model, enter=lambda call: seen.add(call.name)):
+        model.eval()
+        inputs.call(model)
+    idle = [name for name in done.new if name not in seen]
+    return f"without gradients the model would not call {', '.join(idle)}" if idle else ""
+
+
+def _not_run(before: Flow, after: Flow, done: Inserted) -> str:
+    ran = Counter(call.name for call in after.calls)
+    idle = [name for name in done.new if not ran[name]]
+    if idle:
+        return f"the model would not call {', '.join(idle)}"
+    for name, count in Counter(call.name for call in before.calls).items():
+        now = done.renamed.get(name, name)
+        if ran[now] != count:
+            return f"{now} would be called {ran[now]} times, and {name} is called {count} times"
+    return ""
+
+
+def _not_alive(after: Flow, done: Inserted, used: Collection[str] | None) -> str:
+    if used is None:
+        return ""
+    for call in after.calls:
+        if call.name in done.new:
+            if not call.is_identity:
+                return f"{call.name} would not give what it gets"
+            idle = {f"{call.name}.{name}" for name in used} - call.weights()
+            if idle:
+                return f"nothing would use {min(idle)}"
+    return ""
