@@ -9,11 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from outgrow.capture import watch
 from outgrow.evolve.example_inputs import ExampleInputs
 from outgrow.evolve.flow.insertion import Inserted, Insertion
 from outgrow.evolve.flow.recording import Flow, record_flow
-from outgrow.evolve.outputs import relative_change
+from outgrow.evolve.outputs import output_tensors, relative_change
 from outgrow.evolve.promise import rounding_of
 from outgrow.evolve.surgery import Surgery
 from outgrow.evolve.undisturbed import undisturbed
@@ -55,7 +54,7 @@ def try_insertion(
         done = insertion.apply(surgery)
         after = record_flow(model, inputs, compare=done.new if used is not None else ())
         rounding = rounding_of(model)
-        unseen = _bypassed(model, inputs, done)
+        past = _without_effect(model, inputs, before, [new for new, _ in surgery.added])
     except (MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # noqa: BLE001, RUF100 - whatever a model raises then, it is the answer
@@ -64,21 +63,26 @@ def try_insertion(
         )
     finally:
         surgery.take_back()
-    refused = _not_run(before, after, done) or _not_alive(after, done, used) or unseen
+    refused = _not_run(before, after, done) or _not_alive(after, done, used) or past
     change = relative_change(after.outputs, before.outputs)
     if not refused and not change <= rounding:
         refused = f"the outputs would move by {change:.1e} relatively"
     return Trial(refused=refused, change=change, noted_depth=done.noted_depth)
 
 
-def _bypassed(model: nn.Module, inputs: ExampleInputs, done: Inserted) -> str:
-    """Whether a model goes another way without gradients, as torch's own encoder layers do in eval mode."""
-    seen: set[str] = set()
-    with undisturbed(model), torch.no_grad(), watch(model, enter=lambda call: seen.add(call.name)):
+def _without_effect(model: nn.Module, inputs: ExampleInputs, before: Flow, new: list[nn.Parameter]) -> str:
+    """Whether other numbers in the new weights, which are thrown away anyway, leave the outputs as they are.
+
+    Run without hooks and gradients: torch's own encoder layers then go another way, past their parts.
+    """
+    for parameter in new:
+        parameter.data.add_(1)
+    with undisturbed(model), torch.no_grad():
         model.eval()
-        inputs.call(model)
-    idle = [name for name in done.new if name not in seen]
-    return f"without gradients the model would not call {', '.join(idle)}" if idle else ""
+        outputs = output_tensors(inputs.call(model))
+    if relative_change(outputs, before.outputs) == 0:
+        return "the model would go past the new layers where it runs without gradients"
+    return ""
 
 
 def _not_run(before: Flow, after: Flow, done: Inserted) -> str:
