@@ -66,7 +66,7 @@ class Run:
     def __init__(self, optimizer: str = "AdamW", scheduler: str = "OneCycleLR") -> None:
         torch.manual_seed(3)
         random.seed(3)
-        np.random.seed(3)  # noqa: NPY002 - the global one is what is to be put back
+        np.random.seed(3)
         self.model = Net()
         self.optimizer = OPTIMIZERS[optimizer](self.model.parameters())
         self.scheduler = SCHEDULERS[scheduler](self.optimizer)
@@ -81,7 +81,7 @@ class Run:
             for (batch,) in self.loader:
                 if len(losses) == count:
                     break
-                losses.append(self.step(batch * (1 + 0.1 * random.random()) + 0.1 * np.random.rand()))  # noqa: NPY002
+                losses.append(self.step(batch * (1 + 0.1 * random.random()) + 0.1 * np.random.rand()))
         return losses
 
     def step(self, batch: Tensor) -> float:
@@ -110,7 +110,7 @@ class Run:
             "modes": [one.training for one in self.model.modules()],
             "modules": [id(one) for one in self.model.modules()],
             "parameters": [id(one) for one in self.model.parameters()],
-            "random": (torch.get_rng_state(), random.getstate(), np.random.get_state()),  # noqa: NPY002
+            "random": (torch.get_rng_state(), random.getstate(), np.random.get_state()),
         }
 
     def transaction(self) -> evolve.Transaction:
@@ -171,7 +171,7 @@ EDITS: dict[str, Callable[[Run], object]] = {
     "train": lambda run: run.steps(5),
     "overwrite": lambda run: [p.data.zero_() for p in run.model.parameters()],
     "zero_grad": lambda run: run.optimizer.zero_grad(),
-    "draw": lambda run: (torch.rand(3), random.random(), np.random.rand()),  # noqa: NPY002
+    "draw": lambda run: (torch.rand(3), random.random(), np.random.rand()),
 }
 
 
