@@ -1,6 +1,6 @@
 """The file of an archive: safetensors with the manifest as metadata, and a digest of everything."""
 
-__all__ = ["VERSION", "ArchiveContent", "ArchiveCorrupt", "read_archive", "write_archive"]
+__all__ = ["ARCHIVE", "VERSION", "ArchiveContent", "ArchiveCorrupt", "read_archive", "write_archive"]
 
 import hashlib
 import json
@@ -18,7 +18,8 @@ from outgrow.store import StoreCorrupt, TensorMeta, make_reader, read_header, wr
 
 VERSION = 1
 """Of the manifest; it goes up when an older outgrow could not read it rightly."""
-_FORMAT = "outgrow.evolve.archive"
+ARCHIVE = "outgrow.evolve.archive"
+"""The kind of file that `evolve.save` writes."""
 _COPY = "copy the file again, or take another copy; nothing of it was used"
 
 
@@ -39,9 +40,14 @@ class ArchiveContent:
 
 
 def write_archive(
-    path: Path, manifest: Mapping[str, Any], tensors: Mapping[str, Tensor], *, overwrite: bool
+    path: Path,
+    manifest: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+    *,
+    overwrite: bool,
+    kind: str = ARCHIVE,
 ) -> None:
-    """Write an archive, which appears complete or not at all.
+    """Write an archive, or another file of the same form by its `kind`; it appears complete or not at all.
 
     Raises:
         InputError: something is at `path` already and `overwrite` is not set.
@@ -57,7 +63,7 @@ def write_archive(
         {**manifest, "tensors": described}, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
     metadata = {
-        "format": _FORMAT,
+        "format": kind,
         "version": str(VERSION),
         "outgrow": __version__,
         "torch": str(torch.__version__),
@@ -67,7 +73,7 @@ def write_archive(
     write_safetensors(path, tensors, metadata)
 
 
-def read_archive(path: Path) -> ArchiveContent:
+def read_archive(path: Path, *, kind: str = ARCHIVE) -> ArchiveContent:
     """Read an archive whole, and compare every byte with its digest.
 
     Raises:
@@ -81,9 +87,9 @@ def read_archive(path: Path) -> ArchiveContent:
         metas, metadata = read_header(path)
     except StoreCorrupt as err:
         raise ArchiveCorrupt(f"{str(path)!r} is no whole archive: {err.message}", hint=_COPY) from err
-    if metadata.get("format") != _FORMAT:
+    if metadata.get("format") != kind:
         raise InputError(
-            f"{str(path)!r} is a safetensors file and no archive of evolve",
+            f"{str(path)!r} is a safetensors file, and not of the kind {kind!r}",
             hint="evolve.save writes archives; outgrow.stream and safetensors open plain weights",
         )
     version = metadata.get("version", "")
