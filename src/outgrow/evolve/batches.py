@@ -6,6 +6,7 @@ __all__ = [
     "Objective",
     "UnknownBatch",
     "batches_of",
+    "inputs_for",
     "own_loss",
     "read_batch",
     "with_loss",
@@ -155,11 +156,16 @@ def _from_mapping(given: Mapping[str, Any]) -> Batch:
     return Batch(inputs=ExampleInputs(kwargs=kwargs), target=target)
 
 
-def _call(model: nn.Module, batch: Batch) -> Any:
+def inputs_for(model: nn.Module, batch: Batch) -> ExampleInputs:
+    """What `model` is called with for this batch: `labels` only where its `forward` takes them."""
     kwargs = dict(batch.inputs.kwargs)
     if "labels" in kwargs and not _takes(model, "labels"):
         del kwargs["labels"]
-    return model(*batch.inputs.args, **kwargs)
+    return ExampleInputs(args=batch.inputs.args, kwargs=kwargs)
+
+
+def _call(model: nn.Module, batch: Batch) -> Any:
+    return inputs_for(model, batch).call(model)
 
 
 def _takes(model: nn.Module, name: str) -> bool:
