@@ -1,6 +1,6 @@
 """What a model costs: parameters, bytes, FLOPs and seconds."""
 
-__all__ = ["Cost", "flop_counter", "measure_cost", "measure_seconds", "parameter_bytes"]
+__all__ = ["Cost", "flop_counter", "measure_cost", "measure_seconds", "parameter_bytes", "summed"]
 
 import time
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ def measure_cost(model: nn.Module, inputs: ExampleInputs) -> Cost:
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     with undisturbed(model), torch.enable_grad(), flop_counter() as counter:
         model.eval()
-        loss = _sum(inputs.call(model))
+        loss = summed(inputs.call(model))
         forward = counter.get_total_flops()
         if loss.requires_grad and trained:
             torch.autograd.grad(loss, trained, allow_unused=True)
@@ -114,7 +114,7 @@ def _attention_backward(gradient: Any, query: Any, key: Any, value: Any, *_: Any
     return int(sdpa_backward_flop_count(gradient, query, key, value))  # type: ignore[no-untyped-call]
 
 
-def _sum(output: object) -> Tensor:
+def summed(output: object) -> Tensor:
     """Something to differentiate that reaches every output."""
     terms = [tensor.float().sum() for tensor in output_tensors(output).values() if tensor.requires_grad]
     return torch.stack(terms).sum() if terms else torch.zeros(())

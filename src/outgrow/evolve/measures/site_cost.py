@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from outgrow.capture import Call, watch
 from outgrow.evolve.batches import Batch
 from outgrow.evolve.example_inputs import ExampleInputs
-from outgrow.evolve.measures.cost import Cost, flop_counter
+from outgrow.evolve.measures.cost import Cost, flop_counter, summed
 from outgrow.evolve.measures.unit_places import UnitPlaces
 from outgrow.evolve.site import Site
 from outgrow.evolve.undisturbed import undisturbed
@@ -39,6 +39,12 @@ class SiteCosts:
         self._weights: dict[str, Tensor] = dict([*model.named_parameters(), *model.named_buffers()])
         self._parameters = {name for name, _ in model.named_parameters()}
         self._modules: dict[str, _Flops] = _flops_of_modules(model, inputs)
+        # By identity: a tied weight has one name and several modules.
+        names = {id(weight): name for name, weight in self._weights.items()}
+        self._matrices = {
+            name: [names[id(one)] for one in module.parameters(recurse=False) if one.dim() > 1]
+            for name, module in model.named_modules()
+        }
 
     def of(self, site: Site, by: int) -> Cost:
         """What the model costs more with `by` channels more at `site` (less, for a negative `by`)."""
@@ -48,7 +54,7 @@ class SiteCosts:
             units = self._places.units_along(site, one)
             ratios[one.weight] *= 1 + growth * float((units >= 0).double().mean())
         more = {name: round(self._weights[name].numel() * (ratio - 1)) for name, ratio in ratios.items()}
-        scaled = self._scaled_modules(ratios, 1 + growth)
+        scaled = self._scaled_modules(site, ratios, 1 + growth)
         return Cost(
             parameters=sum(count for name, count in more.items() if name in self._parameters),
             bytes=sum(count * self._weights[name].element_size() for name, count in more.items()),
@@ -56,23 +62,32 @@ class SiteCosts:
             training_flops=sum(self._modules[name].training * (ratio - 1) for name, ratio in scaled.items()),
         )
 
-    def _scaled_modules(self, ratios: dict[str, float], ratio_of_units: float) -> dict[str, float]:
+    def _scaled_modules(
+        self, site: Site, ratios: dict[str, float], ratio_of_units: float
+    ) -> dict[str, float]:
         """By how much the FLOPs of each module grow."""
         scaled: dict[str, float] = {}
-        changed = [weight.rpartition(".")[0] for weight in ratios]
         for name, flops in self._modules.items():
             if not flops.forward:
                 continue
-            own = [weight for weight in self._weights if weight.rpartition(".")[0] == name]
-            matrices = [weight for weight in own if self._weights[weight].dim() > 1]
-            if matrices:
+            if matrices := self._matrices[name]:
                 # A module of several matrices (nn.MultiheadAttention) is taken as a whole.
-                before = sum(self._weights[weight].numel() for weight in matrices)
-                after = sum(self._weights[weight].numel() * ratios.get(weight, 1.0) for weight in matrices)
+                before = sum(self._weights[one].numel() for one in matrices)
+                after = sum(self._weights[one].numel() * ratios.get(one, 1.0) for one in matrices)
                 scaled[name] = after / before
-            elif name and any(other.startswith(f"{name}.") for other in changed):
+            elif name and self._makes_within(site, name):
                 scaled[name] = ratio_of_units
         return scaled
+
+    def _makes_within(self, site: Site, module: str) -> bool:
+        """Whether the units begin inside a module: its first layer makes them, and does not read them."""
+        within = (
+            one
+            for one in site.coupled
+            if one.weight.startswith(f"{module}.") and self._weights[one.weight].dim() > 1
+        )
+        first = next(within, None)
+        return first is not None and first.role == "out"
 
 
 def _flops_of_modules(model: nn.Module, inputs: ExampleInputs) -> dict[str, _Flops]:
@@ -80,6 +95,7 @@ def _flops_of_modules(model: nn.Module, inputs: ExampleInputs) -> dict[str, _Flo
     begun: list[int] = []
     below: list[int] = []
     samples = Batch(inputs=inputs).size
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     with undisturbed(model), torch.enable_grad(), flop_counter() as counter:
 
         def enter(_call: Call) -> None:
@@ -91,15 +107,23 @@ def _flops_of_modules(model: nn.Module, inputs: ExampleInputs) -> dict[str, _Flo
             own = whole - below.pop()
             if below:
                 below[-1] += whole
-            given = [one for one in (*call.args, *call.kwargs.values()) if isinstance(one, Tensor)]
-            weights = call.module.parameters(recurse=False)
-            # Backwards a product costs as much again for each side that needs a gradient.
-            sides = any(one.requires_grad for one in given) + any(one.requires_grad for one in weights)
-            sides = max(sides, 2) if own and not list(call.module.parameters(recurse=False)) else sides
             counts[call.name].forward += own / samples
-            counts[call.name].training += own * (1 + sides) / samples
+            if weights := list(call.module.parameters(recurse=False)):
+                given = [one for one in (*call.args, *call.kwargs.values()) if isinstance(one, Tensor)]
+                # Backwards a product costs as much again for each side that needs a gradient.
+                sides = any(one.requires_grad for one in given) + any(one.requires_grad for one in weights)
+                counts[call.name].training += own * (1 + sides) / samples
 
         model.eval()
         with watch(model, enter=enter, leave=leave):
-            inputs.call(model)
+            loss = summed(inputs.call(model))
+        if loss.requires_grad and trained:
+            torch.autograd.grad(loss, trained, allow_unused=True)
+        whole = counter.get_total_flops() / samples
+    # What is left over is of modules without weights: kernels of attention differ in what they do twice.
+    rest = [one for one in counts.values() if one.forward and not one.training]
+    left = max(0.0, whole - sum(one.training for one in counts.values()))
+    forward = sum(one.forward for one in rest)
+    for one in rest:
+        one.training = left * one.forward / forward
     return dict(counts)
