@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from outgrow.errors import InputError, nearest_names
+from outgrow.evolve.carry.wrappers import unwrapped
 from outgrow.evolve.coupling.coupling import Coupling
 from outgrow.evolve.coupling.extent import Extent
 from outgrow.evolve.errors import SiteNotFound
@@ -43,7 +44,7 @@ def sites(model: nn.Module, example_inputs: Any, kind: str = "widen") -> list[Si
             f"kind={kind!r} is nothing that can be done to a model",
             hint=(f"did you mean {near[0]!r}? " if near else "") + f"there are {', '.join(KINDS)}",
         )
-    return KINDS[kind](model, call_form(example_inputs))
+    return KINDS[kind](unwrapped(model), call_form(example_inputs))
 
 
 def find_site(

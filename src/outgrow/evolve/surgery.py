@@ -51,8 +51,16 @@ class Surgery:
     holding it. Nothing is copied: the old contents stay alive for as long as this object does.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, *, trial: bool = False) -> None:
+        """Change nothing yet.
+
+        Args:
+            model: what is to be changed.
+            trial: everything will be taken back, and there is no backward pass before that: whoever waits for
+                the gradients of its parameters (a reducer) notices nothing.
+        """
         self.model = model
+        self._set = _set_for_a_moment if trial else set_contents
         self.held_before = tuple(model.parameters())
         """The parameters before the first change."""
         self.replacements: list[Replacement] = []
@@ -81,9 +89,9 @@ class Surgery:
             shape=contents.shape,
             reindexings=reindexings,
         )
-        self._undo.append(lambda: _put_back(replacement))
+        self._undo.append(lambda: self._put_back(replacement))
         self.replacements.append(replacement)
-        set_contents(tensor, contents)
+        self._set(tensor, contents)
         tensor.grad = gradient
 
     def assign(self, holder: Any, attribute: str, value: Any) -> None:
@@ -131,6 +139,10 @@ class Surgery:
         self.rearranged.clear()
         self.added.clear()
 
+    def _put_back(self, replacement: Replacement) -> None:
+        self._set(replacement.tensor, replacement.before)
+        replacement.tensor.grad = replacement.gradient
+
 
 def set_contents(tensor: Tensor, contents: Tensor) -> None:
     """Give a tensor other contents, of any shape; its gradient goes.
@@ -145,9 +157,9 @@ def set_contents(tensor: Tensor, contents: Tensor) -> None:
     tensor.data = contents
 
 
-def _put_back(replacement: Replacement) -> None:
-    set_contents(replacement.tensor, replacement.before)
-    replacement.tensor.grad = replacement.gradient
+def _set_for_a_moment(tensor: Tensor, contents: Tensor) -> None:
+    tensor.grad = None
+    tensor.data = contents
 
 
 def _followed(tensor: Tensor, contents: Tensor, reindexings: tuple[Reindexing, ...]) -> Tensor | None:

@@ -62,7 +62,7 @@ class Trial:
     def _is_same_with(
         self, leaf: Extent, method: str, attributes: Iterable[SizeAttribute], times: int
     ) -> bool:
-        surgery = Surgery(self._model)
+        surgery = Surgery(self._model, trial=True)
         try:
             units = leaf.size * times if method == "duplicate" else leaf.size + 1
             sources = torch.arange(units) % leaf.size

@@ -48,7 +48,7 @@ def try_insertion(
         used: where given, every new module has to give what it gets, bit for bit, and to use these of its
             own weights: others would never learn.
     """
-    surgery = Surgery(model)
+    surgery = Surgery(model, trial=True)
     done = Inserted(noted_depth=True)
     try:
         done = insertion.apply(surgery)
