@@ -2,6 +2,8 @@
 
 __all__ = ["Coupling", "Occurrence", "find_coupling"]
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -100,14 +102,35 @@ class Coupling:
         ]
 
 
+def _run(trace: Trace, model: nn.Module, inputs: ExampleInputs) -> None:
+    output = trace.run(model, inputs.args, dict(inputs.kwargs))
+    for tensor in output_tensors(output).values():
+        trace.labels(tensor).frozen("is part of what the model gives")
+
+
+@contextlib.contextmanager
+def _every_op_of_its_own() -> Iterator[None]:
+    """Without the fused layers that `nn.TransformerEncoder` takes where nothing needs a gradient."""
+    was_enabled = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(was_enabled)
+
+
 def find_coupling(model: nn.Module, inputs: ExampleInputs) -> Coupling:
     """Run `model` once and say which dims of its weights change together; the model is left as it was.
 
     What comes out of the model keeps its shape: its dims are frozen.
     """
     trace = Trace(model)
-    with undisturbed(model), torch.enable_grad():
-        output = trace.run(model, inputs.args, dict(inputs.kwargs))
-    for tensor in output_tensors(output).values():
-        trace.labels(tensor).frozen("is part of what the model gives")
+    with undisturbed(model), torch.enable_grad(), _every_op_of_its_own():
+        model.eval()
+        _run(trace, model, inputs)
+        used = {use.weight for use in trace.uses}
+        if any(name not in used for name, _ in model.named_parameters()):
+            model.train()  # for heads that are there for training only
+            with contextlib.suppress(Exception):  # what the model cannot do then couples nothing
+                _run(trace, model, inputs)
     return Coupling(model, trace)

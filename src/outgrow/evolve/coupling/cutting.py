@@ -1,6 +1,6 @@
 """Take extents apart where a model does: into factors, and into one piece behind the other."""
 
-__all__ = ["cut", "split_front"]
+__all__ = ["bundle", "chain", "cut", "regroup", "repeated", "split_front"]
 
 from collections.abc import Sequence
 from math import prod
@@ -21,6 +21,11 @@ def split_front(extent: Extent, count: int) -> tuple[Extent, Extent]:
         return Extent(count, frozen=why), Extent(rest, frozen=why)
     front, back = (bundle(factors, size) for factors, size in zip(regrouped, (count, rest), strict=True))
     return front, back
+
+
+def repeated(size: int) -> Extent:
+    """A dim along which everything is the same: as long as whatever meets it asks for."""
+    return Extent(size, frozen="has one index only" if size == 1 else None)
 
 
 def bundle(factors: Sequence[Extent], size: int) -> Extent:

@@ -59,6 +59,7 @@ class Trace:
         self.uses: list[Use] = []
         self.counts: list[Count] = []
         self._labels: Any = WeakTensorKeyDictionary()
+        self._places: dict[object, Labels] = {}
         self._modules: list[str] = []
         named = [*model.named_parameters(), *model.named_buffers()]
         for name, tensor in named:
@@ -66,6 +67,8 @@ class Trace:
             labels = Labels(extents=extents, weight=name, dims=tuple(range(tensor.dim())))
             self.weights[name] = labels
             self._labels[tensor] = labels
+            if tensor.numel() and not tensor.is_meta:
+                self._places[_place(tensor)] = labels
 
     @property
     def module(self) -> str:
@@ -77,6 +80,7 @@ class Trace:
         for tensor in tree_leaves((args, kwargs)):
             if isinstance(tensor, Tensor):
                 self.label(tensor, self.fresh(tensor, "comes from the inputs"))
+        self._modules.clear()
         with watch(model, enter=self._enter, leave=self._leave), _Following(self):
             return model(*args, **kwargs)
 
@@ -87,10 +91,17 @@ class Trace:
         self._modules.pop()
 
     def labels(self, tensor: Tensor) -> Labels:
-        """What is known of a tensor; of one that nobody has seen, that it is fixed."""
+        """What is known of a tensor; of one that nobody has seen, that it is fixed.
+
+        `weight.data` is another tensor, and no op makes it; it is known by its place in memory.
+        """
         known = self._labels.get(tensor)
-        if known is None or len(known.extents) != tensor.dim():
-            known = self.fresh(tensor, "is made within the model")
+        if known is not None and len(known.extents) != tensor.dim():  # changed in place
+            known.frozen(f"{self.module or 'the model'} changes its shape in place")
+            known = None
+        if known is None:
+            known = self._places.get(_place(tensor)) if tensor.numel() else None
+            known = known or self.fresh(tensor, "is made within the model")
             self._labels[tensor] = known
         return known  # type: ignore[no-any-return]
 
@@ -129,11 +140,17 @@ class Trace:
         """Note that two tensors are multiplied and summed over a dim of each."""
         mine, theirs = one.extents[dim], two.extents[other]
         self.unify(mine, theirs)
-        if (one.weight is None) == (two.weight is None):
+        consumers = [each.weight is not None for each in (one, two)]
+        if all(consumers):  # learned queries, tables: the layer that runs now reads them
+            consumers = [self._is_own(each) for each in (one, two)]
+        if sum(consumers) != 1:
             what = "two activations" if one.weight is None else "two weights"
             mine.freeze(f"{self.module or 'the model'} multiplies {what} over it")
-        self.use(one, dim, "in")
-        self.use(two, other, "in")
+        self.use(one, dim, "in" if consumers[0] else "out")
+        self.use(two, other, "in" if consumers[1] else "out")
+
+    def _is_own(self, labels: Labels) -> bool:
+        return labels.weight is not None and labels.weight.rpartition(".")[0] == self.module
 
     def count(self, attribute: str, extent: Extent) -> None:
         """Note that an attribute of the module that runs now counts an extent."""
@@ -143,6 +160,10 @@ class Trace:
         """Fix the size of every dim of these tensors."""
         for tensor in tensors:
             self.labels(tensor).frozen(why)
+
+
+def _place(tensor: Tensor) -> object:
+    return tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype
 
 
 def op_name(func: Any) -> str:
@@ -155,11 +176,11 @@ def _weight_extent(size: int) -> Extent:
     return Extent(size, frozen="has one index only" if size == 1 else None)
 
 
-class _Following(TorchDispatchMode):
+class _Following(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Hands every op to its rule after it ran."""
 
     def __init__(self, trace: Trace) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._trace = trace
 
     def __torch_dispatch__(

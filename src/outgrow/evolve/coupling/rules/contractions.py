@@ -55,6 +55,35 @@ def _mv(trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]
     trace.label(result, Labels(extents=(left.extents[0],)))
 
 
+def _addmv(trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str, Any], result: Any) -> None:
+    _mv(trace, _func, args[1:], {}, result)
+    _add(trace, args[0], result)
+
+
+def _dot(trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str, Any], result: Any) -> None:
+    trace.contract(trace.labels(args[0]), 0, trace.labels(args[1]), 0)
+    trace.label(result, Labels(extents=()))
+
+
+def _grouped_mm(trace: Trace, _func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    """Rows of the first matrix, each times one of several matrices: the experts of a mixture."""
+    one, two = trace.labels(args[0]), trace.labels(args[1])
+    if len(one.extents) != 2 or len(two.extents) != 3:
+        why = f"{trace.module or 'the model'} multiplies groups of it"
+        one.frozen(why)
+        two.frozen(why)
+        trace.label(result, trace.fresh(result, why))
+        return
+    trace.contract(one, 1, two, 1)
+    trace.use(one, 0, "out")
+    trace.use(two, 0, "out")
+    trace.use(two, 2, "out")
+    trace.label(result, Labels(extents=(one.extents[0], two.extents[2])))
+    bias = kwargs.get("bias")
+    if isinstance(bias, Tensor):
+        _add(trace, bias, result)
+
+
 def _add(trace: Trace, addend: Tensor, result: Tensor) -> None:
     labels, known = trace.labels(addend), trace.labels(result)
     trace.use_all(labels)
@@ -142,6 +171,10 @@ CONTRACTION_RULES: dict[str, Any] = {
     "bmm": _bmm,
     "baddbmm": _baddbmm,
     "mv": _mv,
+    "addmv": _addmv,
+    "dot": _dot,
+    "vdot": _dot,
+    "_grouped_mm": _grouped_mm,
     "convolution": _convolution,
     "_scaled_dot_product_flash_attention_for_cpu": _attention,
     "_scaled_dot_product_flash_attention": _attention,

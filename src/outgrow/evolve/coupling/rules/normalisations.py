@@ -44,7 +44,7 @@ def _layer_norm(
     dims = tuple(range(len(x.extents) - len(args[1]), len(x.extents)))
     for dim in dims:
         x.extents[dim].reduce(trace.module, op_name(func))
-    _scale(trace, tuple(args[2:4]), x, dims)
+    _scale(trace, tuple(one for one in args[2:4] if isinstance(one, Tensor)), x, dims)
     outputs = results if isinstance(results, tuple) else (results,)
     trace.label(outputs[0], Labels(extents=x.extents))
     _label_statistics(trace, outputs[1:])
@@ -74,6 +74,9 @@ NORMALISATION_RULES: dict[str, Any] = {
     "native_batch_norm": _batch_norm,
     "_native_batch_norm_legit": _batch_norm,
     "_native_batch_norm_legit_no_training": _batch_norm,
+    "_batch_norm_no_update": _batch_norm,
+    "_batch_norm_with_update": _batch_norm,
+    "batch_norm_with_update": _batch_norm,
     "cudnn_batch_norm": _batch_norm,
     "miopen_batch_norm": _batch_norm,
     "native_layer_norm": _layer_norm,

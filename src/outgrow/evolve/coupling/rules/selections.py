@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from outgrow.evolve.coupling.cutting import chain, cut
+from outgrow.evolve.coupling.cutting import chain, cut, repeated
 from outgrow.evolve.coupling.extent import Extent
 from outgrow.evolve.coupling.labels import Labels
 from outgrow.evolve.coupling.trace import Trace
@@ -14,14 +14,16 @@ from outgrow.evolve.coupling.trace import Trace
 
 def _pieces(trace: Trace, tensor: Tensor, dim: int, sizes: list[int]) -> list[Labels]:
     x = trace.labels(tensor)
-    trace.use_all(x)
     dim %= len(x.extents)
     pieces = cut(x.extents[dim], sizes)
     if pieces is None:
         why = f"{trace.module or 'the model'} cuts it into {sizes}"
         x.extents[dim].freeze(why)
         pieces = [Extent(size, frozen=why) for size in sizes]
-    return [Labels(extents=(*x.extents[:dim], piece, *x.extents[dim + 1 :])) for piece in pieces]
+    return [
+        Labels(extents=(*x.extents[:dim], piece, *x.extents[dim + 1 :]), weight=x.weight, dims=x.dims)
+        for piece in pieces
+    ]
 
 
 def _split(trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str, Any], results: Any) -> None:
@@ -57,15 +59,36 @@ def _slice(trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str, A
 
 def _select(trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str, Any], result: Any) -> None:
     x = trace.labels(args[0])
-    trace.use_all(x)
     dim = args[1] % len(x.extents)
     x.extents[dim].freeze(f"{trace.module or 'the model'} takes one index of it")
-    trace.label(result, Labels(extents=(*x.extents[:dim], *x.extents[dim + 1 :])))
+    rest = (*x.extents[:dim], *x.extents[dim + 1 :])
+    dims = (*x.dims[:dim], *x.dims[dim + 1 :])
+    trace.label(result, Labels(extents=rest, weight=x.weight, dims=dims))
 
 
 def _unbind(trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str, Any], results: Any) -> None:
     for result in results:
         _select(trace, _func, (args[0], args[1] if len(args) > 1 else 0), {}, result)
+
+
+def _stack(trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str, Any], result: Any) -> None:
+    dim = (args[1] if len(args) > 1 else 0) % result.dim()
+    labels = [trace.labels(one) for one in args[0]]
+    for each in labels:
+        trace.use_all(each)
+        for mine, theirs in zip(labels[0].extents, each.extents, strict=True):
+            trace.unify(mine, theirs)
+    count = Extent(result.shape[dim], frozen="is a number of tensors")
+    trace.label(result, Labels(extents=(*labels[0].extents[:dim], count, *labels[0].extents[dim:])))
+
+
+def _glu(trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str, Any], result: Any) -> None:
+    dim = (args[1] if len(args) > 1 else -1) % result.dim()
+    first, second = _pieces(trace, args[0], dim, [result.shape[dim]] * 2)
+    for each in (first, second):
+        trace.use_all(each)
+    trace.unify(first.extents[dim], second.extents[dim])
+    trace.label(result, Labels(extents=first.extents))
 
 
 def _cat(trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str, Any], result: Any) -> None:
@@ -79,42 +102,6 @@ def _cat(trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str, Any
                 trace.unify(labels[0].extents[place], extent)
     whole = chain([each.extents[dim] for each in labels], result.shape[dim])
     trace.label(result, Labels(extents=(*labels[0].extents[:dim], whole, *labels[0].extents[dim + 1 :])))
-
-
-def _embedding(trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str, Any], result: Any) -> None:
-    weight, places = trace.labels(args[0]), trace.labels(args[1])
-    weight.extents[0].freeze("is a vocabulary")
-    trace.use_all(weight)
-    trace.label(result, Labels(extents=(*places.extents, weight.extents[1])))
-
-
-def _index_select(
-    trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str, Any], result: Any
-) -> None:
-    x = trace.labels(args[0])
-    trace.use_all(x)
-    dim = args[1] % len(x.extents)
-    why = f"{trace.module or 'the model'} picks indices of it"
-    x.extents[dim].freeze(why)
-    piece = Extent(result.shape[dim], frozen=why)
-    trace.label(result, Labels(extents=(*x.extents[:dim], piece, *x.extents[dim + 1 :])))
-
-
-def _index(trace: Trace, func: Any, args: tuple[Any, ...], _kwargs: dict[str, Any], result: Any) -> None:
-    x = trace.labels(args[0])
-    trace.use_all(x)
-    given = [place for place, one in enumerate(args[1]) if one is not None]
-    why = f"{trace.module or 'the model'} picks indices of it"
-    for place in given:
-        x.extents[place].freeze(why)
-    if given != list(range(given[0], given[-1] + 1)):
-        x.frozen(why)
-        trace.label(result, trace.fresh(result, why))
-        return
-    behind = x.extents[given[-1] + 1 :]
-    middle = result.dim() - given[0] - len(behind)
-    picked = [Extent(size, frozen=why) for size in result.shape[given[0] : given[0] + middle]]
-    trace.label(result, Labels(extents=(*x.extents[: given[0]], *picked, *behind)))
 
 
 def _pad(trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str, Any], result: Any) -> None:
@@ -152,10 +139,10 @@ def _repeat(trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str, 
         if times == 1:
             extents.append(own)
         elif own.size == 1:
-            extents.append(Extent(times, frozen="is a dim of repetitions"))
+            extents.append(repeated(times))
         else:
             made = Extent(result.shape[place])
-            made.refine("product", (Extent(times, frozen="is a number of repetitions"), own))
+            made.refine("product", (repeated(times), own))
             extents.append(made)
     trace.label(result, Labels(extents=tuple(extents)))
 
@@ -167,9 +154,8 @@ SELECTION_RULES: dict[str, Any] = {
     "select": _select,
     "unbind": _unbind,
     "cat": _cat,
-    "embedding": _embedding,
-    "index_select": _index_select,
-    "index": _index,
+    "stack": _stack,
+    "glu": _glu,
     "constant_pad_nd": _pad,
     "roll": _roll,
     "flip": _roll,

@@ -6,8 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from outgrow.evolve.coupling.cutting import bundle, regroup
-from outgrow.evolve.coupling.extent import Extent
+from outgrow.evolve.coupling.cutting import bundle, regroup, repeated
 from outgrow.evolve.coupling.labels import Labels
 from outgrow.evolve.coupling.trace import Trace
 
@@ -19,8 +18,7 @@ def _same(trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str, An
 def _picked(x: Labels, order: list[int | None], result: Tensor) -> Labels:
     """Dims of `x` in another order; None for a new dim of one index."""
     extents = tuple(
-        Extent(result.shape[place], frozen="is a dim of repetitions") if dim is None else x.extents[dim]
-        for place, dim in enumerate(order)
+        repeated(result.shape[place]) if dim is None else x.extents[dim] for place, dim in enumerate(order)
     )
     if x.weight is None:
         return Labels(extents=extents)
