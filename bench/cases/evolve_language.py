@@ -24,13 +24,12 @@ from bench.models import bench_directory
 _TUNING = Tuning(rates=(0.001, 0.002, 0.004), budget=0.5, seeds=(0,))
 _STAGES = (
     Stage(arms=("large", "grown"), seeds=3, tuning=_TUNING),
-    Stage(arms=("grown",), budget=0.75, seeds=3, tuning=_TUNING),
     Stage(arms=("grown",), budget=0.5, seeds=3, tuning=_TUNING),
+    Stage(arms=("grown",), budget=0.75, seeds=3, tuning=_TUNING),
     Stage(arms=("small",), seeds=3, tuning=_TUNING),
-    Stage(arms=("large",), budget=0.5, seeds=3, tuning=_TUNING),
 )
 _TOY_TUNING = Tuning(rates=(0.002,), seeds=(0,), most=1)
-_TOY = GptSize(layers=2, heads=2, inner=16, hidden=16, head_dim=8, length=16)
+_TOY = GptSize(layers=2, heads=4, inner=16, hidden=16, head_dim=8, length=16)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +53,7 @@ def run(options: argparse.Namespace) -> Path:
 def _run(options: argparse.Namespace) -> Path:
     small, goal, steps, stages = SMALL, LARGE, STEPS, _STAGES
     if options.toy:
-        small = GptSize(layers=1, heads=1, inner=8, hidden=16, head_dim=8, length=16)
+        small = GptSize(layers=1, heads=2, inner=8, hidden=16, head_dim=8, length=16)
         goal, steps = _TOY, 6
         stages = (Stage(arms=("large", "grown"), seeds=1, tuning=_TOY_TUNING),)
     arms = {

@@ -15,6 +15,7 @@ from bench.evolve.corpus import Corpus, Windows
 from bench.evolve.ledger import Key
 from bench.evolve.schedule import rate
 from outgrow import evolve
+from outgrow.evolve.operators.deepen import deepen
 
 LARGE = GptSize(layers=4, heads=4, inner=512)
 """What everybody wants to have at the end: 0.8 million parameters."""
@@ -42,7 +43,7 @@ class TextTraining:
 
     def __init__(self, size: GptSize, corpus: Corpus, lr: float, seed: int) -> None:
         torch.manual_seed(seed)
-        self.model: nn.Module = CharGpt(size)
+        self.model = CharGpt(size)
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=lr, betas=(0.9, 0.95), weight_decay=_WEIGHT_DECAY, fused=True
         )
@@ -107,24 +108,20 @@ def held_out_loss(training: TextTraining, corpus: Corpus, windows: int) -> float
 
 
 def _grow(training: TextTraining, goal: GptSize, seed: int) -> list[dict[str, Any]]:
-    """Widen every MLP and attention to the goal; the seconds count as training's."""
+    """Widen every MLP and attention to the goal, then copy every block; the seconds count as training's."""
     began = time.process_time()
-    edits = []
-    example = training.windows.next()[0][:2]
-    blocks = len(training.model.get_submodule("blocks"))  # type: ignore[arg-type]
+    model, edits = training.model, []
+    common = {"example_inputs": training.windows.next()[0][:2], "optimizer": training.optimizer}
+    blocks = len(model.blocks)
     for block in range(blocks):
         for name, wanted in (("mlp.up", goal.inner), ("attention.query", goal.heads * goal.head_dim)):
             site = f"blocks.{block}.{name}"
-            by = wanted - training.model.get_submodule(site).weight.shape[0]
+            by = wanted - model.get_submodule(site).weight.shape[0]
             if by > 0:
-                edit = evolve.widen(
-                    training.model,
-                    site,
-                    by=by,
-                    example_inputs=example,
-                    optimizer=training.optimizer,
-                    seed=seed * 100 + block,
-                )
-                edits.append({"operator": edit.operator, "site": edit.site, "change": edit.change})
+                edits.append(evolve.widen(model, site, by=by, seed=seed * 100 + block, **common))
+    copies = goal.layers // blocks - 1
+    # The copies lie behind each block, so the next one has moved.
+    moved = [f"blocks.{block * (1 + copies)}" for block in range(blocks if copies else 0)]
+    edits += [deepen(model, site, copies, **common) for site in moved]
     training.seconds += time.process_time() - began
-    return edits
+    return [{"operator": edit.operator, "site": edit.site, "change": edit.change} for edit in edits]

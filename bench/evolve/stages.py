@@ -55,7 +55,8 @@ STAGES: tuple[Stage, ...] = (
     Stage(budget=0.5, arms=("fixed 8.16.32", "fixed 16.32.64", "fixed 8.16.64")),
     Stage(budget=4.0, arms=("fixed 16.32.64",)),
     Stage(budget=4.0, arms=("cooldown",), tuning=_ONCE),
-    Stage(budget=2.0, arms=("fixed 16.32.64", "fixed 8.16.32")),
+    Stage(budget=2.0, arms=("fixed 16.32.64",)),
+    Stage(budget=2.0, arms=("fixed 8.16.32",), seeds=3),
     Stage(budget=4.0, arms=("fixed 8.16.32",), seeds=3),
     Stage(arms=("mlp fixed 8", "mlp fixed 32", "mlp evolve 8 to 32", "mlp gromo 8 to 32"), tuning=_MLP),
     Stage(arms=("evolve greedy", "evolve uniform", "Torch-Pruning 16 to 8"), tuning=_HALF),
@@ -64,7 +65,12 @@ STAGES: tuple[Stage, ...] = (
     Stage(budget=2.0, arms=("fixed 32.64.128",), seeds=2),
     Stage(arms=("fixed 64.128.256",), seeds=2, tuning=_ONCE),
     # The smallest net burns twice the seconds of the next: it is tuned at a quarter.
-    Stage(budget=0.5, arms=("fixed 4.8.16",), seeds=2, tuning=Tuning(budget=0.25, seeds=(0,))),
+    Stage(
+        budget=0.5,
+        arms=("fixed 4.8.16",),
+        seeds=2,
+        tuning=Tuning(rates=(0.012, 0.024, 0.048), budget=0.25, seeds=(0,)),
+    ),
 )
 """All runs, in order."""
 

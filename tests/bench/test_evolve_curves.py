@@ -8,10 +8,12 @@ from torch import nn
 
 from bench.evolve.arms import COOLDOWN, DECIDED, FIXED, GROWING, PRUNED
 from bench.evolve.char_gpt import CharGpt, GptSize, token_macs
-from bench.evolve.corpus import VOCABULARY, Windows, read_corpus
+from bench.evolve.corpus import VOCABULARY, Corpus, Windows, read_corpus
 from bench.evolve.decided import counted_macs
 from bench.evolve.fashion import Pictures, read_idx, read_pictures
 from bench.evolve.fixed import build
+from bench.evolve.language import LanguageArm, train_language
+from bench.evolve.language_verdict import spent_for
 from bench.evolve.ledger import Key, Ledger
 from bench.evolve.mlp import MLP_ARMS
 from bench.evolve.net import ThreeConv, forward_macs, widths_of
@@ -300,3 +302,39 @@ def test_toy_run_writes_a_result_with_all_kinds_of_arms(tmp_path, bench_director
     assert record["toy"]
     assert not record["partial"]
     assert {row["what"] for row in record["summary"]} >= {"arm", "gate A", "gate C, cost", "gromo"}
+
+
+def test_a_small_gpt_grows_to_the_goal_and_its_cost_is_counted(monkeypatch):
+    from bench.evolve import language
+
+    corpus = Corpus(
+        train=torch.arange(4000) % VOCABULARY, held_out=torch.arange(900) % 7, files=(1, 1), digest=""
+    )
+    monkeypatch.setattr(language, "BATCH", 2)
+    sizes = {"hidden": 16, "head_dim": 8, "length": 16}
+    small = GptSize(layers=1, heads=2, inner=8, **sizes)
+    goal = GptSize(layers=2, heads=4, inner=16, **sizes)
+    arm = LanguageArm(start=small, grows_at=0.5)
+    row = train_language(key(lr=1e-3), arm, corpus, goal, steps=8, windows=2)
+    costs = [3 * 2 * 16 * token_macs(CharGpt(size), 16) for size in (small, goal)]
+    assert [edit["operator"] for edit in row["grown"]] == ["widen", "widen", "deepen"]
+    assert all(edit["change"] < 1e-5 for edit in row["grown"])
+    assert row["parameters"] == sum(one.numel() for one in CharGpt(goal).parameters())
+    before = round(0.5 * 8 * costs[1] / costs[0])
+    assert row["macs"] == pytest.approx(before * costs[0] + (row["steps"] - before) * costs[1])
+    assert abs(row["macs"] - 8 * costs[1]) <= costs[1] / 2
+
+
+def test_what_was_spent_for_a_loss_is_read_between_two_budgets():
+    assert spent_for(2.0, [(100.0, 3.0), (400.0, 1.0)]) == pytest.approx(200.0)
+    assert spent_for(0.5, [(100.0, 3.0), (400.0, 1.0)]) is None
+
+
+@pytest.mark.slow
+def test_toy_run_of_the_language_case_counts_what_was_saved(tmp_path, bench_directory):
+    from bench.__main__ import main
+
+    assert main(["evolve_language", "--toy", "--results", str(tmp_path)]) == 0
+    (path,) = tmp_path.glob("*.json")
+    record = json.loads(path.read_text())
+    assert {row["what"] for row in record["summary"]} >= {"arm", "saved"}
