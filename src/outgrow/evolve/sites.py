@@ -14,6 +14,7 @@ from outgrow.evolve.coupling.extent import Extent
 from outgrow.evolve.errors import SiteNotFound
 from outgrow.evolve.example_inputs import ExampleInputs, call_form
 from outgrow.evolve.flow.deepening import deepen_sites
+from outgrow.evolve.operators.branch import branch_sites
 from outgrow.evolve.site import Site
 from outgrow.evolve.width_sites import find_place, prune_sites, widen_sites
 
@@ -21,6 +22,7 @@ KINDS: dict[str, Callable[[nn.Module, ExampleInputs], list[Site]]] = {
     "widen": widen_sites,
     "prune": prune_sites,
     "deepen": deepen_sites,
+    "branch": branch_sites,
 }
 """What can be done to a model -> what finds the places for it."""
 

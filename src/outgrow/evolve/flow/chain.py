@@ -1,6 +1,6 @@
 """Insert layers that begin as the identity behind an activation that leaves alone what it made itself."""
 
-__all__ = ["Link", "find_links"]
+__all__ = ["Link", "find_links", "maker_of"]
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -139,7 +139,7 @@ def _activation(node: Node) -> Node | None:
 
 def _link(call: Call, node: Node, *, is_before: bool) -> Link | None:
     """The layers that fit where `node` flows; None where nobody can say which of its dims are channels."""
-    maker = _maker(node)
+    maker = maker_of(node)
     if maker is None or not node.dtype.is_floating_point:
         return None
     is_conv, weight, kernel = maker
@@ -158,7 +158,7 @@ def _link(call: Call, node: Node, *, is_before: bool) -> Link | None:
     )
 
 
-def _maker(node: Node) -> tuple[bool, str, int] | None:
+def maker_of(node: Node) -> tuple[bool, str, int] | None:
     """Whether a convolution made `node`, its weight, and the kernel for layers behind it.
 
     3 where its own looks as far ahead as back, else 1: what looks back only has to go on doing so.

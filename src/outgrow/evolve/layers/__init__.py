@@ -1,0 +1,1 @@
+"""The modules that changes put into models."""
