@@ -1,0 +1,1 @@
+"""Random sequences of changes on many models, each held against what the model gave before."""
