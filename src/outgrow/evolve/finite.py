@@ -35,7 +35,7 @@ def check_finite(value: Any, name: str = "the loss") -> None:
         if (value.is_floating_point() or value.is_complex()) and not bool(
             torch.isfinite(value.detach()).all()
         ):
-            found = f"is {float(value)}" if value.numel() == 1 else "holds NaN or Inf"
+            found = f"is {float(value.detach())}" if value.numel() == 1 else "holds NaN or Inf"
             raise NotFinite(f"{name} {found}", hint=_HINT)
     elif isinstance(value, int | float):
         if not math.isfinite(value):

@@ -130,4 +130,4 @@ def _loss(value: Any) -> float:
             hint="let it return the loss of the batch, as a number or as a tensor of one element",
         )
     check_finite(value)
-    return float(value)
+    return float(value.detach() if isinstance(value, Tensor) else value)
