@@ -13,8 +13,8 @@ from outgrow.evolve.coupling.coupling import Coupling
 from outgrow.evolve.coupling.extent import Extent
 from outgrow.evolve.errors import SiteNotFound
 from outgrow.evolve.example_inputs import ExampleInputs, call_form
+from outgrow.evolve.flow.branch_sites import branch_sites
 from outgrow.evolve.flow.deepening import deepen_sites
-from outgrow.evolve.operators.branch import branch_sites
 from outgrow.evolve.site import Site
 from outgrow.evolve.width_sites import find_place, prune_sites, widen_sites
 

@@ -1,8 +1,7 @@
 """Branch: a second way beside a module, the same outputs."""
 
-__all__ = ["branch", "branch_sites"]
+__all__ = ["branch"]
 
-from dataclasses import replace
 from typing import Any
 
 from torch import nn
@@ -10,35 +9,14 @@ from torch import nn
 from outgrow.errors import InputError
 from outgrow.evolve.carry.wrappers import unwrapped
 from outgrow.evolve.edit import Edit
-from outgrow.evolve.errors import SiteRefused
-from outgrow.evolve.example_inputs import ExampleInputs
-from outgrow.evolve.flow.branching import Branch, find_branches
+from outgrow.evolve.flow.branch_sites import decide_branch
 from outgrow.evolve.flow.insertion import site_and_inputs
-from outgrow.evolve.flow.kinds import tried_by_kind
-from outgrow.evolve.flow.recording import Flow, record_flow
-from outgrow.evolve.flow.trial import try_insertion
 from outgrow.evolve.followers import Followers
 from outgrow.evolve.operation import make_edit
 from outgrow.evolve.operators.width_arguments import check_seed, whole_number
 from outgrow.evolve.promise import Promised
 from outgrow.evolve.site import Site
-from outgrow.evolve.site_lookup import look_up
 from outgrow.evolve.surgery import Surgery
-
-
-def branch_sites(model: nn.Module, inputs: ExampleInputs) -> list[Site]:
-    """The modules beside which a second way can be inserted; one of each kind was tried."""
-    model = unwrapped(model)
-    flow = record_flow(model, inputs)
-    return [
-        _site(one, inputs)
-        for one in tried_by_kind(
-            model,
-            find_branches(model, flow),
-            lambda one: one.name,
-            lambda one: not _tried(model, inputs, flow, one),
-        )
-    ]
 
 
 def branch(
@@ -86,18 +64,7 @@ def branch(
     hidden = None if width is None else whole_number(width, "width")
     if hidden is not None and hidden < 1:
         raise InputError(f"width={hidden}: a branch needs channels", hint="give a number above 0")
-    inner = unwrapped(model)
-    flow = record_flow(inner, inputs)
-    known = {one.name: one for one in find_branches(inner, flow)}
-    if name not in known:
-        if any(call.name == name for call in flow.calls):
-            raise _refused(name, "it has no weights, or gives another number of positions than it gets")
-        look_up([_site(one, inputs) for one in known.values()], name, "branch")
-    found = known[name]
-    change = replace(found, hidden=hidden or _default(found), seed=drawn_from)
-    why = _tried(inner, inputs, flow, change)
-    if why:
-        raise _refused(name, why)
+    change = decide_branch(unwrapped(model), name, inputs, width=hidden, seed=drawn_from)
 
     def apply(surgery: Surgery) -> None:
         change.apply(surgery)
@@ -111,25 +78,4 @@ def branch(
         arguments={"width": change.hidden, "seed": drawn_from},
         promised=promised,
         followers=Followers(optimizer=optimizer, scheduler=scheduler, ema=ema),
-    )
-
-
-def _default(found: Branch) -> int:
-    return max(1, found.channels_out // 4)
-
-
-def _site(found: Branch, inputs: ExampleInputs) -> Site:
-    width = found.channels_out
-    return Site(name=found.name, kind="branch", width=width, step=width, methods=("parallel",), inputs=inputs)
-
-
-def _tried(model: nn.Module, inputs: ExampleInputs, flow: Flow, found: Branch) -> str:
-    whole = replace(found, hidden=found.hidden or _default(found))
-    return try_insertion(model, inputs, flow, whole).refused
-
-
-def _refused(name: str, why: str) -> SiteRefused:
-    return SiteRefused(
-        f"there can be no branch beside {name!r}: {why}",
-        hint="evolve.sites(model, example_inputs, kind='branch') lists the places where it can be done",
     )
