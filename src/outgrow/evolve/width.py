@@ -62,7 +62,8 @@ def change_width(
         positions = extent.positions(leaf, units.sources)
         contents = _contents(model, tensor.data, use, extent, leaf, positions, units, generator)
         if use.weight in scaled:
-            contents = _rescaled(contents, *scaled[use.weight], is_new=positions.unit >= units.kept)
+            is_empty = positions.unit >= (units.kept if units.method == "pad" else len(units.sources))
+            contents = _rescaled(contents, *scaled[use.weight], is_empty=is_empty)
         fresh = positions.unit >= units.kept
         surgery.replace(tensor, contents, Reindexing(dim=use.dim, gather=positions.gather, fresh=fresh))
     _refresh(surgery, coupling, leaf, units, occurrences, norms)
@@ -135,9 +136,10 @@ def _tied_scales(
     return scales
 
 
-def _rescaled(contents: Tensor, factor: float, offset: float, *, is_new: Tensor) -> Tensor:
+def _rescaled(contents: Tensor, factor: float, offset: float, *, is_empty: Tensor) -> Tensor:
+    """`offset + contents` multiplied by `factor`; where nothing was, the mean of the others."""
     wide = contents.double() + offset
-    old = ~is_new.to(contents.device)
+    old = ~is_empty.to(contents.device)
     wide[~old] = wide[old].mean()
     return (wide * factor - offset).to(contents.dtype)
 

@@ -5,9 +5,17 @@ __all__ = ["OPERATORS"]
 from collections.abc import Callable
 
 from outgrow.evolve.edit import Edit
+from outgrow.evolve.operators.branch import branch
+from outgrow.evolve.operators.deepen import deepen
+from outgrow.evolve.operators.hybrid import hybrid
+from outgrow.evolve.operators.prune import prune
 from outgrow.evolve.operators.widen import widen
 
 OPERATORS: dict[str, Callable[..., Edit]] = {
     "widen": widen,
+    "prune": prune,
+    "hybrid": hybrid,
+    "deepen": deepen,
+    "branch": branch,
 }
 """Name in an `Edit` -> what makes it: `operator(model, site, **arguments, example_inputs=..., ...)`."""

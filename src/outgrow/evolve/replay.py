@@ -1,0 +1,57 @@
+"""Do again what an edit says."""
+
+__all__ = ["apply"]
+
+import inspect
+from typing import Any
+
+from torch import nn
+
+from outgrow.errors import InputError, nearest_names
+from outgrow.evolve.edit import Edit
+from outgrow.evolve.errors import EditUnreadable
+from outgrow.evolve.operators import OPERATORS
+
+
+def apply(
+    model: nn.Module,
+    edit: Edit,
+    example_inputs: Any,
+    *,
+    optimizer: Any = None,
+    scheduler: Any = None,
+    ema: Any = None,
+) -> Edit:
+    """Make the change that `edit` says on another model, and give the edit of that.
+
+    On a copy of the model as it was before the edit the weights come out bit for bit the same, on every
+    device: whatever is random is drawn on the CPU, from the edit's seed. On other weights of the same
+    architecture, the same units change, and an edit that was exact has to be exact there, too.
+
+    Raises:
+        InputError: no operator of this name, or not with these arguments.
+        OutgrowError: what the operator raises.
+    """
+    operator = OPERATORS.get(edit.operator)
+    if operator is None:
+        near = nearest_names(edit.operator, OPERATORS)
+        raise InputError(
+            f"this outgrow has no operator {edit.operator!r}",
+            hint=(f"did you mean {near[0]!r}? " if near else "") + f"there are {', '.join(OPERATORS)}",
+        )
+    known = inspect.signature(operator).parameters
+    unknown = sorted(edit.arguments.keys() - known.keys())
+    if unknown:
+        raise EditUnreadable(
+            f"{edit.operator} takes no {', '.join(unknown)}", hint="another version of outgrow wrote the edit"
+        )
+    return operator(
+        model,
+        edit.site,
+        **edit.arguments,
+        example_inputs=example_inputs,
+        optimizer=optimizer,
+        scheduler=scheduler,
+        ema=ema,
+        allow="exact" if edit.promise == "exact" else "lossy",
+    )
