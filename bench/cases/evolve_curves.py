@@ -17,6 +17,7 @@ from bench.evolve.fashion import Pictures, read_pictures
 from bench.evolve.ledger import Key, Ledger
 from bench.evolve.net import UNIT_MACS
 from bench.evolve.stages import STAGES, Stage, Tuning, next_key
+from bench.evolve.step_seconds import measure_steps, seconds_of
 from bench.evolve.table import table
 from bench.evolve.training import BATCH
 from bench.evolve.verdicts import verdicts
@@ -63,7 +64,10 @@ def _run(options: argparse.Namespace) -> Path:
         if options.minutes is not None and time.monotonic() - began > 60 * options.minutes:
             break
         _say(ledger.add(key, train(key, pictures, scale)))
+    steps = measure_steps(pictures, rounds=1 if options.toy else 7, steps=1 if options.toy else 12)
     rows = table(ledger, stages)
+    for row in rows:
+        row["quiet_seconds"] = seconds_of(row["arm"], row["budget"], steps, UNIT_MACS * scale)
     missing = sum(row["wanted"] - row["n"] for row in rows)
     result = {
         "format": FORMAT,
@@ -80,7 +84,8 @@ def _run(options: argparse.Namespace) -> Path:
         "batch": BATCH,
         "pictures": [len(pictures.train[1]), len(pictures.validation[1]), len(pictures.test[1])],
         "threads": torch.get_num_threads(),
-        "summary": [*rows, *verdicts(ledger, stages)],
+        "step_seconds": steps,
+        "summary": [*rows, *verdicts(ledger, rows)],
         "samples": list(ledger.rows.values()),
     }
     for row in result["summary"]:

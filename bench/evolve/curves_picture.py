@@ -20,12 +20,15 @@ def draw_curves(axes: Any, record: dict[str, Any]) -> None:
         raise ValueError("no run of the curves is finished")
     figure = axes.figure
     axes.remove()
+    for row in rows:
+        # A policy's path is its own: its seconds are those that were measured, whatever else ran.
+        row["seconds"] = row["quiet_seconds"] or row["cpu_seconds"]
     figure.set_size_inches(10, 8)
     panels = figure.subplots(2, 2, sharex="col", sharey="row")
     names = sorted({row["arm"] for row in rows}, key=lambda name: (not name.startswith("fixed"), name))
     fixed = [name for name in names if name.startswith("fixed")]
     for column, (cost, label) in enumerate(
-        (("macs", "training FLOPs (two for a multiply-add)"), ("cpu_seconds", "CPU seconds of one core"))
+        (("macs", "training FLOPs (two for a multiply-add)"), ("seconds", "CPU seconds of one core"))
     ):
         for line, (value, title) in enumerate(
             (("test_accuracy", "test accuracy, percent"), ("test_ce", "test cross-entropy, nats"))

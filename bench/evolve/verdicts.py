@@ -8,9 +8,8 @@ from collections.abc import Collection, Sequence
 
 from bench.evolve.arms import FIXED, SWEEP
 from bench.evolve.ledger import Ledger
-from bench.evolve.stages import STAGES, Stage
 from bench.evolve.statistics import paired
-from bench.evolve.table import Row, rows_of, table
+from bench.evolve.table import Row, rows_of
 
 MARGIN = 0.25
 """Points of accuracy."""
@@ -40,9 +39,9 @@ def best(rows: Sequence[Row], arms: Collection[str], budget: float, split: str) 
     return str(max(found, key=lambda row: row[f"{split}_accuracy"]["mean"])["arm"])
 
 
-def verdicts(ledger: Ledger, stages: Sequence[Stage] = STAGES) -> list[Row]:
-    """The three gates, and the other arms against the envelope."""
-    rows = [row for row in table(ledger, stages) if row["n"]]
+def verdicts(ledger: Ledger, rows: Sequence[Row]) -> list[Row]:
+    """The three gates, and the other arms against the envelope; `rows` are those of `table`."""
+    rows = [row for row in rows if row["n"]]
     return [
         *_gate_a(ledger),
         *_gate_b(ledger, rows),
@@ -158,7 +157,7 @@ def _at_equal_seconds(rows: Sequence[Row]) -> list[Row]:
 
     Between the budgets of a shape its accuracy is taken as linear in the logarithm of its seconds.
     """
-    whole = [row for row in rows if not row["arm"].startswith("mlp")]
+    whole = [row for row in rows if row.get("quiet_seconds")]
     judged = []
     for row in whole:
         if row["arm"] in FIXED:
@@ -166,11 +165,11 @@ def _at_equal_seconds(rows: Sequence[Row]) -> list[Row]:
         rivals = {}
         for arm in FIXED:
             points = [
-                (math.log(one["cpu_seconds"]), one["test_accuracy"]["mean"])
+                (math.log(one["quiet_seconds"]), one["test_accuracy"]["mean"])
                 for one in whole
                 if one["arm"] == arm
             ]
-            found = _interpolated(points, math.log(row["cpu_seconds"]))
+            found = _interpolated(points, math.log(row["quiet_seconds"]))
             if found is not None:
                 rivals[arm] = found
         if rivals:
@@ -180,7 +179,7 @@ def _at_equal_seconds(rows: Sequence[Row]) -> list[Row]:
                     "what": "at equal seconds",
                     "arm": row["arm"],
                     "budget": row["budget"],
-                    "cpu_seconds": row["cpu_seconds"],
+                    "quiet_seconds": row["quiet_seconds"],
                     "best_fixed": rival,
                     "difference": row["test_accuracy"]["mean"] - rivals[rival],
                 }

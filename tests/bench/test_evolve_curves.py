@@ -20,6 +20,7 @@ from bench.evolve.net import ThreeConv, forward_macs, widths_of
 from bench.evolve.schedule import rate
 from bench.evolve.stages import STAGES, Stage, next_key
 from bench.evolve.statistics import mean_interval, paired
+from bench.evolve.step_seconds import phases, seconds_of
 from bench.evolve.training import Batches, judge
 from bench.evolve.tuning import chosen_rate, next_rate
 from bench.evolve.verdicts import best, compare
@@ -338,3 +339,15 @@ def test_toy_run_of_the_language_case_counts_what_was_saved(tmp_path, bench_dire
     (path,) = tmp_path.glob("*.json")
     record = json.loads(path.read_text())
     assert {row["what"] for row in record["summary"]} >= {"arm", "saved"}
+
+
+def test_phases_spend_the_whole_budget_at_the_widths_of_the_schedule():
+    assert phases("fixed 8.16.32", 2.0) == [((8, 16, 32), False, 2.0)]
+    assert phases("grow 8.16.64", 2.0) == [((8, 16, 32), False, 0.4), ((8, 16, 64), True, 1.6)]
+    cooled = phases("cooldown", 0.5)
+    assert cooled == [((8, 16, 32), False, 0.5)]
+    assert sum(share for _, _, share in phases("cooldown", 4.0)) == pytest.approx(4.0)
+    assert phases("evolve greedy", 1.0) is None
+    steps = {"8.16.32": [1.0, 3.0, 2.0]}
+    cost = 3 * forward_macs((8, 16, 32)) * 64
+    assert seconds_of("fixed 8.16.32", 2.0, steps, unit=10 * cost) == pytest.approx(40.0)
