@@ -10,9 +10,11 @@ from torch import nn
 from outgrow.evolve.coupling.coupling import Coupling, find_coupling
 from outgrow.evolve.coupling.extent import Extent
 from outgrow.evolve.coupling.size_attributes import units_and_constant
-from outgrow.evolve.errors import SiteRefused
+from outgrow.evolve.coupling.unreached import may_belong_to
+from outgrow.evolve.errors import SiteNotFound, SiteRefused
 from outgrow.evolve.example_inputs import ExampleInputs, call_form
 from outgrow.evolve.site import Coupled, Site
+from outgrow.evolve.site_absence import absence_of
 from outgrow.evolve.site_lookup import look_up
 from outgrow.evolve.site_names import named_leaves
 from outgrow.evolve.site_signature import moved, signature
@@ -56,8 +58,14 @@ def find_place(model: nn.Module, site: Site | str, kind: str, example_inputs: An
     given = example_inputs if isinstance(site, str) or example_inputs is not None else site.inputs
     inputs = call_form(given)
     coupling = find_coupling(model, inputs)
-    places = _places(coupling, inputs, kind)
-    found = look_up([one.site for one in places], name, kind)
+    places = _places(model, coupling, inputs, kind)
+    try:
+        found = look_up([one.site for one in places], name, kind)
+    except SiteNotFound as error:
+        why = absence_of(model, coupling, name)
+        if why is None:
+            raise
+        raise SiteNotFound(f"{name!r} is no site to {kind}: {why}", hint=error.hint) from error
     place = next(one for one in places if one.site is found)
     tried = _tried(Trial(model, inputs, coupling), model, place)
     if tried is None:
@@ -71,7 +79,7 @@ def find_place(model: nn.Module, site: Site | str, kind: str, example_inputs: An
 
 def _listed(model: nn.Module, inputs: ExampleInputs, kind: str) -> list[Site]:
     coupling = find_coupling(model, inputs)
-    places = _places(coupling, inputs, kind)
+    places = _places(model, coupling, inputs, kind)
     if not places:
         return []
     trial = Trial(model, inputs, coupling)
@@ -111,11 +119,13 @@ def _tried(trial: Trial, model: nn.Module, place: WidthPlace) -> Site | None:
     return replace(site, methods=tuple(methods), attributes=attributes, step=step)
 
 
-def _places(coupling: Coupling, inputs: ExampleInputs, kind: str) -> list[WidthPlace]:
+def _places(model: nn.Module, coupling: Coupling, inputs: ExampleInputs, kind: str) -> list[WidthPlace]:
     places = []
     for leaf, name, also in named_leaves(coupling):
         methods = _methods(coupling, leaf)
-        if leaf.size < 2 or not methods:
+        if leaf.size < 2 or not methods or not _can_learn(coupling, leaf, kind):
+            continue
+        if may_belong_to(model, coupling, leaf) is not None:
             continue
         first = next(use for use in coupling.uses(leaf) if use.role == "out" and use.dim is not None)
         assert first.dim is not None
@@ -137,6 +147,16 @@ def _places(coupling: Coupling, inputs: ExampleInputs, kind: str) -> list[WidthP
         )
         places.append(WidthPlace(site=site, leaf=leaf, coupling=coupling, inputs=inputs))
     return places
+
+
+def _can_learn(coupling: Coupling, leaf: Extent, kind: str) -> bool:
+    """Whether its weights are numbers that can be shared out, and one of them at least is trained."""
+    tensors = coupling.tensors()
+    parameters = [tensors[place.weight] for place in coupling.occurrences(leaf)]
+    parameters = [one for one in parameters if isinstance(one, nn.Parameter)]
+    if not all(one.is_floating_point() for one in parameters):
+        return False
+    return kind != "widen" or any(one.requires_grad for one in parameters)
 
 
 def _methods(coupling: Coupling, leaf: Extent) -> tuple[str, ...]:

@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from outgrow.evolve.coupling.extent import Extent, Reduction
 from outgrow.evolve.coupling.norms import Norm, recognise_norm
 from outgrow.evolve.coupling.trace import Trace, Use
+from outgrow.evolve.errors import CannotCheck
 from outgrow.evolve.example_inputs import ExampleInputs
 from outgrow.evolve.outputs import output_tensors
+from outgrow.evolve.readiness import check_ready, does_not_run
 from outgrow.evolve.undisturbed import undisturbed
 
 
@@ -38,6 +40,9 @@ class Coupling:
         self.weights = {name: labels.extents for name, labels in trace.weights.items()}
         self.counts = tuple(trace.counts)
         self._uses = trace.uses
+        used = {use.weight for use in trace.uses} | trace.reached
+        self.unreached = frozenset(name for name, _ in model.named_parameters() if name not in used)
+        """Parameters that no run used."""
         self._frozen: dict[int, str] = {}
         self._reduced: dict[int, set[Reduction]] = {}
         for extents in self.weights.values():
@@ -85,6 +90,11 @@ class Coupling:
             ops.setdefault(one.module, set()).add(one.op)
         return tuple(recognise_norm(name, self._model.get_submodule(name), ops[name]) for name in sorted(ops))
 
+    @property
+    def all_uses(self) -> tuple[Use, ...]:
+        """Every use of every weight, in order."""
+        return tuple(self._uses)
+
     def uses(self, leaf: Extent) -> list[Use]:
         """How a leaf was used, in order."""
         return [use for use in self._uses if any(one is leaf for one in use.extent.leaves())]
@@ -103,8 +113,17 @@ class Coupling:
 
 
 def _run(trace: Trace, model: nn.Module, inputs: ExampleInputs) -> None:
-    output = trace.run(model, inputs.args, dict(inputs.kwargs))
-    for tensor in output_tensors(output).values():
+    try:
+        output = trace.run(model, inputs.args, dict(inputs.kwargs))
+    except Exception as error:
+        raise does_not_run(model, error) from error
+    tensors = output_tensors(output)
+    if not tensors:
+        raise CannotCheck(
+            f"{type(model).__name__} gives no tensor for these inputs but {type(output).__name__}",
+            hint="what it gives has to hold tensors: alone, or in tuples, lists, dicts or dataclasses",
+        )
+    for tensor in tensors.values():
         trace.labels(tensor).frozen("is part of what the model gives")
 
 
@@ -120,10 +139,16 @@ def _every_op_of_its_own() -> Iterator[None]:
 
 
 def find_coupling(model: nn.Module, inputs: ExampleInputs) -> Coupling:
-    """Run `model` once and say which dims of its weights change together; the model is left as it was.
+    """Run `model` and say which dims of its weights change together; the model is left as it was.
 
-    What comes out of the model keeps its shape: its dims are frozen.
+    It runs in eval mode, and where that leaves parameters unused, in train mode, too. What comes out of it
+    keeps its shape: its dims are frozen.
+
+    Raises:
+        InputError: the model does not take these inputs, or is one that no change can reach.
+        CannotCheck: it does not run with them, or gives no tensors.
     """
+    check_ready(model, inputs)
     trace = Trace(model)
     with undisturbed(model), torch.enable_grad(), _every_op_of_its_own():
         model.eval()

@@ -58,6 +58,8 @@ class Trace:
         self.weights: dict[str, Labels] = {}
         self.uses: list[Use] = []
         self.counts: list[Count] = []
+        self.reached: set[str] = set()
+        """Weights that flowed into an op of which nothing is known."""
         self._labels: Any = WeakTensorKeyDictionary()
         self._places: dict[object, Labels] = {}
         self._modules: list[str] = []
@@ -159,7 +161,9 @@ class Trace:
     def refuse(self, tensors: Sequence[Tensor], why: str) -> None:
         """Fix the size of every dim of these tensors."""
         for tensor in tensors:
-            self.labels(tensor).frozen(why)
+            labels = self.labels(tensor).frozen(why)
+            if labels.weight is not None:
+                self.reached.add(labels.weight)
 
 
 def _place(tensor: Tensor) -> object:
