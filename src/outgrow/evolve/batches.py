@@ -42,7 +42,7 @@ class EmptyLoader(InputError):
     """A loader gave nothing at all."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Batch:
     """One batch, in the one form that the rest of the room reads."""
 

@@ -148,20 +148,20 @@ class Greedy:
     ) -> list[tuple[Candidate, Score]]:
         """The best of each operator first, then the second best of each: gradients of new layers and of new
         units are not of one scale."""
-        ranks = {id(score): _odds(candidates, scores, place) for place, score in enumerate(scores)}
+        pairs = list(zip(candidates, scores, strict=True))
         if self._thompson:
             drawn = random.Random(situation.seed)
             won = _record(situation.history)
-            for one, score in zip(candidates, scores, strict=True):
+            keys = []
+            for place, one in enumerate(candidates):
                 wins, losses = won.get((one.operator, one.site), (0, 0))
-                odds = ranks[id(score)]
-                ranks[id(score)] = drawn.betavariate(1 + odds + wins, 2 - odds + losses)
+                odds = _odds(candidates, scores, place)
+                keys.append(drawn.betavariate(1 + odds + wins, 2 - odds + losses))
+            order = sorted(range(len(pairs)), key=lambda place: -keys[place])
+            return [pairs[place] for place in order[: self._tried]]
         by_operator: dict[str, list[tuple[Candidate, Score]]] = {}
-        pairs = sorted(zip(candidates, scores, strict=True), key=lambda pair: -ranks[id(pair[1])])
-        for pair in pairs:
+        for pair in sorted(pairs, key=lambda pair: -(pair[1].per_flop or 0.0)):
             by_operator.setdefault(pair[0].operator, []).append(pair)
-        if self._thompson:
-            return pairs[: self._tried]
         rows = itertools.zip_longest(*by_operator.values())
         return [pair for row in rows for pair in row if pair is not None][: self._tried]
 
