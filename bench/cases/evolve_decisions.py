@@ -3,6 +3,8 @@
 __all__ = ["add_arguments", "run"]
 
 import argparse
+import datetime
+import hashlib
 import json
 import os
 import sys
@@ -10,10 +12,13 @@ from pathlib import Path
 
 import torch
 
+from bench import machine
 from bench.evolve_decisions.collection import add_row, read_rows, table_of
 from bench.evolve_decisions.enumeration import enumerate_task
+from bench.evolve_decisions.folds import SEEDS, STEPS, compare_all, ship
 from bench.evolve_decisions.tasks import TASKS, read_splits
-from bench.harness import RESULTS
+from bench.harness import FORMAT, RESULTS, write_result
+from outgrow.evolve.environment import DecisionTable
 
 TABLE = Path(__file__).resolve().parent.parent / "evolve_decisions" / "table.json"
 """The tables that the comparison reads and the shipped policy is trained on."""
@@ -27,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tasks", nargs="+", choices=sorted(TASKS), default=list(TASKS))
     parser.add_argument("--seeds", type=int, default=3, help="of the enumeration")
     parser.add_argument("--table", type=Path, default=TABLE)
+    parser.add_argument("--ship", type=Path, help="train the policy that comes with outgrow into this file")
     parser.add_argument(
         "--fashion-mnist",
         type=Path,
@@ -38,11 +44,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Path:
-    """Compare on the table; with --enumerate make it."""
+    """Compare on the table; with --enumerate make it, with --ship train the policy that outgrow brings."""
     torch.set_num_threads(1)
     if options.enumerate:
         return _enumerate(options)
-    raise NotImplementedError
+    tables = DecisionTable.read(options.table)
+    if options.ship is not None:
+        return ship(options.table, tables, options.ship)
+    steps, replays, draws, seeds = STEPS, 2000, 200, SEEDS
+    if options.toy:
+        steps, replays, draws, seeds = 2, 20, 2, (0,)
+        tables = dict(list(tables.items())[:3])
+    summary, samples = compare_all(tables, steps=steps, replays=replays, draws=draws, seeds=seeds)
+    for row in summary:
+        print(json.dumps(row), file=sys.stderr)
+    result = {
+        "format": FORMAT,
+        "case": "evolve_decisions",
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": ["python", "-m", "bench", *sys.argv[1:]],
+        "commit": machine.commit(),
+        "versions": machine.versions(),
+        "machine": machine.machine(),
+        "toy": bool(options.toy),
+        "table": hashlib.sha256(options.table.read_bytes()).hexdigest(),
+        "settings": {"steps": steps, "replays": replays, "draws": draws, "training_seeds": list(seeds)},
+        "summary": summary,
+        "samples": samples,
+    }
+    return write_result(result, options.results, "evolve_decisions")
 
 
 def _enumerate(options: argparse.Namespace) -> Path:

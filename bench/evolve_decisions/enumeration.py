@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.evolve_decisions.actions import ACTIONS, apply, is_valid
-from bench.evolve_decisions.tasks import DEPTH, TASKS, Splits, Task, TinyConv
+from bench.evolve_decisions.tasks import DEPTH, TASKS, Splits, Task, TinyNet
 from outgrow.evolve.batches import read_batch
 from outgrow.evolve.policies.attention_figures import layer_figures
 
@@ -42,12 +42,12 @@ def enumerate_task(
     missing = [action for action in range(-1, len(ACTIONS)) if action not in done]
     if not missing:
         return
+    began = time.process_time()
     nodes: dict[str, Any] = {}
     root = _run_root(task, splits, seed, nodes)
     for action in missing:
-        began = time.process_time()
         if action >= 0:
-            nodes = {}
+            began, nodes = time.process_time(), {}
             _run_branch(root, task, splits, seed, action, nodes)
         seconds = round(time.process_time() - began, 2)
         keep({"task": name, "seed": seed, "action": action, "seconds": seconds, "nodes": nodes})
@@ -56,8 +56,8 @@ def enumerate_task(
 def _run_root(task: Task, splits: Splits, seed: int, rows: dict[str, Any]) -> _Node:
     """The segment before the first decision, which all sequences share."""
     torch.manual_seed(seed)
-    model = TinyConv(*task.start)
-    optimizer = torch.optim.Adam(model.parameters(), lr=task.lr, fused=True)
+    model = TinyNet(splits.train[0][0].numel(), *task.start)
+    optimizer = torch.optim.SGD(model.parameters(), lr=task.lr, momentum=0.9, fused=True)
     node = _Node("", model, optimizer)
     rows[""] = _segment(node, task, splits, seed)
     return node
@@ -89,8 +89,8 @@ def _segment(node: _Node, task: Task, splits: Splits, seed: int) -> dict[str, An
     inputs, labels = splits.train
     generator = torch.Generator().manual_seed(seed * 100 + depth)
     spent, probe, seen, loss = 0.0, None, 0.0, torch.zeros(())
-    cost = _macs(node.model, inputs[:1])
-    budget = task.steps * _macs(TinyConv(*task.start), inputs[:1])
+    cost = _macs(node.model)
+    budget = task.steps * _macs(TinyNet(inputs[0].numel(), *task.start))
     steps = max(1, round(budget / cost))
     order = torch.cat(
         [torch.randperm(len(labels), generator=generator) for _ in range(1 + steps * BATCH // len(labels))]
@@ -132,24 +132,6 @@ def _judge(model: nn.Module, split: tuple[Tensor, Tensor]) -> float:
     return loss
 
 
-def _macs(model: nn.Module, picture: Tensor) -> float:
-    """Multiply-adds of one picture, convolutions and linear layers."""
-    total = 0.0
-
-    def count(module: nn.Module, _: Any, output: Tensor) -> None:
-        nonlocal total
-        total += module.weight.numel() * (output.shape[2] * output.shape[3] if output.dim() == 4 else 1)
-
-    hooks = [
-        module.register_forward_hook(count)
-        for module in model.modules()
-        if isinstance(module, nn.Conv2d | nn.Linear)
-    ]
-    was_training = model.training
-    with torch.no_grad():
-        model.eval()
-        model(picture)
-    model.train(was_training)
-    for hook in hooks:
-        hook.remove()
-    return total
+def _macs(model: TinyNet) -> float:
+    """Multiply-adds of one picture."""
+    return float(sum(layer.weight.numel() for layer in (model.first, model.second, model.head)))

@@ -19,12 +19,21 @@ def score(
     network: AttentionPolicyNetwork, states: Sequence[AttentionState] | Sequence[Tensor]
 ) -> tuple[Tensor, Tensor]:
     """Scores and values of several states, moved to where the network is."""
-    device = network.value.weight.device
+    return _score(network, _batch(states, network.value.weight.device))
+
+
+def _batch(
+    states: Sequence[AttentionState] | Sequence[Tensor], device: torch.device
+) -> AttentionState | Tensor:
     if isinstance(states[0], Tensor):
-        flat = torch.stack([state for state in states if isinstance(state, Tensor)])
-        scores, values = network(flat.to(device))
+        return torch.stack([state for state in states if isinstance(state, Tensor)]).to(device)
+    return stack([state for state in states if isinstance(state, AttentionState)]).to(device)
+
+
+def _score(network: AttentionPolicyNetwork, batch: AttentionState | Tensor) -> tuple[Tensor, Tensor]:
+    if isinstance(batch, Tensor):
+        scores, values = network(batch)
     else:
-        batch = stack([state for state in states if isinstance(state, AttentionState)]).to(device)
         scores, values = network(batch.run, batch.layers, mask=batch.mask, present=batch.present)
     return scores, values
 
@@ -64,10 +73,10 @@ class AttentionLearner:
         goals = torch.tensor([one.reward for one in batch], dtype=torch.float32, device=device)
         going_on = [index for index, one in enumerate(batch) if not one.done]
         if going_on:
-            following = [batch[index].next_state for index in going_on]
+            following = _batch([batch[index].next_state for index in going_on], device)
             with torch.no_grad():
-                preferred = score(self.network, following)[0].argmax(1, keepdim=True)
-                worth = score(self.target, following)[0].gather(1, preferred)[:, 0]
+                preferred = _score(self.network, following)[0].argmax(1, keepdim=True)
+                worth = _score(self.target, following)[0].gather(1, preferred)[:, 0]
             goals[going_on] += self.gamma * worth
         return goals
 

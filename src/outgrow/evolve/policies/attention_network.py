@@ -33,11 +33,12 @@ class AttentionPolicyNetwork(nn.Module):
         blocks: int = 2,
     ) -> None:
         super().__init__()
-        if min(state_dim, num_actions, width, heads, blocks) < 1 or bool(layer_dim) != bool(layer_actions):
+        sizes = (state_dim, num_actions, width, heads, blocks)
+        if min(sizes) < 1 or bool(layer_dim) != bool(layer_actions) or width % heads:
             raise InputError(
                 f"a network for {state_dim} figures and {num_actions} actions, {layer_dim} figures and "
                 f"{layer_actions} actions of a layer, {blocks} blocks of width {width} with {heads} heads",
-                hint="sizes begin at 1; layer_dim and layer_actions are given together or not at all",
+                hint="sizes begin at 1, heads divide width, layer_dim and layer_actions are given together",
             )
         self.state_dim, self.num_actions = state_dim, num_actions
         self.layer_dim, self.layer_actions = layer_dim, layer_actions

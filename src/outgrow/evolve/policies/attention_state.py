@@ -12,7 +12,7 @@ from torch import Tensor
 from outgrow.errors import InputError
 from outgrow.evolve.policies.attention_figures import LayerFigures
 
-OPERATORS = ("widen", "deepen", "prune")
+OPERATORS = ("widen", "prune")
 """What can be done to a layer, in the order of the scores; doing nothing comes before all of them."""
 _KINDS = ("convolution", "linear", "attention")
 LAYER_FIGURES = (
@@ -144,6 +144,13 @@ def encode(
 def stack(states: Sequence[AttentionState]) -> AttentionState:
     """A batch of states, the shorter ones filled up with rows that are not present and cannot be chosen."""
     most = max(len(state.layers) for state in states)
+    if all(len(state.layers) == most for state in states):
+        return AttentionState(
+            run=torch.stack([state.run for state in states]),
+            layers=torch.stack([state.layers for state in states]),
+            mask=torch.stack([state.mask for state in states]),
+            present=torch.stack([state.present for state in states]),
+        )
     each = len(OPERATORS)
     layers = torch.zeros(len(states), most, len(LAYER_FIGURES))
     mask = torch.zeros(len(states), 1 + most * each, dtype=torch.bool)
