@@ -55,6 +55,10 @@ COMMANDS = {
         attribute="outgrow.cli.doctor:doctor",
         help="Show what this machine has and which backend would be used.",
     ),
+    "evolve": CommandEntry(
+        attribute="outgrow.cli.evolve:evolve",
+        help="Train models that grow while they train, and look at their growth.",
+    ),
     "plan": CommandEntry(
         attribute="outgrow.cli.plan:plan",
         help="Show what a budget keeps and what it streams, before running anything.",

@@ -88,6 +88,12 @@ class ArchivedModel(nn.Module):
                 self._value("weight", name, leaves).copy_(value)
         return nested(graph["structure"], outputs[len(mutated) :])
 
+    def weights(self) -> dict[str, Tensor]:
+        """Parameters and buffers by the names that they had, a tied one by its first."""
+        found = {name: tensor.detach() for name, tensor in self.named_parameters()}
+        own = {id(buffer) for buffer in self._constants.buffers()}
+        return found | {name: buffer for name, buffer in self.named_buffers() if id(buffer) not in own}
+
     def check(self, torch_version: str) -> None:
         """Make sure that both graphs can be run by this torch; `torch_version` wrote them.
 

@@ -7,7 +7,6 @@ evaluated when they are read.
 __all__ = ["Export", "export_graphs"]
 
 import contextlib
-import operator
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 
 from outgrow.evolve.archive.call import CallForm, call_form_of, inputs_with
 from outgrow.evolve.archive.literals import encode
-from outgrow.evolve.archive.program import SCALAR_FUNCTIONS
+from outgrow.evolve.archive.size_functions import size_function_name
 from outgrow.evolve.archive.structure import NotSaved, structure_of
 from outgrow.evolve.example_inputs import ExampleInputs
 from outgrow.evolve.undisturbed import undisturbed
@@ -27,12 +26,6 @@ _PREFIX = "model."
 _WITHOUT = "save with graph=False: edits and weights, to be put onto the model's own class"
 _IGNORED = frozenset({"_assert_tensor_metadata"})
 """Ops that only say where a tensor was: a loaded model may be moved."""
-_SIZES: dict[Any, str] = {
-    getattr(module, name): name
-    for module in (operator, torch)
-    for name in SCALAR_FUNCTIONS
-    if hasattr(module, name) and (module is operator or name.startswith("sym_"))
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,8 +230,9 @@ def _step(module: torch.fx.GraphModule, node: torch.fx.Node, number_of: Any, dev
         if node.kwargs:
             step["kwargs"] = {key: encode(value, number_of, device) for key, value in node.kwargs.items()}
         return step
-    if target in _SIZES:
-        return {"op": _SIZES[target], "args": [encode(each, number_of, device) for each in node.args]}
+    name_of_size = size_function_name(target)
+    if name_of_size is not None:
+        return {"op": name_of_size, "args": [encode(each, number_of, device) for each in node.args]}
     kind, count = {"wrap_with_set_grad_enabled": ("grad", 1), "wrap_with_autocast": ("autocast", 4)}.get(
         getattr(target, "__name__", str(target)), ("", 0)
     )

@@ -1,6 +1,6 @@
 """Take a model out of an archive, with its class or without."""
 
-__all__ = ["load"]
+__all__ = ["example_inputs_of", "fill_weights", "load"]
 
 import copy
 from collections.abc import Mapping
@@ -15,6 +15,7 @@ from outgrow.evolve.archive.archive_file import ArchiveContent, ArchiveCorrupt, 
 from outgrow.evolve.archive.archived_model import ArchivedModel
 from outgrow.evolve.archive.call import CallForm, inputs_with
 from outgrow.evolve.archive.edits import edits_from_json, replay
+from outgrow.evolve.example_inputs import ExampleInputs
 
 
 def load(
@@ -37,12 +38,7 @@ def load(
         if model is None:
             return _archived_model(content, torch.device(device))
         edits = edits_from_json(content.manifest["edits"])
-        example: Any = content.manifest["example"]
-        given = [
-            content.tensors[f"example_inputs/{number}"]
-            for number in range(sum(name.startswith("example_inputs/") for name in content.tensors))
-        ]
-        inputs = inputs_with(example["arguments"], example["positional"], given)
+        inputs = _example_inputs(content)
         weights = {name: content.tensors[name] for name in content.manifest["weights"]}
     except (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError) as err:
         if isinstance(err, InputError):
@@ -53,8 +49,32 @@ def load(
     # On a copy first: where the edits or the weights do not fit, the model stays as it was.
     for each in (copy.deepcopy(model), model):
         replay(each, edits, example_inputs=inputs, allow="lossy")
-        _fill(each, weights)
+        fill_weights(each, weights)
     return model.eval()
+
+
+def example_inputs_of(path: str | Path) -> ExampleInputs:
+    """The example inputs that a model was saved with.
+
+    Raises:
+        InputError: there is no such file, or it is no archive.
+        ArchiveCorrupt: it is damaged.
+        StoreError: it cannot be read.
+    """
+    content = read_archive(Path(path))
+    try:
+        return _example_inputs(content)
+    except (KeyError, TypeError, ValueError) as err:
+        raise ArchiveCorrupt(
+            f"the manifest of {str(path)!r} makes no sense: {err!r}", hint="take another copy of the file"
+        ) from err
+
+
+def _example_inputs(content: ArchiveContent) -> ExampleInputs:
+    example: Any = content.manifest["example"]
+    count = sum(name.startswith("example_inputs/") for name in content.tensors)
+    given = [content.tensors[f"example_inputs/{number}"] for number in range(count)]
+    return inputs_with(example["arguments"], example["positional"], given)
 
 
 def _archived_model(content: ArchiveContent, device: torch.device) -> ArchivedModel:
@@ -79,7 +99,12 @@ def _archived_model(content: ArchiveContent, device: torch.device) -> ArchivedMo
     return model.eval()
 
 
-def _fill(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+def fill_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Put weights into a model that has the same ones, in place; nothing is changed where it has not.
+
+    Raises:
+        InputError: a name, shape or dtype differs.
+    """
     held = dict([*model.named_parameters(), *model.named_buffers()])
     for name in [*weights, *held]:
         if name not in weights or name not in held:

@@ -1,9 +1,8 @@
 """A graph of ATen ops read from JSON and run, op after op: no class, no pickle, no code from the file."""
 
-__all__ = ["SCALAR_FUNCTIONS", "GraphUnreadable", "Program", "read_program"]
+__all__ = ["GraphUnreadable", "Program", "read_program"]
 
 import contextlib
-import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,29 +11,7 @@ import torch
 
 from outgrow.errors import InputError, nearest_names
 from outgrow.evolve.archive.literals import Reference, decode, references
-
-SCALAR_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
-    "add": operator.add,
-    "eq": operator.eq,
-    "floordiv": operator.floordiv,
-    "ge": operator.ge,
-    "getitem": operator.getitem,
-    "gt": operator.gt,
-    "le": operator.le,
-    "lt": operator.lt,
-    "mod": operator.mod,
-    "mul": operator.mul,
-    "ne": operator.ne,
-    "neg": operator.neg,
-    "pow": operator.pow,
-    "sub": operator.sub,
-    "sym_float": float,
-    "sym_int": int,
-    "sym_max": max,
-    "sym_min": min,
-    "truediv": operator.truediv,
-}
-"""What a graph does with sizes, beside ATen ops on tensors: functions by name."""
+from outgrow.evolve.archive.size_functions import size_function
 
 _FORBIDDEN = frozenset({"from_file", "set_", "set_data", "resize_", "_resize_output_", "record_stream"})
 """ATen ops that reach beyond the values they are given."""
@@ -119,8 +96,9 @@ def _filled(value: Any, held: Mapping[int, Any]) -> Any:
 
 
 def _function(name: str) -> Callable[..., Any]:
-    if name in SCALAR_FUNCTIONS:
-        return SCALAR_FUNCTIONS[name]
+    function = size_function(name)
+    if function is not None:
+        return function
     space, _, rest = name.partition(".")
     packet, _, overload = rest.partition(".")
     if space != "aten" or packet in _FORBIDDEN:

@@ -4,11 +4,13 @@ __all__ = [
     "MODELS",
     "POLICY_NAMES",
     "LossNotFinite",
+    "Replayed",
     "RunConfiguration",
     "RunResult",
     "grow",
     "read_log",
     "read_run",
+    "replay_run",
 ]
 
 from outgrow.evolve.run.configuration import RunConfiguration
@@ -17,3 +19,4 @@ from outgrow.evolve.run.models import MODELS
 from outgrow.evolve.run.policy_choice import POLICY_NAMES
 from outgrow.evolve.run.run_folder import read_log, read_run
 from outgrow.evolve.run.training import LossNotFinite
+from outgrow.evolve.run.verification import Replayed, replay_run

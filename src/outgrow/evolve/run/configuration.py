@@ -37,7 +37,7 @@ class RunConfiguration:
     """Pictures of one step."""
     max_parameters: int | None = None
     """The most that the model may grow to; None for no limit."""
-    evaluations: int = 50
+    evaluations: int = 30
     """How often accuracy is measured on the validation split, besides before each decision."""
     seed: int = 0
     """Of the weights, the batches, the validation split and every decision."""

@@ -88,7 +88,7 @@ def grow(
             seed=configuration.seed,
             train=configuration.train,
         )
-        place.check_data(pictures.digest)
+        place.check_data(pictures.digest, pictures.shape, pictures.classes)
         run = _Run(
             configuration,
             pictures,

@@ -1,6 +1,14 @@
 """The folder of a run: what it was asked to do, its last state, its log, and the finished model."""
 
-__all__ = ["CONFIGURATION_NAME", "LOG_NAME", "RunFolder", "open_run_folder", "read_log", "read_run"]
+__all__ = [
+    "CONFIGURATION_NAME",
+    "LOG_NAME",
+    "RunFolder",
+    "open_run_folder",
+    "read_log",
+    "read_pictures_shape",
+    "read_run",
+]
 
 import contextlib
 import json
@@ -20,7 +28,8 @@ CONFIGURATION_NAME = "run.json"
 """What the run was asked to do."""
 LOG_NAME = "log.jsonl"
 """Evaluations and decisions, one a line."""
-_STATE, _BEFORE, _FINISHED = "state.safetensors", "before-change.safetensors", "finished.json"
+_STATE, _BEFORE = "state.safetensors", "before-change.safetensors"
+_DATA, _FINISHED = "data.json", "finished.json"
 _FORMAT, _LOG_FORMAT, _VERSION = "outgrow.evolve.run", "outgrow.evolve.log", 1
 
 
@@ -58,15 +67,15 @@ class RunFolder:
         """Keep `state` to go back to."""
         write_state(self.path / _BEFORE, state, self._configuration.digest)
 
-    def check_data(self, digest: str) -> None:
+    def check_data(self, digest: str, shape: Sequence[int], classes: int) -> None:
         """Make sure that a run goes on with the pictures that it began with.
 
         Raises:
             InputError: they are others.
         """
-        path = self.path / "data.json"
+        path = self.path / _DATA
         if not path.exists():
-            write_json(path, {"digest": digest})
+            write_json(path, {"digest": digest, "shape": list(shape), "classes": classes})
         elif json.loads(path.read_text()).get("digest") != digest:
             raise InputError(
                 f"the data are not those that the run in {str(self.path)!r} began with",
@@ -193,3 +202,17 @@ def read_log(path: Path) -> tuple[Mapping[str, Any], ...]:
         read_run(path)
         raise InputError(f"the run in {str(path)!r} has no log yet", hint="it has only just begun")
     return read_journal(file, kind=_LOG_FORMAT, version=_VERSION).entries
+
+
+def read_pictures_shape(path: Path) -> tuple[tuple[int, ...], int]:
+    """The shape of one picture of the run in a folder, and how many classes there are.
+
+    Raises:
+        StoreCorrupt: the run's note of its data is damaged or missing.
+    """
+    file = path / _DATA
+    try:
+        held = json.loads(file.read_bytes())
+        return tuple(int(size) for size in held["shape"]), int(held["classes"])
+    except (OSError, KeyError, TypeError, ValueError) as err:
+        raise StoreCorrupt(f"{str(file)!r} cannot be understood: {err!r}") from err
