@@ -31,6 +31,8 @@ _TRAINING_BATCHES = 32
 """What a policy may train its forks on."""
 _VALIDATION_SAMPLES = 2_000
 """What it may judge them on."""
+_VALIDATION_BATCHES = 8
+"""In so many parts: what an arm gains is paired batch by batch."""
 _SECONDS_BETWEEN_CHECKPOINTS = 5.0
 
 Entry = Mapping[str, Any]
@@ -223,13 +225,14 @@ class _Run:
         order = BatchOrder(self._pictures.train, seed=self._seed(number), batch_size=configuration.batch_size)
         held = self._pictures.validation
         count = min(len(held), _VALIDATION_SAMPLES)
+        size = -(-count // _VALIDATION_BATCHES)
         return Situation(
             model=training.model,
             inputs=training.example,
             training=[order.next().to(training.device) for _ in range(_TRAINING_BATCHES)],
             validation=[
-                batch_at(held, slice(start, min(start + 500, count))).to(training.device)
-                for start in range(0, count, 500)
+                batch_at(held, slice(start, min(start + size, count))).to(training.device)
+                for start in range(0, count, size)
             ],
             followers=Followers(optimizer=training.optimizer),
             budget=Budget(
