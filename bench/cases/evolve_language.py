@@ -23,10 +23,11 @@ from bench.models import bench_directory
 
 _TUNING = Tuning(rates=(0.001, 0.002, 0.004), budget=0.5, seeds=(0,))
 _STAGES = (
-    Stage(arms=("large", "grown"), seeds=3, tuning=_TUNING),
+    Stage(arms=("large",), seeds=3, tuning=_TUNING),
     Stage(arms=("grown",), budget=0.5, seeds=3, tuning=_TUNING),
-    Stage(arms=("grown",), budget=0.75, seeds=3, tuning=_TUNING),
-    Stage(arms=("small",), seeds=3, tuning=_TUNING),
+    Stage(arms=("grown",), budget=0.3, seeds=3, tuning=_TUNING),
+    Stage(arms=("small",), budget=0.5, seeds=3, tuning=_TUNING),
+    Stage(arms=("grown",), seeds=3, tuning=_TUNING),
 )
 _TOY_TUNING = Tuning(rates=(0.002,), seeds=(0,), most=1)
 _TOY = GptSize(layers=2, heads=4, inner=16, hidden=16, head_dim=8, length=16)
