@@ -2,7 +2,7 @@
 
 __all__ = ["find_attributes"]
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import combinations
 
 from torch import nn
@@ -11,7 +11,6 @@ from outgrow.evolve.coupling.coupling import Coupling
 from outgrow.evolve.coupling.extent import Extent
 from outgrow.evolve.coupling.size_attributes import candidate_attributes
 from outgrow.evolve.site import SizeAttribute
-from outgrow.evolve.trial import Trial
 
 _PAIRS = 28
 """Pairs that are tried: those of 8 candidates."""
@@ -20,36 +19,32 @@ Attributes = tuple[SizeAttribute, ...]
 
 
 def find_attributes(
-    trial: Trial, model: nn.Module, coupling: Coupling, leaf: Extent, method: str
+    model: nn.Module, coupling: Coupling, leaf: Extent, works: Callable[[Attributes], bool]
 ) -> Attributes | None:
-    """The fewest numbers with which the model gives the same once `leaf` has grown; None where none do.
+    """The fewest numbers that have to change with `leaf` so that it `works`; None where none do.
 
     Tried in this order: none; all candidates, from which those are left out again that do not matter; each
     alone; pairs.
     """
-
-    def grows(attributes: Sequence[SizeAttribute]) -> bool:
-        return trial.grows(leaf, method, attributes)
-
-    if grows(()):
+    if works(()):
         return ()
     candidates = candidate_attributes(model, coupling, leaf)
     if not candidates:
         return None
-    first = list({(one.module, one.path): one for one in reversed(candidates)}.values())[::-1]
-    if grows(first):
-        return _fewest(first, grows)
+    first = tuple({(one.module, one.path): one for one in reversed(candidates)}.values())[::-1]
+    if works(first):
+        return _fewest(first, works)
     for count in (1, 2):
         for some in list(combinations(candidates, count))[:_PAIRS]:
-            if len({(one.module, one.path) for one in some}) == count and grows(some):
+            if len({(one.module, one.path) for one in some}) == count and works(some):
                 return some
     return None
 
 
-def _fewest(attributes: list[SizeAttribute], grows: Callable[[Sequence[SizeAttribute]], bool]) -> Attributes:
+def _fewest(attributes: Attributes, works: Callable[[Attributes], bool]) -> Attributes:
     """Leave out, the farthest first, whatever does not matter."""
     for one in reversed(attributes):
-        without = [other for other in attributes if other is not one]
-        if without and grows(without):
+        without = tuple(other for other in attributes if other is not one)
+        if without and works(without):
             attributes = without
-    return tuple(attributes)
+    return attributes

@@ -35,13 +35,18 @@ class _Observed:
 class Trial:
     """One model with one call, run once as it is; changes of it are then held against that."""
 
-    def __init__(self, model: nn.Module, inputs: ExampleInputs, coupling: Coupling) -> None:
+    def __init__(
+        self, model: nn.Module, inputs: ExampleInputs, coupling: Coupling, *, loosely: bool = False
+    ) -> None:
+        """`loosely`: the wiring has to be right, not the last digits, as something will be lost anyway."""
         self._model = model
         self._inputs = inputs
         self._coupling = coupling
         self._before = self._observe()
         dtypes = {tensor.dtype for tensor in model.parameters()} & _ROUNDING.keys()
         self._rounding = max((_ROUNDING[dtype] for dtype in dtypes), default=1e-5)
+        if loosely:
+            self._rounding = max(self._rounding * 10, 1e-4)
 
     def grows(self, leaf: Extent, method: str, attributes: Iterable[SizeAttribute] = ()) -> bool:
         """Whether the model gives the same with a larger `leaf`; the model is left as it was.
@@ -62,20 +67,32 @@ class Trial:
     def _is_same_with(
         self, leaf: Extent, method: str, attributes: Iterable[SizeAttribute], times: int
     ) -> bool:
+        units = leaf.size * times if method == "duplicate" else leaf.size + 1
+        sources = torch.arange(units) % leaf.size
+        after = self._after(leaf, Units(sources=sources, kept=leaf.size, method=method), attributes)
+        return after is not None and self._same(after)
+
+    def shrinks(self, leaf: Extent, attributes: Iterable[SizeAttribute] = ()) -> bool:
+        """Whether the model runs without the last unit of `leaf`, and gives outputs of the same shapes."""
+        sources = torch.arange(leaf.size - 1)
+        after = self._after(leaf, Units(sources=sources, kept=len(sources)), attributes)
+        if after is None:
+            return False
+        before = {name: tensor.shape for name, tensor in self._before.outputs.items()}
+        return before == {name: tensor.shape for name, tensor in after.outputs.items()}
+
+    def _after(self, leaf: Extent, change: Units, attributes: Iterable[SizeAttribute]) -> _Observed | None:
+        """What the model gives with another width; None where it raises."""
         surgery = Surgery(self._model, trial=True)
         try:
-            units = leaf.size * times if method == "duplicate" else leaf.size + 1
-            sources = torch.arange(units) % leaf.size
-            change = Units(sources=sources, kept=leaf.size, method=method)
             change_width(surgery, self._coupling, leaf, change, attributes)
-            after = self._observe()
+            return self._observe()
         except (MemoryError, torch.OutOfMemoryError):
             raise
         except Exception:  # noqa: BLE001, RUF100 - whatever a model raises then, it means no
-            return False
+            return None
         finally:
             surgery.take_back()
-        return self._same(after)
 
     def _observe(self) -> _Observed:
         inside: list[tuple[str, list[Tensor]]] = []

@@ -3,6 +3,7 @@
 __all__ = ["WidthPlace", "find_place", "prune_sites", "widen_sites"]
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -67,7 +68,7 @@ def find_place(model: nn.Module, site: Site | str, kind: str, example_inputs: An
             raise
         raise SiteNotFound(f"{name!r} is no site to {kind}: {why}", hint=error.hint) from error
     place = next(one for one in places if one.site is found)
-    tried = _tried(Trial(model, inputs, coupling), model, place)
+    tried = _tried(Trial(model, inputs, coupling, loosely=kind == "prune"), model, place)
     if tried is None:
         raise SiteRefused(
             f"{found.name} cannot change its width: the model does not run, or gives something else, when it "
@@ -82,7 +83,7 @@ def _listed(model: nn.Module, inputs: ExampleInputs, kind: str) -> list[Site]:
     places = _places(model, coupling, inputs, kind)
     if not places:
         return []
-    trial = Trial(model, inputs, coupling)
+    trial = Trial(model, inputs, coupling, loosely=kind == "prune")
     alike: dict[object, list[WidthPlace]] = {}
     for place in places:
         alike.setdefault(signature(model, place.site, coupling, place.leaf), []).append(place)
@@ -111,8 +112,12 @@ def _tried(trial: Trial, model: nn.Module, place: WidthPlace) -> Site | None:
         if attributes is not None and trial.grows(place.leaf, method, attributes):
             methods.append(method)
         elif attributes is None:
-            attributes = find_attributes(trial, model, place.coupling, place.leaf, method)
+            grows = partial(trial.grows, place.leaf, method)
+            attributes = find_attributes(model, place.coupling, place.leaf, grows)
             methods += [method] if attributes is not None else []
+    if attributes is None and site.kind == "prune":
+        shrinks = partial(trial.shrinks, place.leaf)
+        attributes = find_attributes(model, place.coupling, place.leaf, shrinks)
     if attributes is None:
         return None
     step = site.width if methods == ["duplicate"] and site.kind == "widen" else site.step
@@ -123,7 +128,8 @@ def _places(model: nn.Module, coupling: Coupling, inputs: ExampleInputs, kind: s
     places = []
     for leaf, name, also in named_leaves(coupling):
         methods = _methods(coupling, leaf)
-        if leaf.size < 2 or not methods or not _can_learn(coupling, leaf, kind):
+        can = bool(methods) or kind == "prune"
+        if leaf.size < 2 or not can or not _can_learn(coupling, leaf, kind):
             continue
         if may_belong_to(model, coupling, leaf) is not None:
             continue

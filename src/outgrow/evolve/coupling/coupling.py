@@ -45,6 +45,7 @@ class Coupling:
         """Parameters that no run used."""
         self._frozen: dict[int, str] = {}
         self._reduced: dict[int, set[Reduction]] = {}
+        self._norms: dict[int, tuple[Norm, ...]] = {}
         for extents in self.weights.values():
             for extent in extents:
                 self._settle(extent, None, set())
@@ -84,11 +85,19 @@ class Coupling:
         return frozenset(self._reduced.get(id(leaf), ()))
 
     def norms(self, leaf: Extent) -> tuple[Norm, ...]:
-        """The modules that compute a statistic along a leaf, and what each of them is; in order of name."""
+        """The modules that compute a statistic along a leaf, and what each of them is; in order of name.
+
+        As they were when this was asked first.
+        """
+        if id(leaf) in self._norms:
+            return self._norms[id(leaf)]
         ops: dict[str, set[str]] = {}
         for one in self.reductions(leaf):
             ops.setdefault(one.module, set()).add(one.op)
-        return tuple(recognise_norm(name, self._model.get_submodule(name), ops[name]) for name in sorted(ops))
+        modules = {name: self._model.get_submodule(name) for name in sorted(ops)}
+        found = tuple(recognise_norm(name, module, ops[name]) for name, module in modules.items())
+        self._norms[id(leaf)] = found
+        return found
 
     @property
     def all_uses(self) -> tuple[Use, ...]:
@@ -97,7 +106,24 @@ class Coupling:
 
     def uses(self, leaf: Extent) -> list[Use]:
         """How a leaf was used, in order."""
-        return [use for use in self._uses if any(one is leaf for one in use.extent.leaves())]
+        return list(self._uses_of.get(id(leaf), ()))
+
+    @cached_property
+    def _uses_of(self) -> dict[int, list[Use]]:
+        found: dict[int, list[Use]] = {}
+        for use in self._uses:
+            for leaf in {id(one) for one in use.extent.leaves()}:
+                found.setdefault(leaf, []).append(use)
+        return found
+
+    @cached_property
+    def _places_of(self) -> dict[int, list[tuple[str, int]]]:
+        found: dict[int, list[tuple[str, int]]] = {}
+        for name, extents in self.weights.items():
+            for dim, extent in enumerate(extents):
+                for leaf in {id(one) for one in extent.leaves()}:
+                    found.setdefault(leaf, []).append((name, dim))
+        return found
 
     def occurrences(self, leaf: Extent) -> list[Occurrence]:
         """The dims of weights in which a leaf occurs."""
@@ -106,9 +132,7 @@ class Coupling:
             roles.setdefault((use.weight, use.dim), set()).add(use.role)
         return [
             Occurrence(weight=name, dim=dim, roles=frozenset(roles.get((name, dim), {"out"})))
-            for name, extents in self.weights.items()
-            for dim, extent in enumerate(extents)
-            if any(one is leaf for one in extent.leaves())
+            for name, dim in self._places_of.get(id(leaf), ())
         ]
 
 

@@ -15,6 +15,8 @@ def may_belong_to(model: nn.Module, coupling: Coupling, leaf: Extent) -> str | N
     An expert that no token was sent to, a pooler, a head for training: changing the leaf would leave it
     behind. None where there is none.
     """
+    if not coupling.unreached:
+        return None
     places = coupling.occurrences(leaf)
     sizes = {leaf.size, *(coupling.weights[place.weight][place.dim].size for place in places)}
     common = common_module({place.weight.rpartition(".")[0] for place in places})
