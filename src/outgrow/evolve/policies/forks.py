@@ -41,8 +41,11 @@ class ForkResult:
 class ForkRunner(Protocol):
     """What runs the arms: `Forks`, or a table of outcomes that are known."""
 
-    def run(self, candidate: Candidate | None, batches: Sequence[Batch], *, flops: float) -> ForkResult:
-        """Change (None: do not), train on `batches` in order for `flops`, and judge; nothing of it stays."""
+    def judge(self) -> tuple[float, ...]:
+        """Mean loss of each validation batch as things are."""
+
+    def run(self, candidate: Candidate | None, batches: Sequence[Batch]) -> ForkResult:
+        """Change (None: do not), train on `batches` in order, and judge; nothing of it stays."""
 
 
 class Forks:
@@ -71,22 +74,26 @@ class Forks:
             on="cpu",
         )
 
-    def run(self, candidate: Candidate | None, batches: Sequence[Batch], *, flops: float) -> ForkResult:
-        """Change, train as many steps as `flops` pay for, and judge on the validation batches.
+    def judge(self) -> tuple[float, ...]:
+        """Mean loss of each validation batch as things are."""
+        situation = self._situation
+        return judge(situation.model, situation.validation, situation.objective)
 
-        At least one step, and at most one for each of `batches`; a larger model makes fewer. Learning rates
-        stay as they are. An arm that fails, by an error or by a loss that is no number, has NaN losses.
+    def run(self, candidate: Candidate | None, batches: Sequence[Batch]) -> ForkResult:
+        """Change, make a step on each of `batches`, and judge on the validation batches.
+
+        Learning rates stay as they are. An arm that fails, by an error or by a loss that is no number, has
+        NaN losses.
         """
         began = time.perf_counter()
         situation = self._situation
         each, forward = self._cost.training_flops, self._cost.flops
         if candidate is not None:
             each, forward = each + candidate.cost.training_flops, forward + candidate.cost.flops
-        chosen = _affordable(batches, each, flops)
         done = run_fork(
             self._moment,
             _stepping(situation),
-            chosen,
+            batches,
             edit=None if candidate is None else _applying(candidate, situation),
             measure=lambda: judge(situation.model, situation.validation, situation.objective),
         )
@@ -94,7 +101,7 @@ class Forks:
         return ForkResult(
             losses=(math.nan,) * len(situation.validation) if done.failure else done.measured,
             steps=len(done.losses),
-            flops=each * sum(batch.size for batch in chosen[: len(done.losses)]),
+            flops=each * sum(batch.size for batch in batches[: len(done.losses)]),
             judging_flops=forward * samples,
             seconds=time.perf_counter() - began,
             failure=f"{done.failure.kind}: {done.failure.text}" if done.failure else "",
@@ -111,19 +118,6 @@ def judge(model: nn.Module, batches: Sequence[Batch], objective: Objective) -> t
     finally:
         for module, mode in modes:
             module.training = mode
-
-
-def _affordable(batches: Sequence[Batch], flops_of_sample: float, flops: float) -> list[Batch]:
-    """As many of the first batches as come nearest to `flops`, at least one."""
-    chosen: list[Batch] = []
-    spent = 0.0
-    for batch in batches:
-        price = flops_of_sample * batch.size
-        if chosen and spent + price / 2 > flops:
-            break
-        chosen.append(batch)
-        spent += price
-    return chosen
 
 
 def _applying(candidate: Candidate, situation: Situation) -> Callable[[], Any]:

@@ -14,7 +14,7 @@ from outgrow.errors import InputError
 from outgrow.evolve.measures.cost import Cost, measure_cost
 from outgrow.evolve.policies.candidates import GROWING, find_candidates
 from outgrow.evolve.policies.forks import ForkResult, ForkRunner, Forks
-from outgrow.evolve.policies.paired import paired_improvement
+from outgrow.evolve.policies.paired import Improvement, paired_improvement, price_of
 from outgrow.evolve.policies.policy import Candidate, Decision, Situation
 from outgrow.evolve.policies.promise_per_flop import Score, score_candidates
 
@@ -32,7 +32,7 @@ class Arm:
     score: float | None
     """What it promised per FLOP before it was tried; None where nothing is known."""
     improvement: float
-    """By how much its validation loss ended below that of no change; exactly 0 for no change."""
+    """By how much it lowers the validation loss at equal FLOPs; exactly 0 for no change."""
     lower: float
     """The lower confidence bound of that."""
     per_flop: float
@@ -48,9 +48,10 @@ class Arm:
 class Greedy:
     """Gain per FLOP, seen in short paired forks.
 
-    Candidates are scored by gradients (`measure_gains`); the best few, and no change, train for the same
-    FLOPs on the same batches, and are judged on the validation split. The change with the largest lower bound
-    of its improvement per FLOP is made if that bound is above zero. No change scores exactly zero.
+    Candidates are scored by gradients (`measure_gains`); the best few, and no change, train on the same
+    batches, and are judged on the validation split, the FLOPs that a change costs more being taken off
+    (`paired_improvement`, `price_of`). The change with the largest lower bound of its improvement per FLOP is
+    made if that bound is above zero. No change scores exactly zero.
 
     What this cannot see: a change that pays only after longer than a fork, and the error that the few
     training batches of a fork bring (the bound is over validation batches; `repeats` adds forks on others).
@@ -66,6 +67,7 @@ class Greedy:
         repeats: int = 1,
         spend: float = 0.02,
         confidence: float = 0.95,
+        looks_ahead: bool = True,
         thompson: bool = False,
         forks: Callable[[Situation], ForkRunner] = Forks,
     ) -> None:
@@ -75,11 +77,13 @@ class Greedy:
             operators: names in `OPERATORS` that may be used.
             share: by which part of its width a site is changed.
             tried: how many candidates are forked, beside no change.
-            steps: steps of the fork without change; the others spend the same FLOPs.
+            steps: of each fork.
             repeats: forks of each arm, each on batches of its own.
             spend: the most that one decision may take, as a part of the FLOPs that are left; forks get
                 shorter, and below two steps nothing is tried.
             confidence: of the one-sided bound.
+            looks_ahead: price the FLOPs of a change by what they would buy at the end of the budget
+                (`price_of`) instead of by what they buy now, which is more.
             thompson: draw the candidates that are tried by their odds (score, and how often they won before)
                 instead of taking the best ones.
             forks: what runs the forks of a situation.
@@ -92,7 +96,7 @@ class Greedy:
         self._operators = tuple(operators)
         self._share, self._tried, self._steps, self._repeats = share, tried, steps, repeats
         self._spend, self._confidence = spend, confidence
-        self._thompson, self._forks = thompson, forks
+        self._looks_ahead, self._thompson, self._forks = looks_ahead, thompson, forks
 
     def decide(self, situation: Situation) -> Decision:
         """Score, try, compare.
@@ -115,10 +119,16 @@ class Greedy:
             )
         scores, scoring = score_candidates(candidates, situation)
         shortlist = self._shortlist(candidates, scores, situation)
-        nothing, results = self._try([one for one, _ in shortlist], steps, cost, situation)
+        before, nothing, results = self._try([one for one, _ in shortlist], steps, situation)
         arms = [_no_change(nothing)]
         for (candidate, score), result in zip(shortlist, results, strict=True):
-            arms.append(_arm(candidate, score, result, nothing, self._confidence))
+            ratio = 1 + candidate.cost.training_flops / cost.training_flops
+            price = price_of(ratio, situation.budget.share if self._looks_ahead else 1.0)
+            gained = paired_improvement(
+                before, nothing.losses, result.losses, price=price, confidence=self._confidence
+            )
+            arms.append(_arm(candidate, score, result, gained))
+        judging = cost.flops * sum(batch.size for batch in situation.validation)
         best = max(range(len(arms)), key=lambda place: arms[place].per_flop)
         return Decision(
             candidate=shortlist[best - 1][0] if best else None,
@@ -129,7 +139,7 @@ class Greedy:
                 "scores": {one.label: score.per_flop for one, score in zip(candidates, scores, strict=True)},
                 "steps": steps,
             },
-            flops=scoring + sum(one.flops for one in arms),
+            flops=scoring + judging + sum(one.flops for one in arms),
             seconds=time.perf_counter() - began,
         )
 
@@ -166,16 +176,15 @@ class Greedy:
         return [pair for row in rows for pair in row if pair is not None][: self._tried]
 
     def _try(
-        self, shortlist: Sequence[Candidate], steps: int, cost: Cost, situation: Situation
-    ) -> tuple[ForkResult, list[ForkResult]]:
+        self, shortlist: Sequence[Candidate], steps: int, situation: Situation
+    ) -> tuple[tuple[float, ...], ForkResult, list[ForkResult]]:
+        """Losses before, those of no change, and those of each change, all repeats in a row."""
         forks = self._forks(situation)
-        flops = steps * cost.training_flops * situation.training[0].size
-        starts = [repeat * steps for repeat in range(self._repeats)]
-        found = [
-            _joined([forks.run(one, situation.training[start:], flops=flops) for start in starts])
-            for one in (None, *shortlist)
+        stretches = [
+            situation.training[repeat * steps : (repeat + 1) * steps] for repeat in range(self._repeats)
         ]
-        return found[0], found[1:]
+        found = [_joined([forks.run(one, stretch) for stretch in stretches]) for one in (None, *shortlist)]
+        return forks.judge() * self._repeats, found[0], found[1:]
 
 
 def _check(situation: Situation) -> None:
@@ -238,10 +247,7 @@ def _no_change(result: ForkResult) -> Arm:
     )
 
 
-def _arm(
-    candidate: Candidate, score: Score, result: ForkResult, nothing: ForkResult, confidence: float
-) -> Arm:
-    gained = paired_improvement(nothing.losses, result.losses, confidence=confidence)
+def _arm(candidate: Candidate, score: Score, result: ForkResult, gained: Improvement) -> Arm:
     return Arm(
         label=candidate.label,
         operator=candidate.operator,
@@ -268,7 +274,7 @@ def _reason(arms: Sequence[Arm], best: int, confidence: float) -> str:
     if best:
         arm = arms[best]
         return (
-            f"loss {arm.improvement:.4f} below that without change for the same FLOPs "
+            f"loss {arm.improvement:.4f} below that without change, at equal FLOPs "
             f"(at least {arm.lower:.4f} at {confidence:.0%})"
         )
     nearest = max(arms[1:], key=lambda arm: arm.lower)
