@@ -127,8 +127,8 @@ def chosen_units(
     """
     if (indices is None) == (amount is None):
         raise InputError(
-            "prune takes either indices or an amount",
-            hint="prune(model, site, indices=[0, 3]) or amount=0.25",
+            "what goes is said either by indices or by an amount",
+            hint="prune(model, site, indices=[0, 3]), or prune(model, site, amount=0.25)",
         )
     if indices is not None:
         chosen = _indices(indices, site, leaf.size)

@@ -1,0 +1,139 @@
+import random
+
+import pytest
+import torch
+from torch import nn
+
+from outgrow import evolve
+from outgrow.evolve.errors import CannotCheck, NotExact
+from outgrow.evolve.example_inputs import call_form
+from outgrow.evolve.followers import Followers
+from outgrow.evolve.operation import perform
+from outgrow.evolve.outputs import relative_change
+from outgrow.evolve.promise import outputs_before
+from tests.evolve.operators.nets import build, contents, perceptron, same
+
+INPUTS = torch.randn(6, 3, generator=torch.Generator().manual_seed(3))
+
+
+class Giving(nn.Module):
+    """Whatever a function makes of the outputs of a perceptron."""
+
+    def __init__(self, make):
+        super().__init__()
+        self.inner = perceptron()
+        self.make = make
+
+    def forward(self, inputs):
+        return self.make(self.inner(inputs), self.training)
+
+
+def add_to(model, amount):
+    def change(surgery):
+        weight = surgery.model[4].bias
+        surgery.replace(weight, weight.data + amount)
+
+    return change
+
+
+def test_the_change_is_relative_to_the_largest_output():
+    ones = {"output": torch.tensor([1.0, -4.0])}
+    assert relative_change({"output": torch.tensor([1.0, -3.0])}, ones) == 0.25
+    assert relative_change({"output": torch.tensor([1.0])}, ones) == float("inf")
+    assert relative_change({}, ones) == float("inf")
+    assert relative_change({"output": torch.tensor([1.0, float("nan")])}, ones) == float("inf")
+    zeros = {"output": torch.zeros(2)}
+    assert relative_change({"output": torch.tensor([0.0, 1e-9])}, zeros) == pytest.approx(1e-9)
+    numbers = {"output": torch.tensor([1, 2, 3, 4])}
+    assert relative_change({"output": torch.tensor([1, 2, 3, 5])}, numbers) == 0.25
+    masked = {"output": torch.tensor([2.0, -float("inf")])}
+    assert relative_change({"output": torch.tensor([1.0, -float("inf")])}, masked) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("amount", "promise", "held"),
+    [
+        (0.0, "exact", "exact"),
+        (1e-8, "exact", "exact"),
+        (1e-2, "bounded", "bounded"),
+        (3.0, "lossy", "lossy"),
+    ],
+)
+def test_the_strictest_promise_that_holds_is_given(amount, promise, held):
+    model = perceptron()
+    outcome = perform(model, call_form(INPUTS), add_to(model, amount), promise=promise, followers=Followers())
+    assert outcome.promise == held
+
+
+@pytest.mark.parametrize(("amount", "promise"), [(1e-2, "exact"), (3.0, "bounded"), (float("nan"), "lossy")])
+def test_a_broken_promise_is_taken_back(amount, promise):
+    model = perceptron()
+    before = contents(model)
+    with pytest.raises(NotExact) as raised:
+        perform(model, call_form(INPUTS), add_to(model, amount), promise=promise, followers=Followers())
+    assert raised.value.hint
+    assert same(model, before)
+
+
+def test_eval_and_train_are_both_compared_where_nothing_is_random():
+    model, inputs = build("convolutions")
+    assert evolve.widen(model, "first", by=1, example_inputs=inputs).checked == ("eval", "train")
+    assert model.training
+    assert evolve.widen(model.eval(), "first", by=1, example_inputs=inputs).checked == ("eval",)
+    assert not model.training
+    dropping = nn.Sequential(*perceptron(), nn.Dropout(0.5))
+    assert evolve.widen(dropping, "0", by=1, example_inputs=INPUTS).checked == ("eval",)
+
+
+def test_train_mode_that_is_not_the_same_is_noticed():
+    """What batch statistics would make of a change is not hidden by eval mode."""
+    model = Giving(lambda given, training: given * (2 if training else 1))
+    before = outputs_before(model, call_form(INPUTS))
+    assert torch.equal(before["train"]["output"], before["eval"]["output"] * 2)
+
+
+def test_checks_leave_nothing_behind():
+    model, inputs = build("convolutions")
+    model.norm.eval()
+    before, modes = contents(model), [module.training for module in model.modules()]
+    states = torch.get_rng_state(), random.getstate()
+    outputs_before(model, call_form(inputs))
+    assert same(model, before)
+    assert [module.training for module in model.modules()] == modes
+    assert torch.equal(torch.get_rng_state(), states[0])
+    assert random.getstate() == states[1]
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda given, _: given * float("nan"), "NaN or Inf"),
+        (lambda given, _: given / 0.0, "NaN or Inf"),
+        (lambda given, _: {"loss": given, "other": given.log()}, "NaN or Inf"),
+        (lambda given, _: None, "nothing can be compared"),
+        (lambda given, _: given[:0], "nothing can be compared"),
+        (lambda given, _: given + torch.rand_like(given), "random numbers in eval mode"),
+        (lambda given, _: given + random.random(), "random numbers in eval mode"),
+    ],
+    ids=["nan", "inf", "second", "none", "empty", "torch", "python"],
+)
+def test_outputs_that_cannot_be_compared_are_refused(make, says):
+    model = Giving(make)
+    before = contents(model)
+    with pytest.raises(CannotCheck, match=says) as raised:
+        outputs_before(model, call_form(INPUTS))
+    assert raised.value.hint
+    assert same(model, before)
+
+
+def test_several_outputs_of_any_kind_are_compared():
+    model = Giving(lambda given, _: {"logits": given, "all": (given.argmax(1), [given > 0])})
+    found = outputs_before(model, call_form(INPUTS))["eval"]
+    assert {one.dtype for one in found.values()} == {torch.float32, torch.int64, torch.bool}
+    assert len(found) == 3
+    assert evolve.widen(model, "inner.0", by=2, example_inputs=INPUTS).promise == "exact"
+
+
+def test_random_numbers_that_change_nothing_are_no_reason_to_refuse():
+    model = Giving(lambda given, _: given + 0 * torch.rand_like(given))
+    assert list(outputs_before(model, call_form(INPUTS))) == ["eval"]
