@@ -13,6 +13,7 @@ from outgrow.evolve.coupling.coupling import Coupling
 from outgrow.evolve.coupling.extent import Extent
 from outgrow.evolve.errors import SiteNotFound
 from outgrow.evolve.example_inputs import ExampleInputs, call_form
+from outgrow.evolve.flow.attention_sites import attention_sites
 from outgrow.evolve.flow.branch_sites import branch_sites
 from outgrow.evolve.flow.deepening import deepen_sites
 from outgrow.evolve.site import Site
@@ -23,6 +24,7 @@ KINDS: dict[str, Callable[[nn.Module, ExampleInputs], list[Site]]] = {
     "prune": prune_sites,
     "deepen": deepen_sites,
     "branch": branch_sites,
+    "insert_attention": attention_sites,
 }
 """What can be done to a model -> what finds the places for it."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from outgrow.evolve.flow.insertion import Inserted, renamed_below
+from outgrow.evolve.flow.insertion import Inserted, insert_into, is_numbered, renamed_below
 from outgrow.evolve.flow.recording import Call, Flow, Node
 from outgrow.evolve.flow.wrapping import layer_like, set_mode
 from outgrow.evolve.surgery import Surgery
@@ -65,8 +65,8 @@ class Link:
             made += [layer, nn.ReLU()]
         for one in made:
             set_mode(one, like=module)
-        if isinstance(parent, nn.Sequential) and parent._modules[key] is module and _is_numbered(parent):
-            return self._into(surgery, parent, parent_name, made)
+        if isinstance(parent, nn.Sequential) and is_numbered(parent):
+            return insert_into(surgery, self.name, made, is_before=self.is_before)
         order = [*made, module] if self.is_before else [module, *made]
         wrapper = nn.Sequential(*order)
         wrapper.training = module.training
@@ -74,19 +74,6 @@ class Link:
         renamed = renamed_below(model, self.name, f"{self.name}.{place}")
         surgery.rearrange(parent, {**parent._modules, key: wrapper})
         return Inserted(new=tuple(f"{self.name}.{order.index(one)}" for one in made), renamed=renamed)
-
-    def _into(self, surgery: Surgery, parent: nn.Module, name: str, made: list[nn.Module]) -> Inserted:
-        prefix = f"{name}." if name else ""
-        children = list(parent._modules.values())
-        cut = int(self.name.rpartition(".")[2]) + (0 if self.is_before else 1)
-        order = [*children[:cut], *made, *children[cut:]]
-        renamed: dict[str, str] = {}
-        for place in range(cut, len(children)):
-            if children[place] is not None:
-                old, new = f"{prefix}{place}", f"{prefix}{place + len(made)}"
-                renamed |= renamed_below(surgery.model, old, new)
-        surgery.rearrange(parent, {str(place): one for place, one in enumerate(order)})
-        return Inserted(new=tuple(f"{prefix}{cut + place}" for place in range(len(made))), renamed=renamed)
 
     def _layer(self, like: Tensor) -> nn.Module:
         if self.is_linear:
@@ -99,10 +86,6 @@ class Link:
             nn.init.dirac_(layer.get_parameter("weight").data)
         nn.init.zeros_(layer.get_parameter("bias").data)
         return layer
-
-
-def _is_numbered(parent: nn.Module) -> bool:
-    return list(parent._modules) == [str(place) for place in range(len(parent._modules))]
 
 
 def find_links(model: nn.Module, flow: Flow) -> Iterator[Link]:

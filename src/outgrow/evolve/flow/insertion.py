@@ -1,6 +1,14 @@
 """What every insertion of a module into a model has in common."""
 
-__all__ = ["Inserted", "Insertion", "renamed_below", "site_and_inputs", "width_of"]
+__all__ = [
+    "Inserted",
+    "Insertion",
+    "insert_into",
+    "is_numbered",
+    "renamed_below",
+    "site_and_inputs",
+    "width_of",
+]
 
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -50,3 +58,25 @@ def site_and_inputs(site: Site | str, example_inputs: Any) -> tuple[str, Example
     if isinstance(site, str):
         return site, call_form(example_inputs)
     return site.name, call_form(site.inputs if example_inputs is None else example_inputs)
+
+
+def is_numbered(parent: nn.Module) -> bool:
+    """Whether a module's children are called 0, 1, 2, ..."""
+    return list(parent._modules) == [str(place) for place in range(len(parent._modules))]
+
+
+def insert_into(surgery: Surgery, name: str, made: list[nn.Module], *, is_before: bool = False) -> Inserted:
+    """Insert modules into the numbered `Sequential` that `name` is in, behind it or before it."""
+    home, _, key = name.rpartition(".")
+    parent = surgery.model.get_submodule(home)
+    prefix = f"{home}." if home else ""
+    children = list(parent._modules.values())
+    cut = int(key) + (0 if is_before else 1)
+    renamed: dict[str, str] = {}
+    for place in range(cut, len(children)):
+        if children[place] is not None:
+            old, new = f"{prefix}{place}", f"{prefix}{place + len(made)}"
+            renamed |= renamed_below(surgery.model, old, new)
+    order = [*children[:cut], *made, *children[cut:]]
+    surgery.rearrange(parent, {str(place): one for place, one in enumerate(order)})
+    return Inserted(new=tuple(f"{prefix}{cut + place}" for place in range(len(made))), renamed=renamed)

@@ -75,12 +75,15 @@ def _without_effect(model: nn.Module, inputs: ExampleInputs, before: Flow, new: 
 
     Run without hooks and gradients: torch's own encoder layers then go another way, past their parts.
     """
+    generator = torch.Generator().manual_seed(0)
     for parameter in new:
-        parameter.data.add_(1)
+        # No constant: a norm behind it would take that away.
+        noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+        parameter.data.add_(noise.to(parameter))
     with undisturbed(model), torch.no_grad():
         model.eval()
         outputs = output_tensors(inputs.call(model))
-    # Another way through a model rounds otherwise; one added to each weight is no rounding.
+    # Another way through a model rounds otherwise; noise of that size is no rounding.
     if relative_change(outputs, before.outputs) <= rounding_of(model):
         return "the model would go past the new layers where it runs without gradients"
     return ""

@@ -2,6 +2,7 @@
 
 __all__ = ["Followed", "ResidualAttention"]
 
+import inspect
 from typing import Any
 
 import torch
@@ -10,8 +11,6 @@ from torch.nn import functional
 
 from outgrow.errors import InputError
 from outgrow.evolve.layers.around import Around, with_first
-
-_CACHES = ("past_key_values", "past_key_value", "layer_past")
 
 
 class ResidualAttention(nn.Module):
@@ -83,19 +82,21 @@ class Followed(Around):
             InputError: a cache holds tokens of earlier calls.
         """
         output = self.trunk(*args, **kwargs)
-        return with_first(output, lambda x: self.attention(x, self._mask(x, kwargs)))
+        given = inspect.signature(self.trunk.forward).bind(*args, **kwargs).arguments
+        given.update(given.pop("kwargs", {}))
+        return with_first(output, lambda x: self.attention(x, self._mask(x, given)))
 
-    def _mask(self, x: Tensor, kwargs: dict[str, Any]) -> Tensor | None:
+    def _mask(self, x: Tensor, given: dict[str, Any]) -> Tensor | None:
         seq = x.shape[1]
-        for name in _CACHES:
-            length = getattr(kwargs.get(name), "get_seq_length", None)
+        for name, value in given.items():
+            length = getattr(value, "get_seq_length", None)
             # The trunk has already put what it was called with into the cache.
             if self.attention.is_causal and length is not None and int(length()) > seq:
                 raise InputError(
                     f"{name} holds {int(length())} tokens, and inserted attention sees the last {seq} only",
                     hint="it keeps no cache: call the model, or generate(), with use_cache=False",
                 )
-        mask = kwargs.get("attention_mask")
+        mask = given.get("attention_mask")
         if not isinstance(mask, Tensor) or mask.dim() != 4 or x.dim() != 3:
             return None
         if mask.shape[-1] != seq or mask.shape[-2] not in (1, seq) or mask.shape[1] != 1:
