@@ -7,13 +7,16 @@ __all__ = [
     "Transaction",
     "apply",
     "hybrid",
+    "load",
     "paired_forks",
     "prune",
+    "save",
     "sites",
     "transaction",
     "widen",
 ]
 
+from outgrow.evolve.archive import load, save
 from outgrow.evolve.edit import Edit
 from outgrow.evolve.fork import Fork, paired_forks
 from outgrow.evolve.operators.hybrid import hybrid
