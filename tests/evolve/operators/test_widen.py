@@ -150,7 +150,7 @@ def test_a_seed_gives_the_same_weights_and_touches_no_global_generator():
         ({"by": 6, "seed": -1}, InputError, "seed=-1"),
         ({"by": 6, "allow": "exactly"}, InputError, "did you mean 'exact'"),
         ({"by": 6, "bound": 0}, InputError, "bound=0"),
-        ({"by": 6, "site": "querys"}, SiteNotFound, "querys"),
+        ({"by": 6, "site": "query"}, SiteNotFound, "query"),
     ],
     ids=str,
 )
