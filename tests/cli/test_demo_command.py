@@ -75,7 +75,8 @@ def test_the_screen_shows_answer_verification_savings_speed_and_picture(small_mo
     assert max(map(len, shown.splitlines()[:-1])) <= 80
 
 
-def test_json_says_the_same(small_model, capsys, tmp_path):
+def test_json_says_the_same(small_model, capsys, tmp_path, monkeypatch):
+    monkeypatch.delitem(CHAPTERS, "evolve")  # it takes a minute, and has tests of its own
     assert main(["--quiet", "demo", "all", *SMALL, "--json", "--svg", str(tmp_path / "plan.svg")]) == 0
     output = capsys.readouterr()
     assert output.err == ""

