@@ -32,42 +32,24 @@ def channel_redundancy(activations: Tensor, *, folds: int = 5, seed: int = 0) ->
 
     Source: Guttman 1953, image analysis: squared multiple correlations from the inverse correlation matrix.
     """
-    samples, channels = activations.shape
-    if (reason := why_unusable(activations, least=_LEAST)) is not None:
-        return Abstention(reason=reason, samples=samples)
-    values = activations.detach().double()
-    spread = values.std(0)
-    alive = spread > 1e-12 * (values.mean(0).abs() + 1e-300)
-    result = torch.ones(channels, dtype=torch.float64, device=values.device)
-    if int(alive.sum()) < 2:
-        return result.masked_fill(alive, 0.0)
-    values = (values[:, alive] - values[:, alive].mean(0)) / spread[alive]
-    order = torch.randperm(samples, generator=torch.Generator().manual_seed(seed)).to(values.device)
-    residual, total = torch.zeros_like(values[0]), torch.zeros_like(values[0])
-    shrinkage: float | None = None
-    for fold in range(folds):
-        held_out = values[order[fold::folds]]
-        training = values[torch.cat([order[other::folds] for other in range(folds) if other != fold])]
-        if shrinkage is None:
-            inner, outer = training[: 3 * len(training) // 4], training[3 * len(training) // 4 :]
-            tried = [float(_left_over(inner, outer, one).square().sum()) for one in _SHRINKAGES]
-            shrinkage = _SHRINKAGES[min(range(len(tried)), key=tried.__getitem__)]
-        residual += _left_over(training, held_out, shrinkage).square().sum(0)
-        total += (held_out - training.mean(0)).square().sum(0)
-    result[alive] = (1 - residual / total).clamp(0, 1)
-    return result
+    found = _by_fold(activations, folds, seed)
+    return found if isinstance(found, Abstention) else _explained(found.sum(1))
 
 
 def measure_redundancy(activations: Tensor, *, seed: int = 0) -> Estimate | Abstention:
-    """The mean of `channel_redundancy` over channels; its standard error is that of the mean over channels.
+    """The mean of `channel_redundancy` over channels, and how much it varies from fold to fold.
 
     0: every channel says something that the others do not; 1: each could be computed from the others.
     """
-    channels = channel_redundancy(activations, seed=seed)
-    if isinstance(channels, Abstention):
-        return channels
-    error = float(channels.std()) / math.sqrt(len(channels)) if len(channels) > 1 else 0.0
-    return Estimate(value=float(channels.mean()), standard_error=error, samples=len(activations))
+    found = _by_fold(activations, 5, seed)
+    if isinstance(found, Abstention):
+        return found
+    by_fold = torch.stack([_explained(fold).mean() for fold in found.unbind(1)])
+    return Estimate(
+        value=float(_explained(found.sum(1)).mean()),
+        standard_error=float(by_fold.std()) / math.sqrt(len(by_fold)),
+        samples=len(activations),
+    )
 
 
 def debiased_cka(one: Tensor, other: Tensor) -> Estimate | Abstention:
@@ -102,6 +84,38 @@ def debiased_cka(one: Tensor, other: Tensor) -> Estimate | Abstention:
     spread = torch.tensor(left_out, dtype=torch.float64)
     error = math.sqrt(float((spread - spread.mean()).square().sum()) * (len(left_out) - 1) / len(left_out))
     return Estimate(value=value, standard_error=error, samples=samples)
+
+
+def _by_fold(activations: Tensor, folds: int, seed: int) -> Tensor | Abstention:
+    """`[2, folds, channels]`: squares of what is left of each channel, and of what there was; NaN for a
+    channel that is constant."""
+    samples, channels = activations.shape
+    if (reason := why_unusable(activations, least=_LEAST)) is not None:
+        return Abstention(reason=reason, samples=samples)
+    values = activations.detach().double()
+    spread = values.std(0)
+    alive = spread > 1e-12 * (values.mean(0).abs() + 1e-300)
+    result = torch.full((2, folds, channels), math.nan, dtype=torch.float64, device=values.device)
+    if not bool(alive.any()):
+        return result
+    values = (values[:, alive] - values[:, alive].mean(0)) / spread[alive]
+    order = torch.randperm(samples, generator=torch.Generator().manual_seed(seed)).to(values.device)
+    shrinkage: float | None = None
+    for fold in range(folds):
+        held_out = values[order[fold::folds]]
+        training = values[torch.cat([order[other::folds] for other in range(folds) if other != fold])]
+        if shrinkage is None:
+            inner, outer = training[: 3 * len(training) // 4], training[3 * len(training) // 4 :]
+            tried = [float(_left_over(inner, outer, one).square().sum()) for one in _SHRINKAGES]
+            shrinkage = _SHRINKAGES[min(range(len(tried)), key=tried.__getitem__)]
+        result[0, fold, alive] = _left_over(training, held_out, shrinkage).square().sum(0)
+        result[1, fold, alive] = (held_out - training.mean(0)).square().sum(0)
+    return result
+
+
+def _explained(squares: Tensor) -> Tensor:
+    """`[channels]` of `[2, channels]`: the share that is not left; 1 for constant channels."""
+    return (1 - squares[0] / squares[1]).clamp(0, 1).nan_to_num(nan=1.0)
 
 
 def _left_over(training: Tensor, held_out: Tensor, shrinkage: float) -> Tensor:
