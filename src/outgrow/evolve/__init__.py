@@ -6,8 +6,12 @@ __all__ = [
     "Site",
     "Transaction",
     "apply",
+    "branch",
+    "deepen",
     "hybrid",
+    "insert_attention",
     "load",
+    "mutate",
     "paired_forks",
     "prune",
     "save",
@@ -19,7 +23,11 @@ __all__ = [
 from outgrow.evolve.archive import load, save
 from outgrow.evolve.edit import Edit
 from outgrow.evolve.fork import Fork, paired_forks
+from outgrow.evolve.operators.branch import branch
+from outgrow.evolve.operators.deepen import deepen
 from outgrow.evolve.operators.hybrid import hybrid
+from outgrow.evolve.operators.insert_attention import insert_attention
+from outgrow.evolve.operators.mutate import mutate
 from outgrow.evolve.operators.prune import prune
 from outgrow.evolve.operators.widen import widen
 from outgrow.evolve.replay import apply

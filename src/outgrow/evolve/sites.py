@@ -16,6 +16,7 @@ from outgrow.evolve.example_inputs import ExampleInputs, call_form
 from outgrow.evolve.flow.attention_sites import attention_sites
 from outgrow.evolve.flow.branch_sites import branch_sites
 from outgrow.evolve.flow.deepening import deepen_sites
+from outgrow.evolve.flow.mutating import mutate_sites
 from outgrow.evolve.site import Site
 from outgrow.evolve.width_sites import find_place, prune_sites, widen_sites
 
@@ -25,6 +26,7 @@ KINDS: dict[str, Callable[[nn.Module, ExampleInputs], list[Site]]] = {
     "deepen": deepen_sites,
     "branch": branch_sites,
     "insert_attention": attention_sites,
+    "mutate": mutate_sites,
 }
 """What can be done to a model -> what finds the places for it."""
 

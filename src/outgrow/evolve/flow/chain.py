@@ -27,7 +27,7 @@ _KEEPS_SIGN = frozenset(
 _ELEMENTWISE = _KEEPS_SIGN | {
     "relu", "relu_", "native_batch_norm", "_native_batch_norm_legit_no_training", "cudnn_batch_norm",
     "add", "add_", "_native_batch_norm_legit", "native_group_norm", "native_layer_norm", "hardtanh",
-    "hardtanh_", "mul", "mul_",
+    "hardtanh_", "mul", "mul_", "leaky_relu",
 }  # fmt: skip
 
 

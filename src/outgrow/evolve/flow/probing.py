@@ -62,21 +62,23 @@ class Probe:
 
         None where that cannot be said: nothing in the model looks from one position to another.
         """
-        output = self._before[name]
+        output = self._before.get(name)
+        if output is None:
+            return None
         count = _positions(output)
         alike = [
             other
             for other, tensor in self._before.items()
             if tensor.dim() == output.dim() and _positions(tensor) == count
         ]
+        if output.dim() == 4 and not any(one.startswith("output") for one in alike):
+            return False
         for felt in self._later:
             # A change at the last position, felt there and nowhere before.
             if felt.first.get(name, -1) < 0 or any(0 <= felt.first[one] < count - 1 for one in alike):
                 continue
             return True if self._mixes(alike, count) else None
         moved = any(felt.first.get(name, -1) >= 0 for felt in self._later)
-        if output.dim() == 4 and not any(one.startswith("output") for one in alike):
-            return False
         return False if moved else None
 
     def _mixes(self, alike: list[str], count: int) -> bool:
