@@ -11,10 +11,11 @@ from torch import nn
 from outgrow.evolve.carry.replicas import agreed
 from outgrow.evolve.carry.wrappers import unwrapped
 from outgrow.evolve.edit import Edit
+from outgrow.evolve.errors import NotExact
 from outgrow.evolve.example_inputs import ExampleInputs
 from outgrow.evolve.followers import Followers
 from outgrow.evolve.inverse import Inverse, inverse_of
-from outgrow.evolve.promise import Promised, check_promise, outputs_before
+from outgrow.evolve.promise import Promised, check_promise, outputs_before, refuse_unsteady
 from outgrow.evolve.random_state import RandomState
 from outgrow.evolve.surgery import Surgery
 
@@ -132,7 +133,9 @@ def _performed(
                 average=inverses[1] if len(inverses) > 1 else None,
             )
         )
-    except BaseException:
+    except BaseException as error:
         surgery.take_back()
         followers.renew(model)
+        if isinstance(error, NotExact):
+            refuse_unsteady(inner, inputs, before)
         raise

@@ -1,6 +1,14 @@
 """What an operator promises of a model's outputs, checked on the spot."""
 
-__all__ = ["PROMISES", "Checked", "Promised", "check_allowed", "check_promise", "outputs_before"]
+__all__ = [
+    "PROMISES",
+    "Checked",
+    "Promised",
+    "check_allowed",
+    "check_promise",
+    "outputs_before",
+    "refuse_unsteady",
+]
 
 import random
 from collections.abc import Mapping
@@ -136,6 +144,20 @@ def check_promise(
             ),
         )
     return Checked(promise=held, change=change, modes=tuple(before))
+
+
+def refuse_unsteady(model: nn.Module, inputs: ExampleInputs, before: Outputs) -> None:
+    """See whether an unchanged model gives the same as before, after a change seemed to move its outputs.
+
+    Raises:
+        CannotCheck: it does not; so the change may not be to blame.
+    """
+    again, _ = _called(model, inputs, is_eval=True)
+    if relative_change(again, before["eval"]) > rounding_of(model):
+        raise CannotCheck(
+            "the unchanged model gives something else each time: nothing can be compared",
+            hint="does it count its calls, or draw from its own generator? make it repeatable in eval mode",
+        )
 
 
 def rounding_of(model: nn.Module) -> float:

@@ -1,3 +1,4 @@
+import itertools
 import random
 
 import pytest
@@ -137,3 +138,12 @@ def test_several_outputs_of_any_kind_are_compared():
 def test_random_numbers_that_change_nothing_are_no_reason_to_refuse():
     model = Giving(lambda given, _: given + 0 * torch.rand_like(given))
     assert list(outputs_before(model, call_form(INPUTS))) == ["eval"]
+
+
+def test_a_model_that_is_never_the_same_is_told_from_a_change_that_moves_outputs():
+    calls = itertools.count(1)
+    model = Giving(lambda given, _: given + next(calls))
+    before = contents(model)
+    with pytest.raises(CannotCheck, match="each time"):
+        perform(model, call_form(INPUTS), lambda _: None, promise="exact", followers=Followers())
+    assert same(model, before)
