@@ -36,22 +36,38 @@ class Box:
     cohort: int
     """Which, from 1 on."""
     indices: tuple[Tensor | None, ...]
-    """int64 for each dim; None for all of them."""
+    """int64 for each dim, ascending; None for all of them."""
+    spans: tuple[tuple[int, int] | None, ...]
+    """For each dim the first index and how many there are, where they follow each other."""
+
+    @property
+    def has_spans(self) -> bool:
+        """Whether the indices of every dim follow each other."""
+        return all(
+            (index is None) == (span is None) for index, span in zip(self.indices, self.spans, strict=True)
+        )
 
     def to(self, device: torch.device) -> "Box":
         """The same, with the indices where they are needed."""
         indices = tuple(None if index is None else index.to(device) for index in self.indices)
-        return Box(cohort=self.cohort, indices=indices)
+        return Box(cohort=self.cohort, indices=indices, spans=self.spans)
 
     def of(self, tensor: Tensor) -> Tensor:
         """A copy of these entries."""
+        view = self._view(tensor)
+        if view is not None:
+            return view.clone(memory_format=torch.contiguous_format)
         for dim, index in enumerate(self.indices):
             if index is not None:
                 tensor = tensor.index_select(dim, index.to(tensor.device))
-        return tensor.clone() if all(index is None for index in self.indices) else tensor
+        return tensor
 
     def put(self, tensor: Tensor, values: Tensor) -> None:
         """Give these entries of `tensor` other values."""
+        view = self._view(tensor)
+        if view is not None:
+            view.copy_(values)
+            return
         where = []
         for dim, index in enumerate(self.indices):
             chosen = torch.arange(tensor.shape[dim]) if index is None else index
@@ -59,6 +75,22 @@ class Box:
             shape[dim] = -1
             where.append(chosen.to(tensor.device).view(shape))
         tensor[tuple(where)] = values.to(tensor.dtype)
+
+    def _view(self, tensor: Tensor) -> Tensor | None:
+        """These entries themselves, where their indices follow each other, as what is added behind does."""
+        if not self.has_spans:
+            return None
+        for dim, span in enumerate(self.spans):
+            if span is not None:
+                tensor = tensor.narrow(dim, *span)
+        return tensor
+
+
+def _span(index: Tensor | None) -> tuple[int, int] | None:
+    if index is None:
+        return None
+    first = int(index[0])
+    return (first, len(index)) if int(index[-1]) - first + 1 == len(index) else None
 
 
 def with_reindexing(record: Mapping[str, Any] | None, shape: Sequence[int], change: Reindexing) -> Record:
@@ -107,4 +139,4 @@ def boxes(record: Mapping[str, Any]) -> Iterator[Box]:
             masks[dim] = cohorts == cohort
             if all(bool(mask.any()) for mask in masks):
                 indices = tuple(None if bool(mask.all()) else mask.nonzero()[:, 0] for mask in masks)
-                yield Box(cohort=cohort, indices=indices)
+                yield Box(cohort=cohort, indices=indices, spans=tuple(map(_span, indices)))
