@@ -42,7 +42,8 @@ def sites(model: nn.Module, example_inputs: Any, kind: str = "widen") -> list[Si
             they are.
 
     Raises:
-        InputError: no such kind.
+        InputError: no such kind, or the model does not take these inputs.
+        CannotCheck: the model does not run with them, or gives no tensors.
     """
     if kind not in KINDS:
         near = nearest_names(str(kind), KINDS)
@@ -50,6 +51,8 @@ def sites(model: nn.Module, example_inputs: Any, kind: str = "widen") -> list[Si
             f"kind={kind!r} is nothing that can be done to a model",
             hint=(f"did you mean {near[0]!r}? " if near else "") + f"there are {', '.join(KINDS)}",
         )
+    if not isinstance(model, nn.Module):
+        raise InputError(f"model is a {type(model).__name__}", hint="give a torch.nn.Module")
     return KINDS[kind](unwrapped(model), call_form(example_inputs))
 
 

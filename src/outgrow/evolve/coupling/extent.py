@@ -56,13 +56,17 @@ class Extent:
 
     def freeze(self, why: str) -> None:
         """Remember the first reason why the size cannot change."""
-        found = self.find()
-        if found.frozen is None:
-            found.frozen = why
+        for leaf in self.leaves():  # a product that a view made stands in no weight, its factors do
+            if leaf.frozen is None:
+                leaf.frozen = why
 
     def reduce(self, module: str, op: str) -> None:
         """Remember that `module` computes the statistic `op` along it."""
-        self.find().reduced_by.add(Reduction(module=module, op=op))
+        self._reduce({Reduction(module=module, op=op)})
+
+    def _reduce(self, reductions: set[Reduction]) -> None:
+        for leaf in self.leaves():
+            leaf.reduced_by |= reductions
 
     def factors(self) -> list["Extent"]:
         """The factors, major to minor, none of them a product."""
@@ -72,10 +76,13 @@ class Extent:
         return [one for part in found.parts for one in part.factors()]
 
     def refine(self, shape: type_of_parts, parts: tuple["Extent", ...]) -> None:
-        """Give a leaf its parts."""
+        """Give a leaf its parts; what was said of it holds for them."""
         found = self.find()
         assert found.shape == "leaf", "only a leaf is refined"
         found.shape, found.parts = shape, parts
+        if found.frozen is not None:
+            found.freeze(found.frozen)
+        found._reduce(found.reduced_by)
 
     def unify(self, other: "Extent", where: str) -> None:
         """Make both one extent; what cannot be brought together is frozen, for the reason `where`."""
@@ -97,7 +104,7 @@ class Extent:
         self._target = other
         if self.frozen is not None:
             other.freeze(self.frozen)
-        other.reduced_by |= self.reduced_by
+        other._reduce(self.reduced_by)
 
     def leaves(self) -> list["Extent"]:
         """The leaves below, in order, repeated where they occur repeatedly."""

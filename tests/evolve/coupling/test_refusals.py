@@ -1,0 +1,175 @@
+"""What is refused, before anything has changed, and what the reader is told."""
+
+import pytest
+import torch
+from torch import nn
+
+from outgrow import evolve
+from outgrow.errors import InputError
+from outgrow.evolve.errors import CannotCheck, SiteNotFound
+
+
+def small():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3)), torch.randn(2, 4)
+
+
+class Odd(nn.Module):
+    """A model of a function, and of one layer that it may use or not."""
+
+    def __init__(self, forward):
+        super().__init__()
+        self.first, self.second, self.spare = nn.Linear(4, 6), nn.Linear(6, 3), nn.Linear(6, 3)
+        self._forward = forward
+
+    def forward(self, x):
+        return self._forward(self, x)
+
+
+def test_an_unknown_kind_names_the_nearest():
+    model, x = small()
+    with pytest.raises(InputError, match="widn") as caught:
+        evolve.sites(model, x, kind="widn")
+    assert "did you mean 'widen'" in str(caught.value)
+
+
+def test_an_unknown_site_names_the_nearest():
+    model, x = small()
+    named = nn.Sequential()
+    for name, module in zip(("expand", "act", "reduce"), model, strict=True):
+        named.add_module(name, module)
+    with pytest.raises(SiteNotFound, match="nearest: expand"):
+        evolve.widen(named, "expnd", by=1, example_inputs=x)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("2", "is part of what the model gives"), ("1", "it has no weights"), ("", "of its own")],
+)
+def test_a_module_that_is_no_site_is_told_why(name, why):
+    model, x = small()
+    with pytest.raises(SiteNotFound, match=why):
+        evolve.widen(model, name, by=1, example_inputs=x)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "says"),
+    [({"given": torch.ones(2, 4)}, "does not take"), ("text", "is a str"), ((), "does not take")],
+    ids=["keyword", "string", "none"],
+)
+def test_inputs_that_the_model_does_not_take_say_what_it_takes(inputs, says):
+    model, _ = small()
+    with pytest.raises(InputError, match=says) as caught:
+        evolve.sites(model, inputs)
+    assert caught.value.hint
+
+
+def test_inputs_on_which_the_model_fails_carry_its_own_error():
+    model, _ = small()
+    with pytest.raises(CannotCheck, match="RuntimeError: mat1 and mat2") as caught:
+        evolve.sites(model, torch.ones(2, 5))
+    assert isinstance(caught.value.__cause__, RuntimeError)
+
+
+def test_a_model_without_outputs_is_refused():
+    with pytest.raises(CannotCheck, match="gives no tensor"):
+        evolve.sites(Odd(lambda self, x: None), torch.ones(2, 4))
+
+
+def test_a_model_on_the_meta_device_is_refused():
+    model, x = small()
+    with pytest.raises(InputError, match=r"0\.weight is on the meta device"):
+        evolve.sites(model.to("meta"), x)
+
+
+def test_inputs_on_another_device_name_both():
+    model, _ = small()
+    with pytest.raises(InputError, match=r"input 0 is on meta, and 0\.weight is on cpu"):
+        evolve.sites(model, torch.ones(2, 4, device="meta"))
+
+
+def test_no_module_is_refused():
+    with pytest.raises(InputError, match="model is a str"):
+        evolve.sites("model", torch.ones(1))
+
+
+def test_a_frozen_layer_is_no_place_and_says_so():
+    model, x = small()
+    model.requires_grad_(False)
+    assert evolve.sites(model, x) == []
+    assert [site.name for site in evolve.sites(model, x, kind="prune")] == ["0"]
+    with pytest.raises(SiteNotFound, match="requires_grad is False"):
+        evolve.widen(model, "0", by=1, example_inputs=x)
+
+
+def test_a_quantized_layer_is_no_place():
+    class Int8(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(6, 4, dtype=torch.int8), requires_grad=False)
+
+        def forward(self, x):
+            return x @ self.weight.to(x.dtype).t()
+
+    model = nn.Sequential(Int8(), nn.ReLU(), nn.Linear(6, 3))
+    x = torch.randn(2, 4)
+    assert evolve.sites(model, x) == []
+    with pytest.raises(SiteNotFound, match="quantized"):
+        evolve.widen(model, "0", by=1, example_inputs=x)
+
+
+def test_what_these_inputs_do_not_reach_is_left_alone():
+    """A branch that data decide: its layer reads the same units, and nobody saw it."""
+
+    def forward(self, x):
+        h = self.first(x).relu()
+        return self.spare(h) if float(x.sum()) > 1e6 else self.second(h)
+
+    model, x = Odd(forward), torch.randn(2, 4)
+    assert evolve.sites(model, x) == []
+    with pytest.raises(SiteNotFound, match=r"spare\.weight may belong to it"):
+        evolve.widen(model, "first", by=1, example_inputs=x)
+
+
+def test_a_head_for_training_is_seen_in_train_mode():
+    def forward(self, x):
+        h = self.first(x).relu()
+        return (self.second(h), self.spare(h)) if self.training else self.second(h)
+
+    model, x = Odd(forward).eval(), torch.randn(2, 4)
+    (site,) = evolve.sites(model, x)
+    assert {one.weight for one in site.coupled} >= {"second.weight", "spare.weight"}
+    evolve.widen(model, site, by=2)
+    assert [one.shape for one in model.train()(x)] == [(2, 3), (2, 3)]
+
+
+def test_a_wrapped_model_is_looked_at_inside():
+    model, x = small()
+    names = [site.name for site in evolve.sites(model, x)]
+    assert [site.name for site in evolve.sites(nn.DataParallel(model), x)] == names
+
+
+def test_a_configuration_that_others_read_is_not_changed_for_one_layer():
+    class Settings:
+        def __init__(self):
+            self.width = 6
+
+    class Block(nn.Module):
+        def __init__(self, settings):
+            super().__init__()
+            self.settings = settings
+            self.up, self.down = nn.Linear(4, settings.width), nn.Linear(settings.width, 4)
+
+        def forward(self, x):
+            return self.down(self.up(x).view(len(x), self.settings.width).relu())
+
+    shared = Settings()
+    x = torch.randn(2, 4)
+    assert evolve.sites(nn.Sequential(Block(shared), Block(shared), nn.Linear(4, 2)), x)[0].name == "0.down"
+    alone = nn.Sequential(Block(Settings()), Block(Settings()), nn.Linear(4, 2))
+    found = {site.name: site for site in evolve.sites(alone, x)}
+    assert {"0.up", "1.up"} <= found.keys()
+    assert [one.path for one in found["1.up"].attributes] == ["settings.width"]
+    evolve.widen(alone, "1.up", by=2, example_inputs=x)
+    assert alone[1].settings.width == 8
+    assert alone[0].settings.width == 6
