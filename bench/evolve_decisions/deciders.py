@@ -106,6 +106,6 @@ def learn(
                     action = table.action(path, digit)
                     following, reward, done = replay.step(action)
                     buffer.add(state, action, reward, following, done)
-    learner = AttentionLearner(network, gamma=gamma)
-    learner.train(buffer, steps, batch_size=64, seed=seed)
+    learner = AttentionLearner(network, lr=4e-3, gamma=gamma, polyak=0.1)
+    learner.train(buffer, steps, batch_size=256, seed=seed)
     return network

@@ -19,9 +19,9 @@ from bench.evolve_decisions.deciders import (
 from outgrow.evolve.environment import DecisionTable
 from outgrow.evolve.policies.attention_file import save_network
 
-STEPS = 1500
+STEPS = 800
 """Updates of the network."""
-SEEDS = (0, 1, 2)
+SEEDS = (0, 1)
 """Of the training of the network; the first is the shipped one's."""
 SHIPPED_WITHOUT = "mnist"
 """The data set that the shipped policy was not trained on."""

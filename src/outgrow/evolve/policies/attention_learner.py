@@ -64,6 +64,7 @@ class AttentionLearner:
         self.network = network
         self.target = copy.deepcopy(network).requires_grad_(False)
         self.gamma, self.polyak, self.target_every = gamma, polyak, target_every
+        self.lr = lr
         self.optimizer = torch.optim.AdamW(network.parameters(), lr=lr, weight_decay=weight_decay)
         self.steps = 0
 
@@ -102,10 +103,17 @@ class AttentionLearner:
     def train(
         self, buffer: ExperienceBuffer, steps: int, *, batch_size: int = 32, seed: int = 0
     ) -> list[float]:
-        """So many updates on batches drawn from a buffer; the losses. A seed gives the same again."""
+        """So many updates on batches drawn from a buffer, the learning rate falling linearly to 0; the losses.
+
+        A seed gives the same again.
+        """
         generator = torch.Generator().manual_seed(seed)
         size = min(batch_size, len(buffer))
-        return [self.update(buffer.sample(size, generator=generator)) for _ in range(steps)]
+        losses = []
+        for step in range(steps):
+            self.optimizer.param_groups[0]["lr"] = self.lr * (1 - step / steps)
+            losses.append(self.update(buffer.sample(size, generator=generator)))
+        return losses
 
     @torch.no_grad()
     def _follow(self) -> None:
