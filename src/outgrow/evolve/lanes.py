@@ -46,6 +46,7 @@ def lanes_of(entries: Sequence[Mapping[str, Any]]) -> tuple[Lane, ...]:
     """
     order: list[int] = []
     names: dict[str, int] = {}
+    gone: dict[str, int] = {}
     kinds: list[str] = []
     last_names: list[str] = []
     spans: list[list[tuple[float, int]]] = []
@@ -60,7 +61,7 @@ def lanes_of(entries: Sequence[Mapping[str, Any]]) -> tuple[Lane, ...]:
             lane = names.get(name)
             if lane is None:
                 old = next((one for one in moved if _is_inside(name, one, kinds[moved[one]], layer)), None)
-                lane = moved.pop(old) if old is not None else None
+                lane = moved.pop(old) if old is not None else gone.pop(name, None)
             if lane is None:
                 lane = len(spans)
                 spans.append([])
@@ -71,9 +72,9 @@ def lanes_of(entries: Sequence[Mapping[str, Any]]) -> tuple[Lane, ...]:
             last_names[lane] = name
             if not spans[lane] or spans[lane][-1][1] != width:
                 spans[lane].append((flops, width))
-        for lane in moved.values():
-            if spans[lane][-1][1]:
-                spans[lane].append((flops, 0))
+        for name, lane in moved.items():
+            gone[name] = lane
+            spans[lane].append((flops, 0))
         names = now
     return tuple(Lane(name=last_names[lane], kind=kinds[lane], spans=tuple(spans[lane])) for lane in order)
 

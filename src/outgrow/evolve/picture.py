@@ -2,6 +2,7 @@
 
 __all__ = ["draw_growth"]
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -18,6 +19,7 @@ _RAMP = 9.0
 _CHART = 150
 _LINE = 21
 _MOST_LINES = 16
+_TICKS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9999)
 _HUES = ((36, 123, 160), (74, 108, 181), (119, 95, 176), (168, 84, 150), (203, 84, 108), (217, 116, 72))
 _STYLE = """\
   .page { fill: #ffffff; } .ink { fill: #1c2430; } .soft { fill: #5b6675; }
@@ -151,12 +153,17 @@ def _curve(one: tuple[float, float], two: tuple[float, float], middle: float, si
 
 def _accuracy(entries: Sequence[Mapping[str, Any]], most: float, top: float) -> Iterator[str]:
     yield _text(_LEFT, top - 12, "Accuracy", "head ink")
-    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
-        y = top + _CHART * (1 - share)
+    ticks = _ticks(entries)
+
+    def y_of(accuracy: float) -> float:
+        return top + _CHART * (1 - _height(accuracy, ticks[-1]))
+
+    for share in ticks:
+        y = y_of(share)
         yield f'<line class="grid" x1="{_LEFT}" x2="{_LEFT + _SPAN}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        yield _text(_LEFT - 12, y + 4, f"{share:.0%}", "small soft end")
+        yield _text(_LEFT - 12, y + 4, f"{share * 100:g}%", "small soft end")
     points = [
-        (_x(entry["flops"], most), top + _CHART * (1 - entry["accuracy"]))
+        (_x(entry["flops"], most), y_of(entry["accuracy"]))
         for entry in entries
         if entry["kind"] == "evaluation"
     ]
@@ -167,7 +174,7 @@ def _accuracy(entries: Sequence[Mapping[str, Any]], most: float, top: float) -> 
         yield f'<polyline class="curve" points="{line}"/>'
     for entry in entries:
         if entry["kind"] == "test":
-            x, y = _x(entry["flops"], most), top + _CHART * (1 - entry["accuracy"])
+            x, y = _x(entry["flops"], most), y_of(entry["accuracy"])
             yield f'<circle class="test" cx="{x:.1f}" cy="{y:.1f}" r="5.5"/>'
             yield _text(x + 12, y + 4, f"{entry['accuracy']:.1%} test", "ink")
     for share in (0.0, 0.5, 1.0):
@@ -175,6 +182,17 @@ def _accuracy(entries: Sequence[Mapping[str, Any]], most: float, top: float) -> 
         anchor = "" if share == 0 else " middle" if share < 1 else " end"
         yield _text(x, top + _CHART + 18, f"{_flops(most * share)}", f"small soft{anchor}")
     yield _text(_LEFT + _SPAN / 4, top + _CHART + 18, "training FLOPs →", "small soft middle")
+
+
+def _ticks(entries: Sequence[Mapping[str, Any]]) -> list[float]:
+    """Accuracies to draw lines at, up to one that nothing reaches."""
+    best = max((entry["accuracy"] for entry in entries if "accuracy" in entry), default=0.0)
+    return [tick for tick, before in zip(_TICKS, (0.0, *_TICKS), strict=False) if before <= best]
+
+
+def _height(accuracy: float, most: float) -> float:
+    """Between 0 and 1, by the logarithm of the errors: halving them counts the same everywhere."""
+    return min(math.log(max(1 - accuracy, 1e-9)) / math.log(1 - most), 1.0)
 
 
 def _marks_below(

@@ -1,5 +1,6 @@
 """A process that begins a run and is killed with SIGKILL at the events that it is told; then goes on."""
 
+import importlib
 import os
 import signal
 import sys
@@ -28,6 +29,9 @@ def count_down(events):
 
 
 def main(folder, points):
+    # Loaded once, here, and not by every child.
+    for name in ("sklearn.datasets", "torch._dynamo", "torch.export"):
+        importlib.import_module(name)
     for events in [*points, 0]:
         child = os.fork()
         if child == 0:

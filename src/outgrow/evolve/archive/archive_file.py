@@ -126,12 +126,11 @@ def _read_tensors(
     tensors = {}
     with make_reader("buffered") as reader:
         for name, meta in metas.items():
-            data = bytearray(meta.nbytes)
-            reader.read_into(path, meta.offset, memoryview(data))
-            if meta.nbytes:
-                tensors[name] = torch.frombuffer(data, dtype=torch.uint8).view(meta.dtype).view(meta.shape)
-            else:
-                tensors[name] = torch.empty(meta.shape, dtype=meta.dtype)
+            # Memory of torch's own, aligned as a model's is: matrix products on a CPU give other
+            # last bits where weights begin elsewhere.
+            data = torch.empty(meta.nbytes, dtype=torch.uint8)
+            reader.read_into(path, meta.offset, data.numpy().data)
+            tensors[name] = data.view(meta.dtype).view(meta.shape)
             if _description(tensors[name]) != described[name]:
                 raise ArchiveCorrupt(f"tensor {name!r} of {str(path)!r} is not what was written", hint=_COPY)
     return tensors
