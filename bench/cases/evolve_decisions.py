@@ -3,6 +3,7 @@
 __all__ = ["add_arguments", "run"]
 
 import argparse
+import dataclasses
 import datetime
 import hashlib
 import json
@@ -54,7 +55,8 @@ def run(options: argparse.Namespace) -> Path:
     steps, replays, draws, seeds = STEPS, 2000, 200, SEEDS
     if options.toy:
         steps, replays, draws, seeds = 2, 20, 2, (0,)
-        tables = dict(list(tables.items())[:3])
+        few = ("digits-narrow", "fashion-narrow")
+        tables = {name: dataclasses.replace(tables[name], seeds=tables[name].seeds[:1]) for name in few}
     summary, samples = compare_all(tables, steps=steps, replays=replays, draws=draws, seeds=seeds)
     for row in summary:
         print(json.dumps(row), file=sys.stderr)

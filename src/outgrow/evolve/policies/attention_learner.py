@@ -103,7 +103,7 @@ class AttentionLearner:
     def train(
         self, buffer: ExperienceBuffer, steps: int, *, batch_size: int = 32, seed: int = 0
     ) -> list[float]:
-        """So many updates on batches drawn from a buffer, the learning rate falling linearly to 0; the losses.
+        """So many updates on batches drawn from a buffer, the learning rate falling to 0; their losses.
 
         A seed gives the same again.
         """
