@@ -26,6 +26,21 @@ class Reindexing:
     fresh: Tensor
     """bool `[new]`: whether it is an entry that was not there before (a copy, or drawn anew)."""
 
+    def kept(self, tensor: Tensor) -> Tensor:
+        """What belongs to the entries of the weight, as it is after the change: fresh entries have zeros."""
+        stays = (~self.fresh).nonzero()[:, 0]
+        sources = self.gather[stays]
+        shape = list(tensor.shape)
+        shape[self.dim] = len(self.gather)
+        result = tensor.new_zeros(shape)
+        count = len(stays)
+        if torch.equal(stays, torch.arange(count)) and torch.equal(sources, stays):
+            # What is new lies behind, as mostly: nothing has to be gathered.
+            result.narrow(self.dim, 0, count).copy_(tensor.narrow(self.dim, 0, count))
+            return result
+        old = tensor.index_select(self.dim, sources.to(tensor.device))
+        return result.index_copy_(self.dim, stays.to(tensor.device), old)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replacement:
@@ -172,8 +187,7 @@ def _followed(tensor: Tensor, contents: Tensor, reindexings: tuple[Reindexing, .
             hint="change the model between optimizer.zero_grad() and the next backward pass",
         )
     for one in reindexings:
-        gradient = gradient.index_select(one.dim, one.gather.to(gradient.device))
-        gradient = gradient.index_fill(one.dim, one.fresh.nonzero()[:, 0].to(gradient.device), 0)
+        gradient = one.kept(gradient)
     if gradient.shape != contents.shape:
         raise InputError(
             f"a weight of shape {list(tensor.shape)} that would be exchanged whole has a gradient",

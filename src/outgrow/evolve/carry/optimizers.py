@@ -159,8 +159,7 @@ def _reindexed_state(
 def _reindexed(value: Tensor, replacement: Replacement) -> Tensor:
     """Old entries keep what they have; new ones begin with zeros."""
     for change in replacement.reindexings:
-        value = value.index_select(change.dim, change.gather.to(value.device))
-        value.index_fill_(change.dim, change.fresh.nonzero()[:, 0].to(value.device), 0)
+        value = change.kept(value)
     # Fused steps want both in one order.
     like = torch.empty_like(replacement.tensor, dtype=value.dtype, device=value.device, requires_grad=False)
     return like.copy_(value) if like.shape == value.shape and like.stride() != value.stride() else value
