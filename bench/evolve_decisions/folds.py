@@ -1,8 +1,9 @@
 """Each data set in turn is the unseen one: what is learned or fixed beforehand comes from the others."""
 
-__all__ = ["SEEDS", "SHIPPED_WITHOUT", "STEPS", "compare_all", "ship"]
+__all__ = ["REFERENCES", "SEEDS", "SHIPPED_WITHOUT", "STEPS", "compare_all", "ship"]
 
 import hashlib
+import random
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,8 @@ STEPS = 800
 """Updates of the network."""
 SEEDS = (0, 1)
 """Of the training of the network; the first is the shipped one's."""
+REFERENCES = (UNIFORM, "fixed schedule", "fixed schedule for this start", "greedy, whole forks")
+"""Policies to which every other one is compared task by task."""
 SHIPPED_WITHOUT = "mnist"
 """The data set that the shipped policy was not trained on."""
 
@@ -79,16 +82,33 @@ def _start(table: DecisionTable) -> str:
 
 
 def _summary(samples: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Means over tasks of the regret's share of uniform's, so that a task of large losses counts no more."""
+    """Means over tasks of the regret's share of uniform's, so that a task of large losses counts no more.
+
+    `low` and `high` are the percentiles of bootstraps over tasks. `minus` holds the same for the difference to
+    other policies, task by task: what is below 0 is less regret than theirs.
+    """
     rows = []
     for name in samples[0]["policies"]:
-        figures = [sample["policies"][name] for sample in samples]
-        uniform = [sample["policies"][UNIFORM] for sample in samples]
         row: dict[str, Any] = {"policy": name}
         for split in ("validation", "test"):
-            row[split] = statistics.fmean(one[split] for one in figures)
-            for figure in (split, f"{split}_low", f"{split}_high"):
-                shares = [one[figure] / base[split] for one, base in zip(figures, uniform, strict=True)]
-                row[f"{figure}_share_of_uniform"] = statistics.fmean(shares)
+            row[split] = statistics.fmean(sample["policies"][name][split] for sample in samples)
+            figure = f"{split}_share_of_uniform"
+            own = [sample["policies"][name][figure] for sample in samples]
+            row[figure] = statistics.fmean(own)
+            row[f"{split}_low_share_of_uniform"], row[f"{split}_high_share_of_uniform"] = _interval(own)
+            row[f"{split}_minus"] = {}
+            for other in REFERENCES:
+                less = [
+                    mine - sample["policies"][other][figure]
+                    for mine, sample in zip(own, samples, strict=True)
+                ]
+                low, high = _interval(less)
+                row[f"{split}_minus"][other] = {"mean": statistics.fmean(less), "low": low, "high": high}
         rows.append(row)
     return rows
+
+
+def _interval(values: Sequence[float], draws: int = 4000) -> tuple[float, float]:
+    generator = random.Random(0)
+    means = sorted(statistics.fmean(generator.choices(values, k=len(values))) for _ in range(draws))
+    return means[int(0.025 * draws)], means[int(0.975 * draws)]

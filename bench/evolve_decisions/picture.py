@@ -26,5 +26,5 @@ def draw_decisions(axes: Any, record: dict[str, Any]) -> None:
         axes.scatter(dots, [number] * len(dots), color="#303030", s=9, zorder=3)
     axes.set_yticks(range(len(rows)), [row["policy"] for row in rows])
     axes.axvline(0.5, color="#606060", linewidth=0.8, linestyle=":")
-    axes.set_xlabel("regret, shares of uniform's (line: 95 % of bootstraps over seeds; dots: tasks)")
+    axes.set_xlabel("regret, shares of uniform's (line: 95 % of bootstraps over tasks; dots: tasks)")
     axes.set_xlim(left=0)
