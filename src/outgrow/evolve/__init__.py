@@ -1,9 +1,29 @@
-"""Networks that grow and shrink while they train, exactly."""
+"""Networks that grow and shrink while they train, exactly.
+
+The second half of the names is Neuro Exapt's, for programs that were written for it.
+"""
 
 __all__ = [
+    "AttentionPolicyNetwork",
+    "CompoundOperator",
+    "DeviceAwareAttentionOperator",
+    "DeviceAwareBranchOperator",
+    "DeviceAwareHybridOperator",
+    "DynamicArchitecture",
     "Edit",
+    "EvolutionStep",
+    "ExpandWithMI",
+    "Experience",
+    "ExperienceBuffer",
     "Fork",
+    "InformationBottleneck",
+    "MutateDiscrete",
+    "NeuroExapt",
+    "PruneByEntropy",
     "Site",
+    "StructuralEvolution",
+    "StructuralOperator",
+    "Trainer",
     "Transaction",
     "apply",
     "branch",
@@ -22,7 +42,24 @@ __all__ = [
 
 from outgrow.evolve.archive import load, save
 from outgrow.evolve.edit import Edit
+from outgrow.evolve.experience import Experience, ExperienceBuffer
 from outgrow.evolve.fork import Fork, paired_forks
+from outgrow.evolve.interface import (
+    CompoundOperator,
+    DeviceAwareAttentionOperator,
+    DeviceAwareBranchOperator,
+    DeviceAwareHybridOperator,
+    DynamicArchitecture,
+    EvolutionStep,
+    ExpandWithMI,
+    InformationBottleneck,
+    MutateDiscrete,
+    NeuroExapt,
+    PruneByEntropy,
+    StructuralEvolution,
+    StructuralOperator,
+    Trainer,
+)
 from outgrow.evolve.operators.branch import branch
 from outgrow.evolve.operators.deepen import deepen
 from outgrow.evolve.operators.hybrid import hybrid
@@ -30,6 +67,7 @@ from outgrow.evolve.operators.insert_attention import insert_attention
 from outgrow.evolve.operators.mutate import mutate
 from outgrow.evolve.operators.prune import prune
 from outgrow.evolve.operators.widen import widen
+from outgrow.evolve.policies.attention_network import AttentionPolicyNetwork
 from outgrow.evolve.replay import apply
 from outgrow.evolve.site import Site
 from outgrow.evolve.sites import sites

@@ -26,6 +26,10 @@ class Experience:
     """What was seen afterwards; None where nothing follows."""
     done: bool
     """Whether the run ended with it."""
+    metrics_before: Any = None
+    """Figures before it, where somebody keeps them."""
+    metrics_after: Any = None
+    """Figures after it, where somebody keeps them."""
 
 
 class ExperienceBuffer:
@@ -54,6 +58,8 @@ class ExperienceBuffer:
             float(experience.reward),
             _on_cpu(experience.next_state),
             bool(experience.done),
+            experience.metrics_before,
+            experience.metrics_after,
         )
         if len(self._kept) < self.capacity:
             self._kept.append(mine)
