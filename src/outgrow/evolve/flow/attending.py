@@ -106,8 +106,9 @@ def _place(model: nn.Module, call: Call) -> Attention | None:
     if not gave.dtype.is_floating_point or len(gave.shape) != (4 if is_map else 3):
         return None
     module = model.get_submodule(call.name)
-    own = [f"{call.name}.{name}" for name, one in module.named_parameters() if one.dim() > 1]
-    like = own[0] if own else maker[1] if maker is not None else None
+    own = {f"{call.name}.{name}": one.dim() for name, one in module.named_parameters()}
+    matrix = next((name for name, dims in own.items() if dims > 1), None)
+    like = matrix or (maker[1] if maker is not None else next(iter(own), None))
     if like is None:
         return None
     channels = gave.shape[1] if is_map else gave.shape[2]

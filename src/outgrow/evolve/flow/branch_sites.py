@@ -56,7 +56,7 @@ def decide_branch(
 
 
 def _default(found: Branch) -> int:
-    return max(1, found.channels_out // 4)
+    return max(4, found.channels_out // 4)
 
 
 def _site(found: Branch, inputs: ExampleInputs) -> Site:

@@ -25,7 +25,7 @@ _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Branch:
-    """A way beside `name`: a layer to `hidden` channels, a ReLU, and a layer of zeros."""
+    """A way beside `name`: a layer to `hidden` channels, a GELU, and a layer of zeros."""
 
     name: str
     """Qualified name of the module."""
@@ -54,7 +54,7 @@ class Branch:
             draw(reduce.get_parameter("weight"), generator)
             reduce.get_parameter("bias").zero_()
             expand.get_parameter("weight").zero_()
-        layers = OrderedDict[str, nn.Module](reduce=reduce, activation=nn.ReLU(), expand=expand)
+        layers = OrderedDict[str, nn.Module](reduce=reduce, activation=nn.GELU(), expand=expand)
         wrapper = Branched(trunk, nn.Sequential(layers))
         set_mode(wrapper.branch, like=trunk)
         surgery.added.extend((new, like) for new in wrapper.branch.parameters())
@@ -106,7 +106,8 @@ def _branch(model: nn.Module, call: Call) -> Branch | None:
             return None
         ins, outs = got.shape[1], gave.shape[1]
     else:
-        if got.shape[:-1] != gave.shape[:-1]:
+        is_unknown = maker is None and dims > 3
+        if got.shape[:-1] != gave.shape[:-1] or is_unknown:
             return None
         ins, outs = got.shape[-1], gave.shape[-1]
     return Branch(

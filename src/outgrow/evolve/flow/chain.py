@@ -154,7 +154,9 @@ def maker_of(node: Node) -> tuple[bool, str, int] | None:
     if node.op == "convolution":
         weight = node.args[1]
         if weight.op != "weight":
-            return None
+            # Masked, or made of other weights: nobody knows where it looks.
+            behind = next((one for one in weight.sources() if one.op == "weight"), None)
+            return None if behind is None else (True, behind.weight, 1)
         sizes, padding, dilation = weight.shape[2:], node.args[4], node.args[5]
         is_even = all(
             2 * p == d * (size - 1) and size >= 3 for size, p, d in zip(sizes, padding, dilation, strict=True)

@@ -29,6 +29,10 @@ class _Felt:
 
     first: dict[str, int]
     """Module -> the first position that moved; -1 where none did."""
+    dim: int
+    """Along which dim of the input the changed place is one of `size`."""
+    size: int
+    """How long that dim is; for images, how many pixels there are."""
 
 
 class Probe:
@@ -43,8 +47,8 @@ class Probe:
         tensors = [one for one in tree_leaves((inputs.args, dict(inputs.kwargs))) if isinstance(one, Tensor)]
         self.batch = tensors[0].shape[0] if tensors and tensors[0].dim() else 0
         """How many examples the inputs hold."""
-        self._later = [self._felt(one) for one in self._changed(-1)]
-        self._earlier = [self._felt(one) for one in self._changed(0)]
+        self._later = [self._felt(*one) for one in self._changed(-1)]
+        self._earlier = [self._felt(*one) for one in self._changed(0)]
         self._one = self._run(self._changed_example()) if self.batch > 1 else {}
 
     def is_batch_first(self, name: str) -> bool:
@@ -73,18 +77,21 @@ class Probe:
         ]
         if output.dim() == 4 and not any(one.startswith("output") for one in alike):
             return False
-        for felt in self._later:
+        later = _along(self._later, count)
+        for felt in later:
             # A change at the last position, felt there and nowhere before.
             if felt.first.get(name, -1) < 0 or any(0 <= felt.first[one] < count - 1 for one in alike):
                 continue
             return True if self._mixes(alike, count) else None
-        moved = any(felt.first.get(name, -1) >= 0 for felt in self._later)
+        moved = any(felt.first.get(name, -1) >= 0 for felt in later)
         return False if moved else None
 
     def _mixes(self, alike: list[str], count: int) -> bool:
-        return any(felt.first.get(f"last {one}", -1) >= 0 for felt in self._earlier for one in alike)
+        return any(
+            felt.first.get(f"last {one}", -1) >= 0 for felt in _along(self._earlier, count) for one in alike
+        )
 
-    def _felt(self, inputs: ExampleInputs) -> _Felt:
+    def _felt(self, inputs: ExampleInputs, dim: int, size: int) -> _Felt:
         first: dict[str, int] = {}
         after = self._run(inputs)
         for name, tensor in self._before.items():
@@ -94,7 +101,7 @@ class Probe:
             first[name] = int(places[0]) if len(places) else -1
             # Whether anything but the first position moved, when that one was changed.
             first[f"last {name}"] = int(places[-1]) if len(places) and int(places[-1]) > 0 else -1
-        return _Felt(first=first)
+        return _Felt(first=first, dim=dim, size=size)
 
     def _run(self, inputs: ExampleInputs, *, look_for_caches: bool = False) -> dict[str, Tensor]:
         """Module, or `output...` of the model -> the first tensor it gives, where that has positions."""
@@ -120,11 +127,11 @@ class Probe:
                 seen[name if name.startswith("output") else f"output.{name}"] = tensor.detach().clone()
         return seen
 
-    def _changed(self, place: int) -> Iterator[ExampleInputs]:
+    def _changed(self, place: int) -> Iterator[tuple[ExampleInputs, int, int]]:
         """The inputs with the content at the first or the last position changed, one after the other."""
         for key, tensor in self._contents():
-            for changed in _changes(tensor, place):
-                yield self._with(key, changed)
+            for changed, dim, size in _changes(tensor, place):
+                yield Probe._put(self._inputs, key, changed), dim, size
 
     def _changed_example(self) -> ExampleInputs:
         found = self._inputs
@@ -140,9 +147,6 @@ class Probe:
             named = isinstance(key, str) and _NO_CONTENT.search(key)
             if isinstance(value, Tensor) and value.dim() > 1 and value.dtype != torch.bool and not named:
                 yield key, value
-
-    def _with(self, key: int | str, tensor: Tensor) -> ExampleInputs:
-        return Probe._put(self._inputs, key, tensor)
 
     @staticmethod
     def _put(inputs: ExampleInputs, key: int | str, tensor: Tensor) -> ExampleInputs:
@@ -175,15 +179,22 @@ def _other(tensor: Tensor) -> Tensor:
     return torch.where(tensor == high, low, high)
 
 
-def _changes(tensor: Tensor, place: int) -> Iterator[Tensor]:
+def _along(changes: list[_Felt], count: int) -> list[_Felt]:
+    """Those that went along the positions: of `[batch, seq, channels]` the others changed a channel."""
+    fitting = [one for one in changes if one.size == count]
+    first = min((one.dim for one in fitting), default=0)
+    return [one for one in fitting if one.dim == first] or changes
+
+
+def _changes(tensor: Tensor, place: int) -> Iterator[tuple[Tensor, int, int]]:
     """With the first or the last position changed; where it may stand in several dims, in each."""
     other = _other(tensor)
     if tensor.dim() == 4:
         changed = tensor.clone()
         changed[..., place, place] = other[..., place, place]
-        yield changed
+        yield changed, 2, math.prod(tensor.shape[2:])
         return
     for dim in range(1, tensor.dim()):
         changed = tensor.clone()
         changed.select(dim, place).copy_(other.select(dim, place))
-        yield changed
+        yield changed, dim, tensor.shape[dim]

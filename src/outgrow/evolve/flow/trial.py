@@ -75,6 +75,8 @@ def _without_effect(model: nn.Module, inputs: ExampleInputs, before: Flow, new: 
 
     Run without hooks and gradients: torch's own encoder layers then go another way, past their parts.
     """
+    if not new:
+        return ""
     generator = torch.Generator().manual_seed(0)
     for parameter in new:
         # No constant: a norm behind it would take that away.

@@ -35,7 +35,7 @@ def branch(
     """Make `f(x)` into `f(x) + g(x)`, in place, where `g` begins at zero: the outputs stay.
 
     `g` is a layer to `width` channels (for a convolution one with the same kernel, stride and padding, for
-    anything else one that looks at single positions), a ReLU, and a layer of zeros, which learns at once;
+    anything else one that looks at single positions), a GELU, and a layer of zeros, which learns at once;
     what is before it from the second step on. The module becomes a `Branched`: `conv1.weight` is then called
     `conv1.trunk.weight`, and attributes are still found (`conv1.out_channels`). New weights are trainable,
     whatever those beside them are.
@@ -43,7 +43,7 @@ def branch(
     Args:
         model: changed in place.
         site: from `sites(model, example_inputs, kind="branch")`, or its name.
-        width: channels within the branch; by default a quarter of what the module gives, at least one.
+        width: channels within the branch; by default a quarter of what the module gives, at least 4.
         optimizer: of the model; new weights join the group of the module's first weight.
         scheduler: of the optimizer.
         ema: an `AveragedModel` of the model.
