@@ -142,19 +142,28 @@ def test_repeats_are_on_batches_of_their_own():
     assert arms(decision)[""]["flops"] == 220
 
 
-def test_forks_take_no_more_than_their_part_of_the_budget():
+@pytest.mark.parametrize("factor", [1, 1.1, 1.5, 3])
+def test_a_decision_takes_no_more_than_its_part_of_the_budget(factor):
     given = situation(steps=2)
     cost = measure_cost(given.model, given.inputs)
     step, judging = cost.training_flops * 32, cost.flops * 6 * 64
-    budget = Budget(flops=(3 * (5 * step + judging)) / 0.02 + 1)
-    known = Known({})
-    decision = decide(known, dataclasses.replace(given, budget=budget), tried=2)
-    assert decision.evidence["steps"] == 5
-    budget = Budget(flops=(3 * (1.5 * step + judging)) / 0.02)
+    # Eight steps of three arms, four times judging; and four batches of scores.
+    least = 3 * 8 * step + 4 * judging
+    given = dataclasses.replace(given, budget=Budget(flops=factor * (least + 4 * step) / 0.03 + 1))
+    decision = Greedy(operators=("widen",), tried=2, steps=100).decide(given)
+    assert 8 <= decision.evidence["steps"] <= len(given.training)
+    # Steps are counted as those of the model without change; the others take a little more.
+    assert decision.flops <= 0.03 * given.budget.left * 1.3
+
+
+def test_less_than_eight_steps_are_not_worth_trying():
+    given = situation(steps=2)
+    cost = measure_cost(given.model, given.inputs)
+    flops = (3 * 7.9 * cost.training_flops * 32 + 4 * cost.flops * 6 * 64) / 0.03
     known = Known({"0": 1.0})
-    decision = decide(known, dataclasses.replace(given, budget=budget), tried=2)
+    decision = decide(known, dataclasses.replace(given, budget=Budget(flops=flops)), tried=2)
     assert decision.candidate is None
-    assert decision.reason == "too little is left to try anything for 2% of it"
+    assert decision.reason == "too little is left to try anything for 3% of it"
     assert not known.ran
 
 

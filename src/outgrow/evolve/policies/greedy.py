@@ -16,7 +16,9 @@ from outgrow.evolve.policies.candidates import GROWING, find_candidates
 from outgrow.evolve.policies.forks import ForkResult, ForkRunner, Forks
 from outgrow.evolve.policies.paired import Improvement, paired_improvement, price_of
 from outgrow.evolve.policies.policy import Candidate, Decision, Situation
-from outgrow.evolve.policies.promise_per_flop import Score, score_candidates
+from outgrow.evolve.policies.promise_per_flop import Score, score_candidates, scoring_flops
+
+_LEAST_STEPS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +67,7 @@ class Greedy:
         tried: int = 3,
         steps: int = 16,
         repeats: int = 1,
-        spend: float = 0.02,
+        spend: float = 0.03,
         confidence: float = 0.95,
         looks_ahead: bool = True,
         thompson: bool = False,
@@ -80,7 +82,8 @@ class Greedy:
             steps: of each fork.
             repeats: forks of each arm, each on batches of its own.
             spend: the most that one decision may take, as a part of the FLOPs that are left; forks get
-                shorter, and below two steps nothing is tried.
+                shorter, and below eight steps nothing is tried: that few show the change of the learning rate
+                that copies bring, and nothing of what they are worth.
             confidence: of the one-sided bound.
             looks_ahead: price the FLOPs of a change by what they would buy at the end of the budget
                 (`price_of`) instead of by what they buy now, which is more.
@@ -108,7 +111,8 @@ class Greedy:
         _check(situation)
         candidates = find_candidates(situation, operators=self._operators, share=self._share)
         cost = measure_cost(situation.model, situation.inputs)
-        steps = self._affordable_steps(cost, situation)
+        batches, scoring = self._affordable_scoring(candidates, cost, situation)
+        steps = self._affordable_steps(cost, scoring, situation)
         if not candidates or not steps:
             return Decision(
                 candidate=None,
@@ -117,7 +121,7 @@ class Greedy:
                 else "there is nothing to change",
                 seconds=time.perf_counter() - began,
             )
-        scores, scoring = score_candidates(candidates, situation)
+        scores = score_candidates(candidates, situation, batches=batches)
         shortlist = self._shortlist(candidates, scores, situation)
         before, nothing, results = self._try([one for one, _ in shortlist], steps, situation)
         arms = [_no_change(nothing)]
@@ -143,15 +147,27 @@ class Greedy:
             seconds=time.perf_counter() - began,
         )
 
-    def _affordable_steps(self, cost: Cost, situation: Situation) -> int:
-        """Steps of a fork without change; 0 where fewer than two could be paid."""
+    def _affordable_scoring(
+        self, candidates: Sequence[Candidate], cost: Cost, situation: Situation
+    ) -> tuple[int, float]:
+        """On how many batches candidates are scored, and what that takes: at most a quarter of what a
+        decision may take; (0, 0) where not even two batches can be paid."""
+        for batches in (4, 3, 2):
+            samples = sum(one.size for one in situation.training[:batches])
+            flops = scoring_flops(candidates, cost, samples)
+            if flops <= self._spend * situation.budget.left / 4:
+                return batches, flops
+        return 0, 0.0
+
+    def _affordable_steps(self, cost: Cost, scoring: float, situation: Situation) -> int:
+        """Steps of a fork; 0 where fewer than `_LEAST_STEPS` (or than were asked for) could be paid."""
         batch = situation.training[0].size
         judging = cost.flops * sum(one.size for one in situation.validation)
         arms = (self._tried + 1) * self._repeats
-        paid = self._spend * situation.budget.left / arms - judging
+        paid = (self._spend * situation.budget.left - scoring - judging) / arms - judging
         most = min(self._steps, len(situation.training) // self._repeats)
         steps = most if math.isinf(paid) else min(most, int(paid / (cost.training_flops * batch)))
-        return steps if steps >= 2 else 0
+        return steps if steps >= min(_LEAST_STEPS, most) else 0
 
     def _shortlist(
         self, candidates: Sequence[Candidate], scores: Sequence[Score], situation: Situation
@@ -170,7 +186,8 @@ class Greedy:
             order = sorted(range(len(pairs)), key=lambda place: -keys[place])
             return [pairs[place] for place in order[: self._tried]]
         by_operator: dict[str, list[tuple[Candidate, Score]]] = {}
-        for pair in sorted(pairs, key=lambda pair: -(pair[1].per_flop or 0.0)):
+        # Where nothing could be scored, what costs least comes first.
+        for pair in sorted(pairs, key=lambda pair: (-(pair[1].per_flop or 0.0), pair[0].cost.training_flops)):
             by_operator.setdefault(pair[0].operator, []).append(pair)
         rows = itertools.zip_longest(*by_operator.values())
         return [pair for row in rows for pair in row if pair is not None][: self._tried]

@@ -1,13 +1,13 @@
 """What each candidate promises for its FLOPs, before anything is tried: gradients of a few batches."""
 
-__all__ = ["Score", "score_candidates"]
+__all__ = ["Score", "score_candidates", "scoring_flops"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from outgrow.evolve.batches import Batch
 from outgrow.evolve.errors import NotExact, SiteRefused
-from outgrow.evolve.measures.cost import measure_cost
+from outgrow.evolve.measures.cost import Cost
 from outgrow.evolve.measures.estimate import Abstention, Estimate
 from outgrow.evolve.measures.gain import Gain, measure_fresh_gain, measure_gains
 from outgrow.evolve.moment import Moment, Training
@@ -27,19 +27,23 @@ class Score:
     """Why nothing can be said."""
 
 
+def scoring_flops(candidates: Sequence[Candidate], cost: Cost, samples: int) -> float:
+    """What scoring on that many samples takes, the model costing `cost`."""
+    widening = any(one.operator == "widen" for one in candidates) * cost.training_flops
+    others = (one for one in candidates if one.operator not in ("widen", "prune"))
+    return samples * (widening + sum(cost.training_flops + one.cost.training_flops for one in others))
+
+
 def score_candidates(
     candidates: Sequence[Candidate], situation: Situation, *, batches: int = 4
-) -> tuple[list[Score], float]:
-    """A score for each candidate, in order, and the FLOPs that scoring took.
+) -> list[Score]:
+    """A score for each candidate, in order.
 
     Widening by `measure_gains`, all sites at once. Pruning promises nothing; its worth is in the FLOPs that
     it saves, which only a fork shows. Other operators are carried out, the gradients of the weights that are
     new are looked at, and everything is put back. The model is left as it was.
     """
     chosen = situation.training[:batches]
-    cost = measure_cost(situation.model, situation.inputs)
-    samples = sum(batch.size for batch in chosen)
-    flops = 0.0
     widened = {one.site for one in candidates if one.operator == "widen"}
     gains: dict[str, Gain | Abstention] = {}
     if widened:
@@ -53,7 +57,6 @@ def score_candidates(
             objective=situation.objective,
             adaptive=True,
         )
-        flops += cost.training_flops * samples
     scores: list[Score] = []
     moment: Moment | None = None
     for one in candidates:
@@ -68,12 +71,11 @@ def score_candidates(
         else:
             moment = moment or Moment(_training(situation), on="cpu")
             estimate = _fresh_gain(one, situation, chosen, moment)
-            flops += (cost.training_flops + one.cost.training_flops) * samples
             if isinstance(estimate, Abstention):
                 scores.append(Score(per_flop=None, reason=estimate.reason))
             else:
                 scores.append(_score(estimate.value, one))
-    return scores, flops
+    return scores
 
 
 def _score(gain: float, candidate: Candidate) -> Score:
