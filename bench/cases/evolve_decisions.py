@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> Path:
     tables = DecisionTable.read(options.table)
     if options.ship is not None:
         return ship(options.table, tables, options.ship)
-    steps, replays, draws, seeds = STEPS, 2000, 200, SEEDS
+    steps, replays, draws, seeds = STEPS, 2000, 40, SEEDS
     if options.toy:
         steps, replays, draws, seeds = 2, 20, 2, (0,)
         few = ("digits-narrow", "fashion-narrow")

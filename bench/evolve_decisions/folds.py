@@ -84,8 +84,8 @@ def _start(table: DecisionTable) -> str:
 def _summary(samples: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Means over tasks of the regret's share of uniform's, so that a task of large losses counts no more.
 
-    `low` and `high` are the percentiles of bootstraps over tasks. `minus` holds the same for the difference to
-    other policies, task by task: what is below 0 is less regret than theirs.
+    `low` and `high` are the percentiles of bootstraps over tasks. `minus` holds the same for the difference
+    to other policies, task by task: what is below 0 is less regret than theirs.
     """
     rows = []
     for name in samples[0]["policies"]:
