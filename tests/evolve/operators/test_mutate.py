@@ -109,7 +109,7 @@ def test_another_activation_is_lossy_and_has_to_be_allowed(to: str) -> None:
     ("arguments", "error"),
     [
         ({"site": "pint"}, SiteNotFound),
-        ({"site": "point", "method": "kernal"}, InputError),
+        ({"site": "point", "method": "kernels"}, InputError),
         ({"site": "point", "method": "prelu"}, SiteRefused),
         ({"site": "point", "kernel_size": 2}, SiteRefused),
         ({"site": "relu", "kernel_size": 3}, SiteRefused),
