@@ -16,7 +16,7 @@ from bench.evolve.arms import train
 from bench.evolve.fashion import Pictures, read_pictures
 from bench.evolve.ledger import Key, Ledger
 from bench.evolve.net import UNIT_MACS
-from bench.evolve.stages import STAGES, Stage, Tuning, next_key
+from bench.evolve.stages import STAGES, Stage, Tuning, chosen_only, next_key
 from bench.evolve.step_seconds import measure_steps, seconds_of
 from bench.evolve.table import table
 from bench.evolve.training import BATCH
@@ -65,7 +65,8 @@ def _run(options: argparse.Namespace) -> Path:
             break
         _say(ledger.add(key, train(key, pictures, scale)))
     steps = measure_steps(pictures, rounds=1 if options.toy else 7, steps=1 if options.toy else 12)
-    rows = table(ledger, stages)
+    judged = chosen_only(ledger, stages)
+    rows = table(judged, stages)
     for row in rows:
         row["quiet_seconds"] = seconds_of(row["arm"], row["budget"], steps, UNIT_MACS * scale)
     missing = sum(row["wanted"] - row["n"] for row in rows)
@@ -85,7 +86,7 @@ def _run(options: argparse.Namespace) -> Path:
         "pictures": [len(pictures.train[1]), len(pictures.validation[1]), len(pictures.test[1])],
         "threads": torch.get_num_threads(),
         "step_seconds": steps,
-        "summary": [*rows, *verdicts(ledger, rows)],
+        "summary": [*rows, *verdicts(judged, rows)],
         "samples": list(ledger.rows.values()),
     }
     for row in result["summary"]:

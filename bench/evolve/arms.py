@@ -41,12 +41,9 @@ GROWING: dict[str, Growing] = {
 }
 """Schedules of growth that are fixed beforehand; the last two differ in the operator alone."""
 
-COOLDOWN: dict[str, Trunk] = {
-    "cooldown": Trunk(
-        start=(8, 16, 32), growths=((0.2, (8, 16, 64)), (0.5, (8, 32, 64)), (1.0, (16, 32, 64)))
-    ),
-}
-"""One run for all budgets."""
+_TRUNK = Trunk(start=(8, 16, 32), growths=((0.2, (8, 16, 64)), (0.5, (8, 32, 64)), (1.0, (16, 32, 64))))
+COOLDOWN: dict[str, Trunk] = {"cooldown": _TRUNK, "cooldown, rate from 1x": _TRUNK}
+"""One run for all budgets; its rate is chosen at the largest of them, or where all others have theirs."""
 
 DECIDED: dict[str, Decided] = {
     "evolve greedy": Decided(policy="greedy"),

@@ -30,14 +30,16 @@ class Trunk:
 
 
 def train_trunk(key: Key, arm: Trunk, pictures: Pictures, unit: float = UNIT_MACS) -> dict[str, Any]:
-    """Figures of every branch in `branches`, by budget; `macs` and `cpu_seconds` are those of all."""
+    """Figures of every branch in `branches`, by budget; `macs` and `cpu_seconds` are those of all.
+
+    The rate is tuned on the branch of `key.budget` alone.
+    """
     trunk = build(arm.start, pictures, key.seed, key.lr)
     waiting = list(enumerate(arm.growths))
     branches: dict[str, Any] = {}
     macs = seconds = 0.0
-    for budget in arm.budgets:
-        if budget > key.budget:
-            break
+    budgets = [budget for budget in arm.budgets if budget <= key.budget]
+    for budget in budgets[-1:] if key.split == "tune" else budgets:
         leaves = HOLD * budget
         while waiting and waiting[0][1][0] <= leaves:
             number, (at, widths) = waiting.pop(0)

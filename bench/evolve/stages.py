@@ -1,6 +1,6 @@
 """In which order the runs of the curves are made: what decides first comes first."""
 
-__all__ = ["FIRST_SEED", "STAGES", "Stage", "Tuning", "next_key"]
+__all__ = ["FIRST_SEED", "STAGES", "Stage", "Tuning", "chosen_only", "next_key"]
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -47,25 +47,22 @@ _ONCE = Tuning(rates=(0.012, 0.024, 0.048), seeds=(0,))
 _HALF = Tuning(rates=(0.012, 0.024, 0.048), budget=0.5, seeds=(0,))
 _MLP = Tuning(rates=(0.001, 0.002, 0.004))
 
+_CLOSE = Tuning(rates=(0.012, 0.024, 0.048), seeds=(0, 1, 2))
+"""For the two that gate B compares: with two seeds their best two rates were a thousandth of a nat apart."""
+_LARGEST = Tuning(rates=(0.024, 0.048), budget=4.0, seeds=(0,), most=2)
+
 STAGES: tuple[Stage, ...] = (
-    Stage(arms=("fixed 16.32.64", "fixed 8.16.32", "fixed 8.16.64", "fixed 8.32.64", "fixed 32.64.128")),
+    Stage(arms=("fixed 16.32.64", "fixed 8.16.32", "fixed 8.32.64", "fixed 32.64.128")),
     Stage(arms=("grow 16.32.64 split", "grow 16.32.64 zero-outgoing"), seeds=6, tuning=_HIGH),
-    Stage(arms=("grow 8.16.64",), seeds=8, tuning=_HIGH),
-    Stage(arms=("fixed 8.16.64",), seeds=8),
-    Stage(budget=0.5, arms=("fixed 8.16.32", "fixed 16.32.64", "fixed 8.16.64")),
-    Stage(budget=4.0, arms=("cooldown",), tuning=_ONCE),
+    Stage(budget=0.5, arms=("fixed 8.16.32", "fixed 16.32.64")),
+    Stage(budget=4.0, arms=("cooldown, rate from 1x",), tuning=_ONCE),
     Stage(budget=4.0, arms=("fixed 16.32.64",)),
     Stage(budget=2.0, arms=("fixed 16.32.64",)),
-    Stage(budget=2.0, arms=("fixed 8.16.32",), seeds=3),
-    Stage(budget=4.0, arms=("fixed 8.16.32",), seeds=2),
+    Stage(budget=4.0, arms=("cooldown",), tuning=_LARGEST),
+    Stage(arms=("grow 8.16.64", "fixed 8.16.64"), seeds=8, tuning=_CLOSE),
     Stage(arms=("mlp fixed 8", "mlp fixed 32", "mlp evolve 8 to 32", "mlp gromo 8 to 32"), tuning=_MLP),
-    Stage(arms=("evolve greedy", "evolve uniform"), tuning=_HALF),
-    Stage(arms=("Torch-Pruning 16 to 8",), seeds=3, tuning=_HALF),
-    Stage(arms=("grow 8.16.64",), seeds=12, tuning=_HIGH),
-    Stage(arms=("fixed 8.16.64",), seeds=12),
-    Stage(budget=4.0, arms=("fixed 32.64.128",), seeds=2),
-    Stage(budget=0.5, arms=("fixed 32.64.128", "fixed 8.32.64"), seeds=1),
-    Stage(budget=2.0, arms=("fixed 32.64.128",), seeds=1),
+    Stage(arms=("evolve greedy", "evolve uniform", "Torch-Pruning 16 to 8"), tuning=_HALF),
+    Stage(budget=2.0, arms=("fixed 8.16.32",), seeds=2),
     Stage(arms=("fixed 64.128.256",), seeds=1, tuning=_ONCE),
     # The smallest net burns twice the seconds of the next: it is tuned at a quarter.
     Stage(
@@ -74,6 +71,10 @@ STAGES: tuple[Stage, ...] = (
         seeds=2,
         tuning=Tuning(rates=(0.012, 0.024, 0.048), budget=0.25, seeds=(0,)),
     ),
+    Stage(budget=4.0, arms=("fixed 32.64.128", "fixed 8.16.32"), seeds=1),
+    Stage(budget=0.5, arms=("fixed 8.16.64",), tuning=_CLOSE),
+    Stage(budget=0.5, arms=("fixed 32.64.128", "fixed 8.32.64"), seeds=1),
+    Stage(budget=2.0, arms=("fixed 32.64.128",), seeds=1),
 )
 """All runs, in order."""
 
@@ -97,3 +98,18 @@ def next_key(ledger: Ledger, stages: Sequence[Stage] = STAGES) -> Iterator[Key]:
 
 def _tuned(ledger: Ledger, arm: str, tuning: Tuning) -> list[dict[str, Any]]:
     return ledger.find(arm=arm, split="tune", budget=tuning.budget)
+
+
+def chosen_only(ledger: Ledger, stages: Sequence[Stage] = STAGES) -> Ledger:
+    """The runs that count: those with the learning rate that the tuning chose, and all of the tuning."""
+    rates = {}
+    for stage in stages:
+        for arm in stage.arms:
+            rows = _tuned(ledger, arm, stage.tuning)
+            if next_rate(rows, stage.tuning.rates, stage.tuning.seeds, stage.tuning.most) is None:
+                rates[arm] = chosen_rate(rows, stage.tuning.seeds)
+    found = Ledger(ledger.path)
+    found.rows = {
+        key: row for key, row in ledger.rows.items() if key.split == "tune" or rates.get(key.arm) == key.lr
+    }
+    return found

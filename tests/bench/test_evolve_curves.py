@@ -8,6 +8,7 @@ from torch import nn
 
 from bench.evolve.arms import COOLDOWN, DECIDED, FIXED, GROWING, PRUNED
 from bench.evolve.char_gpt import CharGpt, GptSize, token_macs
+from bench.evolve.cooldown import Trunk, train_trunk
 from bench.evolve.corpus import VOCABULARY, Corpus, Windows, read_corpus
 from bench.evolve.decided import counted_macs
 from bench.evolve.fashion import Pictures, read_idx, read_pictures
@@ -18,7 +19,7 @@ from bench.evolve.ledger import Key, Ledger
 from bench.evolve.mlp import MLP_ARMS
 from bench.evolve.net import ThreeConv, forward_macs, widths_of
 from bench.evolve.schedule import rate
-from bench.evolve.stages import STAGES, Stage, next_key
+from bench.evolve.stages import STAGES, Stage, chosen_only, next_key
 from bench.evolve.statistics import mean_interval, paired
 from bench.evolve.step_seconds import phases, seconds_of
 from bench.evolve.training import Batches, judge
@@ -351,3 +352,26 @@ def test_phases_spend_the_whole_budget_at_the_widths_of_the_schedule():
     steps = {"8.16.32": [1.0, 3.0, 2.0]}
     cost = 3 * forward_macs((8, 16, 32)) * 64
     assert seconds_of("fixed 8.16.32", 2.0, steps, unit=10 * cost) == pytest.approx(40.0)
+
+
+def test_only_runs_with_the_rate_that_was_chosen_count(tmp_path):
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    stages = (Stage(arms=("fixed 8.16.32",), seeds=1),)
+    ledger.add(key(lr=0.5, seed=100, split="final"), figures())
+    for wanted in next_key(ledger, stages):
+        ledger.add(wanted, figures(ce=abs(wanted.lr - 0.012)))
+    found = chosen_only(ledger, stages)
+    assert {one.lr for one in found.rows if one.split == "final"} == {0.012}
+    assert len(found.rows) == len(ledger.rows) - 1
+
+
+def test_the_rate_of_a_cooldown_is_tuned_on_its_last_branch_alone():
+    pictures, unit = random_pictures(), 40 * 3 * forward_macs((2, 3, 4)) * 64
+    arm = Trunk(start=(2, 3, 4), budgets=(0.5, 1.0))
+    whole, alone = (
+        train_trunk(key(arm="x", split=split), arm, pictures, unit=unit) for split in ("final", "tune")
+    )
+    assert list(whole["branches"]) == ["0.5", "1"]
+    assert list(alone["branches"]) == ["1"]
+    assert alone["validation"] == whole["validation"] == whole["branches"]["1"]["validation"]
+    assert alone["macs"] < whole["macs"]
