@@ -1,1 +1,3 @@
 """The modules that changes put into models."""
+
+__all__: list[str] = []
