@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.distributed as dist  # noqa: TID251 - a user's program
 from torch import Tensor, nn
+from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook  # noqa: TID251
 from torch.nn.parallel import DistributedDataParallel
 
 from outgrow import evolve
@@ -41,18 +42,26 @@ def assert_near(model: nn.Module, other: nn.Module) -> None:
         torch.testing.assert_close(mine, own, rtol=1e-5, atol=1e-6)
 
 
+def counted(calls: list[int], bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:
+    calls.append(1)
+    return allreduce_hook(None, bucket)
+
+
 def main(rank: int, file: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{file}", rank=rank, world_size=2)
     # A group of its own: the default one must not take its place.
     model = DistributedDataParallel(Net(), process_group=dist.new_group([0, 1]))
-    alone = Net()
+    alone, calls = Net(), list[int]()
+    model.register_comm_hook(calls, counted)
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
     single = torch.optim.AdamW(alone.parameters(), lr=0.01)
     inputs = batch(rank, 1000)  # each rank its own
 
     def both(steps: range) -> None:
+        calls.clear()
         train(model, optimizer, steps, (rank,))
+        assert len(calls) == len(steps)
         train(alone, single, steps, (0, 1))
         assert_near(model.module, alone)
 

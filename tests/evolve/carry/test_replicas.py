@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROGRAM = Path(__file__).with_name("replica_program.py")
 
 
+@pytest.mark.slow
 def test_two_ranks_change_alike_or_not_at_all(tmp_path):
     started = [
         subprocess.Popen(

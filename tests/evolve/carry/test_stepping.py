@@ -273,3 +273,23 @@ def test_a_scaler_that_finds_inf_leaves_new_entries_alone():
         new.grad = gradient[4:].clone()
         beginning.step()
         torch.testing.assert_close(weight.detach()[4:], new.detach(), rtol=0, atol=1e-7)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(
+    "options", [{"fused": True}, {"capturable": True}, {"foreach": True}, {"foreach": False}]
+)
+def test_on_a_gpu_new_entries_step_as_with_a_new_optimizer(options):
+    weight = nn.Parameter(drawn(4, 3).cuda())
+    never = nn.Parameter(weight.detach().clone())
+    optimizer, untouched = (optim.AdamW([one], lr=0.01, **options) for one in (weight, never))
+    before = drawn(7, 4, 3).cuda()
+    steps(weight, optimizer, before)
+    steps(never, untouched, before)
+    grow(weight, optimizer, 0, 2)
+    new = nn.Parameter(weight.detach()[4:].clone())
+    after = drawn(9, 6, 3).cuda()
+    actual = steps(weight, optimizer, after)[-1]
+    torch.testing.assert_close(actual[:4], steps(never, untouched, after[:, :4])[-1], rtol=1e-6, atol=1e-7)
+    fresh = steps(new, optim.AdamW([new], lr=0.01, **options), after[:, 4:])[-1]
+    torch.testing.assert_close(actual[4:], fresh, rtol=1e-6, atol=1e-7)

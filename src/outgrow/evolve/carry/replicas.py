@@ -75,6 +75,9 @@ def rebuild_reducer(model: nn.Module) -> None:
     wrapper.__dict__.pop("reducer", None)
     # What torch does when a wrapper comes out of a file; with the process group in the state that one stays.
     wrapper.__setstate__(state)  # type: ignore[no-untyped-call]
+    hooks, wrapper._comm_hooks = wrapper._comm_hooks, []
+    for hook, its_state in hooks:
+        wrapper.register_comm_hook(its_state, hook)
 
 
 def _votes(distributed: Any, wrapper: nn.parallel.DistributedDataParallel, mine: bytes) -> list[bytes]:
