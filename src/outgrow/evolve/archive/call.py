@@ -110,7 +110,12 @@ class CallForm:
                     f"input {number} has the shape {list(tensor.shape)}, expected [{words}]",
                     hint="a graph has the shapes that it was saved with; save the model again with others",
                 )
-            sizes |= {here for size, here in zip(shape, tensor.shape, strict=True) if size is None}
+            # While somebody traces the model again, a size may be a symbol.
+            sizes |= {
+                here
+                for size, here in zip(shape, tensor.shape, strict=True)
+                if size is None and isinstance(here, int)
+            }
         if len(sizes) > 1:
             raise InputError(
                 f"the inputs have batches of {' and '.join(map(str, sorted(sizes)))}",
