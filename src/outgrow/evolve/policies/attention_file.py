@@ -2,16 +2,14 @@
 
 __all__ = ["POLICY_VERSION", "SHIPPED", "PolicyFileInvalid", "load_network", "read_about", "save_network"]
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 
-from outgrow.errors import InputError
+from outgrow.errors import InputError, StoreError
+from outgrow.evolve.archive.archive_file import read_archive, write_archive
 from outgrow.evolve.policies.attention_network import AttentionPolicyNetwork
 from outgrow.evolve.policies.attention_state import LAYER_FIGURES, OPERATORS, RUN_FIGURES
 
@@ -19,7 +17,7 @@ POLICY_VERSION = 1
 """Of the file and of what the figures mean; another version's weights would read them wrongly."""
 SHIPPED = Path(__file__).with_name("attention_policy.safetensors")
 """The network that comes with outgrow."""
-_KEY = "outgrow.attention_policy"
+_KIND = "outgrow.evolve.attention_policy"
 
 
 class PolicyFileInvalid(InputError):
@@ -54,12 +52,7 @@ def save_network(network: AttentionPolicyNetwork, path: Path, about: Mapping[str
             hint="a flat network is saved with its own state_dict",
         )
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    partial = path.with_name(path.name + ".part")
-    try:
-        partial.write_bytes(save(tensors, metadata={_KEY: json.dumps(about, sort_keys=True)}))
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_archive(path, about, tensors, overwrite=True, kind=_KIND)
 
 
 def read_about(path: Path = SHIPPED) -> dict[str, Any]:
@@ -68,19 +61,19 @@ def read_about(path: Path = SHIPPED) -> dict[str, Any]:
     Raises:
         PolicyFileInvalid: it is no learned policy, or one that this version cannot read.
     """
+    return _read(path)[0]
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     try:
-        with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(_KEY)
-        about = json.loads(text) if text is not None else None
-    except (SafetensorError, OSError, json.JSONDecodeError) as err:
+        content = read_archive(path, kind=_KIND)
+    except (StoreError, InputError, OSError) as err:
+        what = err.message if isinstance(err, StoreError | InputError) else str(err)
         raise PolicyFileInvalid(
-            f"{path.name} cannot be read as a learned policy: {err}",
+            f"{path.name} cannot be read as a learned policy: {what}",
             hint="load the shipped one, or train one: python -m bench evolve_decisions --ship FILE",
         ) from err
-    if not isinstance(about, dict):
-        raise PolicyFileInvalid(
-            f"{path.name} holds tensors but no learned policy", hint="save one with save_network"
-        )
+    about = dict(content.manifest)
     if about.get("version") != POLICY_VERSION:
         raise PolicyFileInvalid(
             f"{path.name} is of version {about.get('version')}, and this outgrow reads {POLICY_VERSION}",
@@ -93,7 +86,7 @@ def read_about(path: Path = SHIPPED) -> dict[str, Any]:
                 f"{path.name} was trained with the {name} {about.get(name)}, expected {list(expected)}",
                 hint="train the policy anew for these",
             )
-    return about
+    return about, dict(content.tensors)
 
 
 def load_network(path: Path = SHIPPED) -> AttentionPolicyNetwork:
@@ -102,7 +95,7 @@ def load_network(path: Path = SHIPPED) -> AttentionPolicyNetwork:
     Raises:
         PolicyFileInvalid: it is no learned policy, or one that this version cannot read.
     """
-    about = read_about(path)
+    about, tensors = _read(path)
     try:
         with torch.random.fork_rng(devices=[]):
             network = AttentionPolicyNetwork(
@@ -114,9 +107,8 @@ def load_network(path: Path = SHIPPED) -> AttentionPolicyNetwork:
                 heads=about["heads"],
                 blocks=about["blocks"],
             )
-        with safe_open(path, framework="pt") as file:
-            network.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-    except (SafetensorError, KeyError, TypeError, RuntimeError, InputError) as err:
+        network.load_state_dict(tensors)
+    except (KeyError, TypeError, RuntimeError, InputError) as err:
         raise PolicyFileInvalid(
             f"{path.name} does not hold the weights that it says: {err}", hint="fetch or train it anew"
         ) from err
