@@ -8,11 +8,20 @@ import sys
 import pytest
 import torch
 
-from outgrow import evolve
 from outgrow.errors import InputError
+from outgrow.evolve import sites
 from outgrow.evolve.archive import ArchiveCorrupt, load
 from outgrow.evolve.policies.policy import Candidate, Decision
-from outgrow.evolve.run import LossNotFinite, grow, growing_run, read_log, read_run, training
+from outgrow.evolve.run import (
+    POLICY_NAMES,
+    LossNotFinite,
+    grow,
+    growing_run,
+    read_log,
+    read_run,
+    replay_run,
+    training,
+)
 from outgrow.store import lock_directory
 from outgrow.store.lock import StoreLocked
 from tests.evolve.run.tiny import Widening, configuration
@@ -216,12 +225,41 @@ def test_a_change_that_is_refused_is_noted(tmp_path):
     assert not entry["is_made"]
 
 
-def test_policies_decide_by_name(tmp_path):
-    result = grow(configuration(tmp_path, policy="schedule", budget_flops=1e6), tmp_path / "run")
-    made = [entry["label"] for entry in result.entries if entry["kind"] == "decision" and entry["is_made"]]
-    assert made
-    assert all(label.startswith("widen 1") for label in made)
-    assert evolve.Edit
+@pytest.mark.parametrize("name", POLICY_NAMES)
+def test_policies_decide_by_name(tmp_path, name):
+    result = grow(configuration(tmp_path, policy=name, budget_flops=1e6, decisions=2), tmp_path / "run")
+    decisions = [entry for entry in result.entries if entry["kind"] == "decision"]
+    assert len(decisions) == 2
+    assert all(entry["reason"] for entry in decisions)
+    if name == "schedule":
+        assert [entry["label"] for entry in decisions] == ["widen 1 by=3", "widen 1 by=4"]
+
+
+class _Deepening:
+    """Widens, and puts layers in, at whatever place comes first."""
+
+    def decide(self, situation):
+        kind = "deepen" if len(situation.history) % 2 == 0 else "widen"
+        site = sites(situation.model, situation.inputs, kind=kind)[0]
+        arguments = {} if kind == "deepen" else {"by": site.step}
+        return Decision(
+            candidate=Candidate(operator=kind, site=site.name, arguments=arguments), reason="the first"
+        )
+
+
+def test_a_run_whose_layers_became_more_goes_on_bit_for_bit(tmp_path, monkeypatch):
+    given = {"model": "cnn", "budget_flops": 3e8, "decisions": 4}
+    whole = grow(configuration(tmp_path, **given), tmp_path / "whole", policy=_Deepening())
+    made = [entry for entry in whole.entries if entry["kind"] == "decision" and entry["is_made"]]
+    assert {entry["candidate"]["operator"] for entry in made} == {"deepen", "widen"}
+    for share in (0.8,):
+        stop_after(monkeypatch, int(whole.test["steps"] * share))
+        with pytest.raises(KeyboardInterrupt):
+            grow(configuration(tmp_path, **given), tmp_path / f"{share}", policy=_Deepening())
+        monkeypatch.undo()
+        again = grow(configuration(tmp_path, **given), tmp_path / f"{share}", policy=_Deepening())
+        assert facts(again.entries) == facts(whole.entries)
+    assert replay_run(tmp_path / "whole").is_proved
 
 
 @pytest.mark.parametrize(
