@@ -26,8 +26,10 @@ _STAGES = (
     Stage(arms=("large",), seeds=3, tuning=_TUNING),
     Stage(arms=("grown",), budget=0.5, seeds=3, tuning=_TUNING),
     Stage(arms=("grown",), budget=0.3, seeds=3, tuning=_TUNING),
-    Stage(arms=("small",), budget=0.5, seeds=3, tuning=_TUNING),
-    Stage(arms=("grown",), seeds=3, tuning=_TUNING),
+    # With the rate that the two others chose.
+    Stage(
+        arms=("small",), budget=0.5, seeds=3, tuning=Tuning(rates=(0.002,), budget=0.5, seeds=(0,), most=1)
+    ),
 )
 _TOY_TUNING = Tuning(rates=(0.002,), seeds=(0,), most=1)
 _TOY = GptSize(layers=2, heads=4, inner=16, hidden=16, head_dim=8, length=16)

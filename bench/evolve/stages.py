@@ -44,7 +44,7 @@ class Stage:
 _HIGH = Tuning(rates=(0.012, 0.024, 0.048))
 """Where the shapes that grow begin: no shape that stays had its best rate below."""
 _ONCE = Tuning(rates=(0.012, 0.024, 0.048), seeds=(0,))
-_HALF = Tuning(rates=(0.012, 0.024, 0.048), budget=0.5, seeds=(0,))
+_SHORT = Tuning(rates=(0.012, 0.024, 0.048), budget=0.25, seeds=(0,), most=3)
 _MLP = Tuning(rates=(0.001, 0.002, 0.004))
 
 _CLOSE = Tuning(rates=(0.012, 0.024, 0.048), seeds=(0, 1, 2))
@@ -61,7 +61,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(budget=4.0, arms=("cooldown",), tuning=_LARGEST),
     Stage(arms=("grow 8.16.64", "fixed 8.16.64"), seeds=8, tuning=_CLOSE),
     Stage(arms=("mlp fixed 8", "mlp fixed 32", "mlp evolve 8 to 32", "mlp gromo 8 to 32"), tuning=_MLP),
-    Stage(arms=("evolve greedy", "evolve uniform", "Torch-Pruning 16 to 8"), tuning=_HALF),
+    Stage(arms=("evolve greedy", "evolve uniform", "Torch-Pruning 16 to 8"), tuning=_SHORT),
     Stage(budget=2.0, arms=("fixed 8.16.32",), seeds=2),
     Stage(arms=("fixed 64.128.256",), seeds=1, tuning=_ONCE),
     # The smallest net burns twice the seconds of the next: it is tuned at a quarter.
@@ -69,7 +69,7 @@ STAGES: tuple[Stage, ...] = (
         budget=0.5,
         arms=("fixed 4.8.16",),
         seeds=2,
-        tuning=Tuning(rates=(0.012, 0.024, 0.048), budget=0.25, seeds=(0,)),
+        tuning=_SHORT,
     ),
     Stage(budget=4.0, arms=("fixed 32.64.128", "fixed 8.16.32"), seeds=1),
     Stage(budget=0.5, arms=("fixed 8.16.64",), tuning=_CLOSE),
