@@ -2,8 +2,10 @@
 
 __all__ = ["Trial"]
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from outgrow.capture import Call, watch
+from outgrow.evolve.attention_paths import has_fused_attention, unfused_attention
 from outgrow.evolve.coupling.coupling import Coupling
 from outgrow.evolve.coupling.extent import Extent
 from outgrow.evolve.example_inputs import ExampleInputs
@@ -36,9 +39,20 @@ class Trial:
     """One model with one call, run once as it is; changes of it are then held against that."""
 
     def __init__(
-        self, model: nn.Module, inputs: ExampleInputs, coupling: Coupling, *, loosely: bool = False
+        self,
+        model: nn.Module,
+        inputs: ExampleInputs,
+        coupling: Coupling,
+        *,
+        loosely: bool = False,
+        unfused: bool = False,
     ) -> None:
-        """`loosely`: the wiring has to be right, not the last digits, as something will be lost anyway."""
+        """`loosely`: the wiring has to be right, not the last digits, as something will be lost anyway.
+
+        `unfused`: with attention computed op by op.
+        """
+        self._path = partial(unfused_attention, model) if unfused else contextlib.nullcontext
+        self._loosely = loosely
         self._model = model
         self._inputs = inputs
         self._coupling = coupling
@@ -47,6 +61,16 @@ class Trial:
         self._rounding = max((_ROUNDING[dtype] for dtype in dtypes), default=1e-5)
         if loosely:
             self._rounding = max(self._rounding * 10, 1e-4)
+
+    @cached_property
+    def otherwise(self) -> "Trial | None":
+        """The same with attention computed op by op; None where there is no such way."""
+        if not has_fused_attention(self._model):
+            return None
+        try:
+            return Trial(self._model, self._inputs, self._coupling, loosely=self._loosely, unfused=True)
+        except Exception:  # noqa: BLE001, RUF100 - the model cannot, so that nobody will
+            return None
 
     def grows(self, leaf: Extent, method: str, attributes: Iterable[SizeAttribute] = ()) -> bool:
         """Whether the model gives the same with a larger `leaf`; the model is left as it was.
@@ -101,7 +125,7 @@ class Trial:
             tensors = [one for one in tree_leaves(output) if isinstance(one, Tensor)]
             inside.append((call.name, tensors))
 
-        with undisturbed(self._model), torch.no_grad(), watch(self._model, leave=leave):
+        with self._path(), undisturbed(self._model), torch.no_grad(), watch(self._model, leave=leave):
             self._model.eval()
             outputs = output_tensors(self._inputs.call(self._model))
         return _Observed(outputs=outputs, inside=inside)

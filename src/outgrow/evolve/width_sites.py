@@ -10,11 +10,11 @@ from torch import nn
 
 from outgrow.evolve.coupling.coupling import Coupling, find_coupling
 from outgrow.evolve.coupling.extent import Extent
-from outgrow.evolve.coupling.size_attributes import units_and_constant
+from outgrow.evolve.coupling.size_attributes import candidate_attributes, units_and_constant
 from outgrow.evolve.coupling.unreached import may_belong_to
 from outgrow.evolve.errors import SiteNotFound, SiteRefused
 from outgrow.evolve.example_inputs import ExampleInputs, call_form
-from outgrow.evolve.site import Coupled, Site
+from outgrow.evolve.site import Coupled, Site, SizeAttribute
 from outgrow.evolve.site_absence import absence_of
 from outgrow.evolve.site_lookup import look_up
 from outgrow.evolve.site_names import named_leaves
@@ -67,9 +67,12 @@ def find_place(model: nn.Module, site: Site | str, kind: str, example_inputs: An
         if why is None:
             raise
         raise SiteNotFound(f"{name!r} is no site to {kind}: {why}", hint=error.hint) from error
-    place = next(one for one in places if one.site is found)
-    tried = _tried(Trial(model, inputs, coupling, loosely=kind == "prune"), model, place)
-    if tried is None:
+    trial = Trial(model, inputs, coupling, loosely=kind == "prune")
+    same = [one for one in places if one.site is found] + [one for one in places if name in one.site.also]
+    # Where what has the name itself cannot change, it means what else goes by it, if that is one place only.
+    working = ((place, now) for place in same if (now := _tried(trial, model, place)) is not None)
+    place, tried = next(working, (same[0], None))
+    if tried is None or (place is not same[0] and next(working, None) is not None):
         raise SiteRefused(
             f"{found.name} cannot change its width: the model does not run, or gives something else, when it "
             f"does",
@@ -112,8 +115,7 @@ def _tried(trial: Trial, model: nn.Module, place: WidthPlace) -> Site | None:
         if attributes is not None and trial.grows(place.leaf, method, attributes):
             methods.append(method)
         elif attributes is None:
-            grows = partial(trial.grows, place.leaf, method)
-            attributes = find_attributes(model, place.coupling, place.leaf, grows)
+            attributes = _numbers(trial, model, place, method)
             methods += [method] if attributes is not None else []
     if attributes is None and site.kind == "prune":
         shrinks = partial(trial.shrinks, place.leaf)
@@ -124,9 +126,27 @@ def _tried(trial: Trial, model: nn.Module, place: WidthPlace) -> Site | None:
     return replace(site, methods=tuple(methods), attributes=attributes, step=step)
 
 
+def _numbers(
+    trial: Trial, model: nn.Module, place: WidthPlace, method: str
+) -> tuple[SizeAttribute, ...] | None:
+    """The numbers with which `method` works, and works also where attention is computed in the other way."""
+    leaf, coupling = place.leaf, place.coupling
+    found = find_attributes(model, coupling, leaf, partial(trial.grows, leaf, method))
+    if not found and (found is None or not candidate_attributes(model, coupling, leaf)):
+        return found
+    other = trial.otherwise
+    if other is None or other.grows(leaf, method, found):
+        return found
+
+    def works(more: tuple[SizeAttribute, ...]) -> bool:
+        return other.grows(leaf, method, found + more) and trial.grows(leaf, method, found + more)
+
+    return found + (find_attributes(model, coupling, leaf, works) or ())
+
+
 def _places(model: nn.Module, coupling: Coupling, inputs: ExampleInputs, kind: str) -> list[WidthPlace]:
     places = []
-    for leaf, name, also in named_leaves(coupling):
+    for leaf, name, also in named_leaves(coupling, partial(_methods, coupling)):
         methods = _methods(coupling, leaf)
         can = bool(methods) or kind == "prune"
         if leaf.size < 2 or not can or not _can_learn(coupling, leaf, kind):

@@ -69,3 +69,17 @@ def test_groups_and_heads_within_groups_of_llama_have_names_of_their_own():
     assert {one.weight.split(".")[-2] for one in within.coupled} == {"q_proj", "o_proj"}
     evolve.widen(model, "model.layers.0.self_attn.k_proj", by=16, example_inputs=inputs)
     assert model.model.layers[0].self_attn.k_proj.out_features == 24
+
+
+def test_numbers_that_only_the_other_kernel_reads_change_too():
+    """Without a mask the fused kernel counts the heads; with one, the module repeats keys by a number."""
+    model, inputs = build("llama")
+    evolve.widen(model, "model.layers.0.self_attn", by=16, example_inputs=inputs)
+    assert [layer.self_attn.num_key_value_groups for layer in model.model.layers] == [3, 2]
+    assert model.config._attn_implementation == "sdpa"
+    mask = torch.ones_like(inputs["input_ids"])
+    mask[0, :3] = 0
+    fresh, _ = build("llama")
+    with torch.no_grad():
+        expected, actual = (one(**inputs, attention_mask=mask).logits for one in (fresh, model))
+    assert torch.allclose(actual[1], expected[1], rtol=1e-10, atol=1e-12)

@@ -389,6 +389,17 @@ def test_a_size_that_is_written_into_the_code_is_never_listed():
     assert evolve.sites(model, x) == []
 
 
+def test_a_mistake_behind_a_layer_that_starts_near_zero_is_seen_all_the_same():
+    def forward(self, x):
+        h = self.up(x).view(len(x), 4, -1)  # with five times four this is another split, and still runs
+        return x + 1e-14 * self.down(h.softmax(1).flatten(1))
+
+    model = Plain(forward, up=nn.Linear(6, 16), down=nn.Linear(16, 6)).double()
+    model = nn.Sequential(model, nn.Linear(6, 2).double())
+    found = {site.name: site for site in evolve.sites(model, torch.randn(2, 6).double())}
+    assert {name: site.step for name, site in found.items()} == {"0.up": 4}  # what each of the four has
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_models_have_the_same_places(dtype):
     model, x = build("residual", torch.float32)
