@@ -7,7 +7,7 @@ from outgrow import evolve
 
 @pytest.mark.xfail(
     strict=True,
-    reason="fused SGD takes no missing momentum beside others: a new layer needs one of zeros (the same step)",
+    reason="fused SGD takes no missing momentum beside others: a new layer needs zeros (the same step)",
 )
 def test_fused_sgd_with_momentum_goes_on_after_a_new_layer():
     torch.manual_seed(0)
