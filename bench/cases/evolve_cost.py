@@ -274,7 +274,8 @@ def _tiny_llama() -> nn.Module:
 
 
 def _compiling() -> dict[str, Any]:
-    """Seconds of the first compiled step, of a step, and of the first step after each change."""
+    """CPU seconds of this process, without those of the C++ compilers that it starts: of the first compiled
+    step, of a step, and of the first step after each change."""
     model = _Net((8, 16, 32))
     x, y = torch.randn(128, 1, 28, 28), torch.randint(10, (128,))
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
