@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from outgrow.errors import InputError
 from outgrow.evolve.carry.averages import averaged
+from outgrow.evolve.carry.replicas import agreed
 from outgrow.evolve.carry.wrappers import unwrapped
 from outgrow.evolve.errors import CannotUndo, EditUnreadable
 from outgrow.evolve.example_inputs import ExampleInputs
@@ -96,18 +97,19 @@ class Edit:
         inner, inverse, average = unwrapped(model), self.inverse, self.average
         surgery = Surgery(inner)
         try:
-            put_back(surgery, inverse)
-            followers.follow(
-                surgery,
-                lambda own: put_back(own, inverse),
-                inputs=ExampleInputs(kwargs={}),
-                promise="lossy",
-                random_state=RandomState.now(),
-            )
-            if ema is not None and average is not None:
-                own = Surgery(averaged(ema))
-                surgery.on_take_back(own.take_back)
-                put_back(own, average)
+            with agreed(model, surgery):
+                put_back(surgery, inverse)
+                followers.follow(
+                    surgery,
+                    lambda own: put_back(own, inverse),
+                    inputs=ExampleInputs(kwargs={}),
+                    promise="lossy",
+                    random_state=RandomState.now(),
+                )
+                if ema is not None and average is not None:
+                    own = Surgery(averaged(ema))
+                    surgery.on_take_back(own.take_back)
+                    put_back(own, average)
             followers.renew(model)
         except BaseException:
             surgery.take_back()
