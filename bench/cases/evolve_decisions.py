@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tasks", nargs="+", choices=sorted(TASKS), default=list(TASKS))
     parser.add_argument("--seeds", type=int, default=3, help="of the enumeration")
     parser.add_argument("--table", type=Path, default=TABLE)
+    parser.add_argument("--networks", type=Path, help="keep what is trained here, and take it from here")
     parser.add_argument("--ship", type=Path, help="train the policy that comes with outgrow into this file")
     parser.add_argument(
         "--fashion-mnist",
@@ -52,12 +53,20 @@ def run(options: argparse.Namespace) -> Path:
     tables = DecisionTable.read(options.table)
     if options.ship is not None:
         return ship(options.table, tables, options.ship)
-    steps, replays, draws, seeds = STEPS, 2000, 40, SEEDS
+    steps, replays, draws, seeds = STEPS, 1000, 40, SEEDS
     if options.toy:
         steps, replays, draws, seeds = 2, 20, 2, (0,)
         few = ("digits-narrow", "fashion-narrow")
         tables = {name: dataclasses.replace(tables[name], seeds=tables[name].seeds[:1]) for name in few}
-    summary, samples = compare_all(tables, steps=steps, replays=replays, draws=draws, seeds=seeds)
+    summary, samples = compare_all(
+        options.table,
+        tables,
+        steps=steps,
+        replays=replays,
+        draws=draws,
+        seeds=seeds,
+        folder=options.networks,
+    )
     for row in summary:
         print(json.dumps(row), file=sys.stderr)
     result = {

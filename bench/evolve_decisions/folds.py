@@ -18,11 +18,12 @@ from bench.evolve_decisions.deciders import (
     learn,
 )
 from outgrow.evolve.environment import DecisionTable
-from outgrow.evolve.policies.attention_file import save_network
+from outgrow.evolve.policies.attention_file import load_network, read_about, save_network
+from outgrow.evolve.policies.attention_network import AttentionPolicyNetwork
 
 STEPS = 800
 """Updates of the network."""
-SEEDS = (0, 1)
+SEEDS = (0,)
 """Of the training of the network; the first is the shipped one's."""
 REFERENCES = (UNIFORM, "fixed schedule", "fixed schedule for this start", "greedy, whole forks")
 """Policies to which every other one is compared task by task."""
@@ -31,16 +32,24 @@ SHIPPED_WITHOUT = "mnist"
 
 
 def compare_all(
-    tables: Mapping[str, DecisionTable], *, steps: int, replays: int, draws: int, seeds: Sequence[int]
+    path: Path,
+    tables: Mapping[str, DecisionTable],
+    *,
+    steps: int,
+    replays: int,
+    draws: int,
+    seeds: Sequence[int],
+    folder: Path | None = None,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Means of each policy over all tasks, and the figures of each task.
 
-    Of the learned policy there is one for each training seed: `learned 0` and so on.
+    Of the learned policy there is one for each training seed: `learned 0` and so on. `folder` keeps what was
+    trained, so that a comparison that was stopped goes on.
     """
     samples = []
     for unseen in sorted({table.data for table in tables.values()}):
         others = [table for table in tables.values() if table.data != unseen] or list(tables.values())
-        networks = [learn(others, seed=seed, steps=steps) for seed in seeds]
+        networks = [_learned(path, others, unseen, seed, steps, folder) for seed in seeds]
         schedule = best_schedule(others)
         for table in tables.values():
             if table.data != unseen:
@@ -63,18 +72,38 @@ def compare_all(
     return _summary(samples), samples
 
 
-def ship(path: Path, tables: Mapping[str, DecisionTable], target: Path, steps: int = STEPS) -> Path:
+def ship(
+    path: Path, tables: Mapping[str, DecisionTable], target: Path, *, unseen: str = SHIPPED_WITHOUT
+) -> Path:
     """Train the policy that comes with outgrow and write it; the same table gives the same bytes."""
-    own = [table for table in tables.values() if table.data != SHIPPED_WITHOUT]
-    network = learn(own, seed=SEEDS[0], steps=steps)
-    about = {
+    own = [table for table in tables.values() if table.data != unseen]
+    network = learn(own, seed=SEEDS[0], steps=STEPS)
+    save_network(network, target, _about(path, own, SEEDS[0], STEPS))
+    return target
+
+
+def _about(path: Path, own: Sequence[DecisionTable], seed: int, steps: int) -> dict[str, Any]:
+    return {
         "table": hashlib.sha256(path.read_bytes()).hexdigest(),
         "trained_on": sorted({table.task for table in own}),
-        "seed": SEEDS[0],
+        "seed": seed,
         "steps": steps,
     }
-    save_network(network, target, about)
-    return target
+
+
+def _learned(
+    path: Path, own: Sequence[DecisionTable], unseen: str, seed: int, steps: int, folder: Path | None
+) -> AttentionPolicyNetwork:
+    """A network of this table, these tasks and this seed: from `folder` where it is there, else trained."""
+    about = _about(path, own, seed, steps)
+    kept = None if folder is None else folder / f"without-{unseen}-{seed}.safetensors"
+    if kept is not None and kept.exists() and read_about(kept)["about"] == about:
+        return load_network(kept)
+    network = learn(own, seed=seed, steps=steps)
+    if kept is not None:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        save_network(network, kept, about)
+    return network
 
 
 def _start(table: DecisionTable) -> str:
