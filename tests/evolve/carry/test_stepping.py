@@ -157,7 +157,11 @@ def test_cohorts_are_forgotten_once_all_of_them_are_pruned():
     surgery.replace(weight, weight.detach()[:4], change)
     follow_with_optimizer(surgery, optimizer, {id(weight): "weight"})
     assert KEY not in optimizer.state[weight]
-    steps(weight, optimizer, drawn(2, 4, 3))
+    assert KEY not in optimizer.param_groups[0]
+    surgery.take_back()
+    assert KEY in optimizer.state[weight]
+    assert KEY in optimizer.param_groups[0]
+    steps(weight, optimizer, drawn(2, 6, 3))
 
 
 def test_a_saturated_cohort_is_stepped_with_all_others():

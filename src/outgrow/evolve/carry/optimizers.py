@@ -105,6 +105,10 @@ def follow_with_optimizer(surgery: Surgery, optimizer: optim.Optimizer, names: d
         group = groups.get(id(replacement.tensor))
         if group is not None:
             _follow(surgery, optimizer, group, replacement)
+    for group in optimizer.param_groups:
+        if KEY in group and not any(KEY in optimizer.state.get(one, {}) for one in group["params"]):
+            surgery.on_take_back(partial(group.__setitem__, KEY, True))
+            del group[KEY]
     if isinstance(optimizer, optim.LBFGS):
         surgery.on_take_back(lambda: setattr(optimizer, "_numel_cache", None))
         optimizer._numel_cache = None
