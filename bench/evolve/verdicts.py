@@ -109,7 +109,7 @@ def _gate_c(ledger: Ledger, rows: Sequence[Row]) -> list[Row]:
 
 
 def _costs(ledger: Ledger, rows: Sequence[Row]) -> list[Row]:
-    """Multiply-adds and seconds of the growing run, as shares of what a sweep of widths takes."""
+    """Multiply-adds and seconds of the growing run, as shares of one seed of the sweep that was run here."""
     own = ledger.find(arm="cooldown", split="final")
     if not own:
         return []
@@ -122,12 +122,12 @@ def _costs(ledger: Ledger, rows: Sequence[Row]) -> list[Row]:
         {
             "what": "gate C, cost",
             "asked": "<= 40 % of the FLOPs of the sweep",
-            "sweep": [[row["arm"], row["budget"]] for row in swept],
             "reached": mine["macs"] <= 0.4 * theirs["macs"],
             **{f"share_of_{name}": mine[name] / theirs[name] for name in mine},
             "share_with_tuning": (mine["macs"] + sum(row["macs"] for row in ours))
             / (theirs["macs"] + sum(row["macs"] for row in tuned)),
-            # Whoever sweeps could use cooldowns as well: for each width what the growing run took.
+            "sweep": [[row["arm"], row["budget"]] for row in swept],
+            # Computed, not run: whoever sweeps could let each width cool down from one trunk, too.
             "share_of_three_widths_with_cooldowns": 1 / 3,
         }
     ]
