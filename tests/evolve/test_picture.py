@@ -53,6 +53,21 @@ def test_a_layer_that_comes_back_is_in_its_lane():
     assert lanes[1].spans == ((3.0, 5), (5.0, 0), (7.0, 7))
 
 
+def test_a_number_tells_layers_apart_whose_names_move():
+    def layers(*triples):
+        return [{"name": n, "kind": "Linear", "width": w, "number": k} for n, w, k in triples]
+
+    entries = [
+        moment(0.0, {}) | {"layers": layers(("0", 4, 0), ("1", 6, 1))},
+        moment(1.0, {}) | {"layers": layers(("0", 4, 0), ("1", 5, 2), ("2", 6, 1))},
+    ]
+    assert [(lane.name, lane.spans) for lane in lanes_of(entries)] == [
+        ("0", ((0.0, 4),)),
+        ("1", ((1.0, 5),)),
+        ("2", ((0.0, 6),)),
+    ]
+
+
 @pytest.fixture
 def drawn():
     return xml.dom.minidom.parseString(draw_growth(HISTORY, title="a & b <c>", budget_flops=10.0))

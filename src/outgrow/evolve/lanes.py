@@ -45,39 +45,44 @@ def lanes_of(entries: Sequence[Mapping[str, Any]]) -> tuple[Lane, ...]:
     in its lane.
     """
     order: list[int] = []
-    names: dict[str, int] = {}
-    gone: dict[str, int] = {}
+    names: dict[Any, int] = {}
+    gone: dict[Any, int] = {}
     kinds: list[str] = []
     last_names: list[str] = []
     spans: list[list[tuple[float, int]]] = []
     for entry in entries:
         layers, flops = entry["layers"], float(entry["flops"])
-        present = {layer["name"] for layer in layers}
+        present = {_key(layer) for layer in layers}
         moved = {name: lane for name, lane in names.items() if name not in present}
-        now: dict[str, int] = {}
+        now: dict[Any, int] = {}
         before = -1
         for layer in layers:
-            name, width = layer["name"], int(layer["width"])
-            lane = names.get(name)
+            key, name, width = _key(layer), layer["name"], int(layer["width"])
+            lane = names.get(key)
             if lane is None:
                 old = next((one for one in moved if _is_inside(name, one, kinds[moved[one]], layer)), None)
-                lane = moved.pop(old) if old is not None else gone.pop(name, None)
+                lane = moved.pop(old) if old is not None else gone.pop(key, None)
             if lane is None:
                 lane = len(spans)
                 spans.append([])
                 kinds.append(layer["kind"])
                 last_names.append(name)
                 order.insert(order.index(before) + 1 if before >= 0 else 0, lane)
-            now[name] = before = lane
+            now[key] = before = lane
             last_names[lane] = name
             if not spans[lane] or spans[lane][-1][1] != width:
                 spans[lane].append((flops, width))
-        for name, lane in moved.items():
-            gone[name] = lane
+        for key, lane in moved.items():
+            gone[key] = lane
             spans[lane].append((flops, 0))
         names = now
     return tuple(Lane(name=last_names[lane], kind=kinds[lane], spans=tuple(spans[lane])) for lane in order)
 
 
-def _is_inside(name: str, container: str, kind: str, layer: Mapping[str, Any]) -> bool:
-    return bool(layer["kind"] == kind and name.startswith(f"{container}."))
+def _key(layer: Mapping[str, Any]) -> Any:
+    """What a layer is known by: its number, which stays, else its name."""
+    return layer.get("number", layer["name"])
+
+
+def _is_inside(name: str, container: Any, kind: str, layer: Mapping[str, Any]) -> bool:
+    return bool(layer["kind"] == kind and isinstance(container, str) and name.startswith(f"{container}."))

@@ -6,7 +6,7 @@ import torch
 from outgrow.errors import InputError
 from outgrow.evolve import sites
 from outgrow.evolve.run import MODELS
-from outgrow.evolve.run.layers import layers_of
+from outgrow.evolve.run.layers import LayerNumbers, layers_of
 from outgrow.evolve.run.models import make_model
 
 
@@ -70,3 +70,14 @@ def test_layers_are_listed_with_their_widths():
     )
     found = [(layer.name, layer.kind, layer.width) for layer in layers_of(model)]
     assert found == [("0", "Conv2d", 6), ("1", "ConvTranspose2d", 4), ("3", "Linear", 7)]
+
+
+def test_layers_keep_their_numbers_when_their_names_move():
+    first, last, new = (torch.nn.Linear(2, 2) for _ in range(3))
+    numbers = LayerNumbers()
+    before = numbers.entries(torch.nn.Sequential(first, last))
+    after = numbers.entries(torch.nn.Sequential(first, new, last))
+    assert [layer["number"] for layer in before] == [0, 1]
+    assert [(layer["name"], layer["number"]) for layer in after] == [("0", 0), ("1", 2), ("2", 1)]
+    again = LayerNumbers(after).entries(torch.nn.Sequential(first, new, last))
+    assert again == after

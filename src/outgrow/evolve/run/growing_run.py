@@ -18,7 +18,7 @@ from outgrow.evolve.policies.candidates import apply_candidate
 from outgrow.evolve.policies.policy import Budget, Candidate, Decision, Policy, Situation
 from outgrow.evolve.run.batch_order import BatchOrder, batch_at
 from outgrow.evolve.run.configuration import RunConfiguration
-from outgrow.evolve.run.layers import layers_of
+from outgrow.evolve.run.layers import LayerNumbers
 from outgrow.evolve.run.policy_choice import make_policy
 from outgrow.evolve.run.run_folder import RunFolder, open_run_folder
 from outgrow.evolve.run.training import LossNotFinite, Training, judge
@@ -120,7 +120,9 @@ class _Run:
         state = place.last_state()
         if state is not None:
             self._training.restore(state)
-        place.begin_log(self._training.progress.entries)
+        entries = self._training.progress.entries
+        self._numbers = LayerNumbers(entries[-1]["layers"] if entries else ())
+        place.begin_log(entries)
         self._began = self._saved_at = time.monotonic()
 
     def go_on(self) -> None:
@@ -264,6 +266,7 @@ class _Run:
         deciding, seconds = progress.deciding, progress.seconds
         self._training.restore(state)
         now = self._training.progress
+        self._numbers = LayerNumbers(now.entries[-1]["layers"])
         # What was spent stays spent, and what was logged stays logged.
         now.entries, now.spent, now.deciding, now.seconds = entries, spent, deciding, seconds
         now.refused = [*refused, now.asked]
@@ -297,7 +300,7 @@ class _Run:
             "seconds": progress.seconds + time.monotonic() - self._began,
             "parameters": training.cost.parameters,
             "forward_flops": training.cost.flops,
-            "layers": [dataclasses.asdict(layer) for layer in layers_of(training.model)],
+            "layers": self._numbers.entries(training.model),
             **figures,
         }
         # As it will be read again, so that a run that goes on has the same history.
