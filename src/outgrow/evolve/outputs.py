@@ -11,6 +11,10 @@ from torch import Tensor
 
 _NOT_OUTPUTS = frozenset({"past_key_values", "cache_params"})
 """Caches are the model's own notes: their shapes follow its heads."""
+_FILLING = 1e4
+"""The least number that masks fill in for "never"."""
+_APART = 100
+"""How many times the largest of the others such a number is."""
 
 
 def output_tensors(output: Any, name: str = "output") -> dict[str, Tensor]:
@@ -33,7 +37,9 @@ def relative_change(actual: Mapping[str, Tensor], expected: Mapping[str, Tensor]
     """The largest of `max |actual - expected| / max |expected|` over the tensors.
 
     Of a tensor that is zero everywhere, the largest absolute change; of integers and booleans, the share of
-    the elements that differ. inf where names, shapes, dtypes or the places that are not finite differ.
+    the elements that differ. inf where names, shapes, dtypes or the places that are not finite differ. Large
+    numbers that stand far apart from all others, as masks fill them in (-1e9), are compared for themselves:
+    beside them every change would look like rounding.
     """
     if actual.keys() != expected.keys():
         return float("inf")
@@ -55,8 +61,18 @@ def _change(actual: Tensor, expected: Tensor) -> float:
         return float("inf")
     if not finite.any():
         return 0.0
-    scale = float(two[finite].abs().max())
-    return float((one[finite] - two[finite]).abs().max()) / (scale or 1.0)
+    return _relative((one[finite] - two[finite]).abs(), two[finite].abs())
+
+
+def _relative(change: Tensor, magnitude: Tensor) -> float:
+    """The largest change over the largest magnitude, apart for what masks have filled in."""
+    scale = float(magnitude.max())
+    small = magnitude < scale / _APART
+    if scale >= _FILLING and bool(small.any()):
+        below = float(magnitude[small].max())
+        if 0 < below * _APART < float(magnitude[~small].min()):
+            return max(_relative(change[part], magnitude[part]) for part in (small, ~small))
+    return float(change.max()) / (scale or 1.0)
 
 
 def _wide(tensor: Tensor) -> Tensor:
