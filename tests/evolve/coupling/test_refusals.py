@@ -173,3 +173,39 @@ def test_a_configuration_that_others_read_is_not_changed_for_one_layer():
     evolve.widen(alone, "1.up", by=2, example_inputs=x)
     assert alone[1].settings.width == 8
     assert alone[0].settings.width == 6
+
+
+def test_units_that_a_convolution_takes_for_places_stay():
+    def forward(self, x):
+        h = self.first(x).relu()
+        near = torch.nn.functional.conv1d(h[:, None], self.near, padding=1)
+        return self.second(near.mean(-1))
+
+    model, x = Odd(forward), torch.randn(2, 4)
+    model.near = nn.Parameter(torch.randn(6, 1, 3))
+    for kind in ("widen", "prune"):
+        assert "first" not in [site.name for site in evolve.sites(model, x, kind=kind)]
+    with pytest.raises(SiteNotFound, match="is a place of the inputs"):
+        evolve.prune(model, "first", indices=[0], example_inputs=x)
+
+
+@pytest.mark.parametrize("shift", [1, 3])
+def test_units_that_are_rolled_through_all_dims_stay(shift):
+    model, x = Odd(lambda self, x: self.second(torch.roll(self.first(x), shift))), torch.randn(2, 4)
+    for kind in ("widen", "prune"):
+        assert evolve.sites(model, x, kind=kind) == []
+
+
+def test_units_that_are_multiplied_by_themselves_stay():
+    """Of an outer product each index belongs to two units; which share it has in them nobody can say."""
+
+    def forward(self, x):
+        h = self.first(x)
+        return self.pairs((h[:, :, None] * h[:, None, :]).flatten(1))
+
+    model, x = Odd(forward), torch.randn(2, 4)
+    model.pairs = nn.Linear(36, 3)
+    for kind in ("widen", "prune"):
+        assert evolve.sites(model, x, kind=kind) == []
+    with pytest.raises(SiteNotFound, match="is multiplied by itself"):
+        evolve.prune(model, "first", indices=[0], example_inputs=x)

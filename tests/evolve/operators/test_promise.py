@@ -51,6 +51,49 @@ def test_the_change_is_relative_to_the_largest_output():
     assert relative_change({"output": torch.tensor([1.0, -float("inf")])}, masked) == 0.5
 
 
+@pytest.mark.parametrize("never", [-1e4, -1e9, torch.finfo(torch.float32).min])
+def test_what_masks_fill_in_does_not_hide_a_change(never):
+    before = {"output": torch.tensor([2.0, never, -1.0, never])}
+    assert relative_change({"output": torch.tensor([1.0, never, -1.0, never])}, before) == 0.5
+    moved = {"output": torch.tensor([2.0, never, -1.0, never / 2])}
+    assert relative_change(moved, before) == pytest.approx(0.5)
+    # Large numbers without a gap are outputs like any other.
+    wide = {"output": torch.logspace(0, 6, 50)}
+    assert relative_change({"output": wide["output"] + 1}, wide) == pytest.approx(1e-6)
+
+
+def test_a_change_beside_a_mask_is_not_exact():
+    model = Giving(lambda output, _: output.masked_fill(torch.arange(output.shape[-1]) == 0, -1e9))
+    with pytest.raises(NotExact):
+        perform(
+            model,
+            call_form(INPUTS),
+            lambda surgery: surgery.replace(model.inner[4].bias, model.inner[4].bias.data + 0.1),
+            promise="exact",
+            followers=Followers(),
+        )
+
+
+def test_a_buffer_that_each_call_exchanges_stays():
+    class Counting(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = perceptron()
+            self.register_buffer("mean", torch.zeros(()))
+
+        def forward(self, inputs):
+            output = self.inner(inputs)
+            if self.training:
+                self.mean = 0.9 * self.mean + 0.1 * output.detach().mean()
+            return output
+
+    model = Counting().train()
+    mean = model.mean
+    evolve.widen(model, "inner.0", by=evolve.sites(model, INPUTS)[0].step, example_inputs=INPUTS)
+    assert model.mean is mean
+    assert float(mean) == 0.0
+
+
 @pytest.mark.parametrize(
     ("amount", "promise", "held"),
     [

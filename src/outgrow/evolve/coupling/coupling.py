@@ -1,6 +1,6 @@
 """Which dims of which weights change together, and what speaks against changing them."""
 
-__all__ = ["Coupling", "Occurrence", "find_coupling"]
+__all__ = ["Coupling", "Occurrence", "every_op_of_its_own", "find_coupling"]
 
 import contextlib
 from collections.abc import Iterator
@@ -54,6 +54,11 @@ class Coupling:
         """Whatever is said of a whole holds for its parts."""
         found = extent.find()
         frozen, reduced = found.frozen or frozen, reduced | found.reduced_by
+        if found.shape == "product":
+            leaves = [{id(leaf) for leaf in part.leaves()} for part in found.parts]
+            for leaf in set.union(*leaves):  # an outer product of units with themselves: no unit has places
+                if sum(leaf in each for each in leaves) > 1:
+                    self._frozen.setdefault(leaf, "is multiplied by itself")
         if found.shape == "leaf":
             if frozen is not None:
                 self._frozen.setdefault(id(found), frozen)
@@ -152,7 +157,7 @@ def _run(trace: Trace, model: nn.Module, inputs: ExampleInputs) -> None:
 
 
 @contextlib.contextmanager
-def _every_op_of_its_own() -> Iterator[None]:
+def every_op_of_its_own() -> Iterator[None]:
     """Without the fused layers that `nn.TransformerEncoder` takes where nothing needs a gradient."""
     was_enabled = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
@@ -174,7 +179,7 @@ def find_coupling(model: nn.Module, inputs: ExampleInputs) -> Coupling:
     """
     check_ready(model, inputs)
     trace = Trace(model)
-    with undisturbed(model), torch.enable_grad(), _every_op_of_its_own():
+    with undisturbed(model), torch.enable_grad(), every_op_of_its_own():
         model.eval()
         _run(trace, model, inputs)
         used = {use.weight for use in trace.uses}

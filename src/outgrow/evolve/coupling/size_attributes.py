@@ -30,7 +30,7 @@ def units_and_constant(extent: Extent, leaf: Extent) -> tuple[int, int]:
         return sum(units for units, _ in parts), sum(constant for _, constant in parts)
     units, constant = 0, 1
     for more, fixed in parts:
-        # A leaf that is in two factors would make this a square; nothing that a model does gives that.
+        # A leaf that is in two factors would make this a square: `Coupling` freezes such.
         units, constant = units * (more * leaf.size + fixed) + constant * more, constant * fixed
     return units, constant
 

@@ -107,6 +107,7 @@ def _convolution(
         channels = _grouped(trace, x, w, groups, is_transposed=is_transposed)
     for dim in range(2, len(w.extents)):
         w.extents[dim].freeze("is the size of a kernel")
+        x.extents[dim].freeze("is a place of the inputs")  # also where channels were turned into places
     if bias is not None:
         b = trace.labels(bias)
         trace.use_all(b)

@@ -121,10 +121,12 @@ def _pad(trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str, Any
     trace.label(result, Labels(extents=tuple(extents)))
 
 
-def _roll(trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str, Any], result: Any) -> None:
+def _roll(trace: Trace, func: Any, args: tuple[Any, ...], _kwargs: dict[str, Any], result: Any) -> None:
     x = trace.labels(args[0])
     trace.use_all(x)
-    for dim in args[-1] or range(len(x.extents)):
+    # `roll(x, shifts)` without dims moves through all of them; `flip(x, dims)` always says which.
+    dims = args[-1] if len(args) == 3 or "flip" in func._schema.name else ()
+    for dim in dims or range(len(x.extents)):
         x.extents[dim].freeze(f"{trace.module or 'the model'} moves its indices")
     trace.label(result, Labels(extents=x.extents))
 
