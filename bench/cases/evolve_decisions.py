@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> Path:
         "format": FORMAT,
         "case": "evolve_decisions",
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": ["python", "-m", "bench", *sys.argv[1:]],
+        "command": ["python", "-m", "bench", "evolve_decisions", *(["--toy"] if options.toy else [])],
         "commit": machine.commit(),
         "versions": machine.versions(),
         "machine": machine.machine(),
