@@ -6,6 +6,7 @@ import argparse
 import collections
 import datetime
 import sys
+import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import torch
 
 from bench import machine
 from bench.evolve_exactness.drawn_models import draw_models, make_drawn
+from bench.evolve_exactness.real_models import load_real
 from bench.evolve_exactness.sequence import run_sequence
 from bench.evolve_exactness.small_models import SMALL_MODELS
 from bench.harness import FORMAT, RESULTS, write_result
@@ -25,6 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sequences", type=int, default=700, help="on the models known beforehand")
     parser.add_argument("--drawn", type=int, default=40, help="models of transformers drawn without looking")
     parser.add_argument("--each", type=int, default=10, help="sequences on each of those")
+    parser.add_argument(
+        "--real", type=Path, nargs="*", default=[], help="folders of trained models, one sequence each"
+    )
+    parser.add_argument("--minutes", type=float, default=60.0, help="stop after so long, and say so")
     parser.add_argument("--length", type=int, default=4, help="changes of a sequence")
     parser.add_argument("--seed", type=int, default=0, help="of the models drawn and of all changes")
     parser.add_argument("--results", type=Path, default=RESULTS, help="directory of the JSON file")
@@ -37,8 +43,11 @@ def run(options: argparse.Namespace) -> Path:
     if options.toy:
         options.sequences, options.drawn, options.each, options.length = 2, 0, 1, 2
     names = sorted(SMALL_MODELS)
-    samples = []
+    samples: list[dict[str, Any]] = []
+    ends = time.monotonic() + 60 * options.minutes
     for number in range(options.sequences):
+        if time.monotonic() > ends:
+            break
         name = names[number % len(names)]
         torch.manual_seed(options.seed + number)
         sample = run_sequence(
@@ -49,23 +58,36 @@ def run(options: argparse.Namespace) -> Path:
     drawn = draw_models(options.drawn, options.seed) if options.drawn else []
     for kind, name in drawn:
         for number in range(options.each):
+            if time.monotonic() > ends:
+                break
             sample = run_sequence(
                 make_drawn(kind, name, number), _dtype(number), options.length, options.seed + number
             )
             samples.append({"model": name, "is_drawn": True, **sample})
             _tell(samples)
+    for folder in options.real:
+        sample = run_sequence(load_real(folder), torch.float32, options.length, options.seed)
+        samples.append({"model": folder.name, "is_drawn": False, "is_real": True, **sample})
+        print(samples[-1], file=sys.stderr, flush=True)
     result = {
         "format": FORMAT,
         "case": "evolve_exactness",
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": ["python", "-m", "bench", *sys.argv[1:]],
+        "command": [
+            "python",
+            "-m",
+            "bench",
+            *(Path(one).name if "/" in one else one for one in sys.argv[1:]),
+        ],
         "commit": machine.commit(),
         "versions": machine.versions(),
         "machine": machine.machine(),
         "toy": options.toy,
         "length": options.length,
+        "is_whole": len(samples) == options.sequences + len(drawn) * options.each + len(options.real),
         "summary": {
-            "known": summary([one for one in samples if not one["is_drawn"]]),
+            "known": summary([one for one in samples if not one["is_drawn"] and "is_real" not in one]),
+            "real": summary([one for one in samples if "is_real" in one]),
             "drawn": summary([one for one in samples if one["is_drawn"]]),
             "models_drawn": [name for _kind, name in drawn],
         },
