@@ -163,7 +163,7 @@ def test_replay_proves_a_run(folder, capsys):
 def test_replay_finds_a_log_that_does_not_fit(folder, tmp_path, capsys):
     run = copied(folder, tmp_path)
     text = (run / "log.jsonl").read_text()
-    (run / "log.jsonl").write_text(text.replace('"width":9}', '"width":10}'))
+    (run / "log.jsonl").write_text(text.replace('"width":9,', '"width":10,'))
     assert text != (run / "log.jsonl").read_text()
     code, out, _ = said(capsys, "replay", run)
     assert code == 1
