@@ -88,11 +88,11 @@ def test_a_frozen_layer_is_never_chosen():
 
 
 def test_the_model_and_the_random_state_are_left_as_they_were():
-    asked = situation()
+    policy, asked = AttentionPolicy(network(widen=20.0)), situation()
     asked.model.train()
     before = {name: tensor.clone() for name, tensor in asked.model.state_dict().items()}
     state = torch.get_rng_state()
-    AttentionPolicy(network(widen=20.0)).decide(asked)
+    policy.decide(asked)
     assert torch.equal(torch.get_rng_state(), state)
     assert asked.model.training
     assert all(torch.equal(tensor, before[name]) for name, tensor in asked.model.state_dict().items())
