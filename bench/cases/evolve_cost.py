@@ -145,7 +145,7 @@ def _growing_run(*, steps: int, changes: int) -> dict[str, Any]:
                     followers=followers,
                 )
                 candidates = find_candidates(situation, operators=("widen",), share=0.25)
-                scores, _ = score_candidates(candidates, situation)
+                scores = score_candidates(candidates, situation)
             best = max(range(len(scores)), key=lambda place: scores[place].per_flop or 0.0)
             change = evolve.transaction(model, optimizer=optimizer, scheduler=scheduler, ema=ema)
             with clock.timed("snapshot"):
