@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.evolve.curves_picture import draw_curves
+from bench.evolve.language_picture import draw_language
 from bench.evolve_decisions.picture import draw_decisions
 from bench.faults_picture import draw_faults
 from bench.planted.picture import draw_planted
@@ -42,6 +43,7 @@ def draw(path: Path) -> Path:
         "axis_matching": _axis_matching,
         "shard_faults": draw_faults,
         "evolve_curves": draw_curves,
+        "evolve_language": draw_language,
         "evolve_decisions": draw_decisions,
     }
     if record["case"] not in drawings:
