@@ -163,6 +163,24 @@ def test_where_nobody_can_say_whether_to_look_ahead_it_has_to_be_said() -> None:
     assert model.one.attention.is_causal
 
 
+class _Strided(nn.Module):
+    """Each place is made of two positions of its own, so that its number is none of the inputs' sizes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.halve = nn.Conv1d(8, 8, 2, stride=2)
+        self.one = nn.Linear(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.one(self.halve(x.transpose(1, 2)).transpose(1, 2))
+
+
+def test_channels_are_not_taken_for_positions_that_others_look_back_to():
+    rows = torch.randn(2, 6, 8, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(SiteRefused, match="is_causal"):
+        evolve.insert_attention(_Strided(), "one", example_inputs=rows)
+
+
 def test_a_stack_whose_batch_is_the_second_dim_is_no_site() -> None:
     layer = nn.TransformerEncoderLayer(8, 2, 12, norm_first=True, dropout=0.0)
     model = nn.TransformerEncoder(layer, 1, enable_nested_tensor=False)

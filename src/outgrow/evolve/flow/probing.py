@@ -82,14 +82,12 @@ class Probe:
             # A change at the last position, felt there and nowhere before.
             if felt.first.get(name, -1) < 0 or any(0 <= felt.first[one] < count - 1 for one in alike):
                 continue
-            return True if self._mixes(alike, count) else None
+            # At the first one, along the same dim: a channel that was changed would be felt everywhere.
+            earlier = next(other for one, other in zip(self._later, self._earlier, strict=True) if one is felt)
+            mixes = any(earlier.first.get(f"last {one}", -1) >= 0 for one in alike)
+            return True if mixes else None
         moved = any(felt.first.get(name, -1) >= 0 for felt in later)
         return False if moved else None
-
-    def _mixes(self, alike: list[str], count: int) -> bool:
-        return any(
-            felt.first.get(f"last {one}", -1) >= 0 for felt in _along(self._earlier, count) for one in alike
-        )
 
     def _felt(self, inputs: ExampleInputs, dim: int, size: int) -> _Felt:
         first: dict[str, int] = {}
