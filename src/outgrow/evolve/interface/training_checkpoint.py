@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from outgrow.errors import InputError, StoreError
+from outgrow.evolve.archive.edits import replay
 from outgrow.evolve.edit import Edit
 from outgrow.evolve.example_inputs import ExampleInputs
-from outgrow.evolve.replay import apply
 
 _VERSION = 1
 
@@ -102,8 +102,8 @@ class TrainingCheckpoint:
         """
         inputs = ExampleInputs(args=tuple(self.inputs["args"]), kwargs=self.inputs["kwargs"])
         edits = [Edit.from_json(text) for text in self.edits]
-        for edit in edits:
-            apply(model, edit, inputs, optimizer=optimizer)
+        # What was exact with trained weights, such as pruning what weighs nothing, need not be with these.
+        replay(model, edits, example_inputs=inputs, optimizer=optimizer, allow="lossy")
         try:
             model.load_state_dict(self.model)
         except RuntimeError as error:
