@@ -7,6 +7,8 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
+from outgrow.evolve.layer_attributes import weight_of
+
 _LAYERS = (nn.Linear, nn.modules.conv._ConvNd)
 _NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 _NEUTRAL = {"weight": 1.0, "bias": 0.0, "running_mean": 0.0, "running_var": 1.0}
@@ -34,7 +36,7 @@ def fresh_slices(
     if is_buffer:
         return None
     if isinstance(module, _LAYERS) and attribute in ("weight", "bias"):
-        bound = 1 / max(prod(module.weight.shape[1:]), 1) ** 0.5
+        bound = 1 / max(prod(weight_of(module).shape[1:]), 1) ** 0.5
         return _uniform(tensor, shape, bound, generator)
     if isinstance(module, nn.Embedding):
         return torch.randn(shape, generator=generator, dtype=torch.float64).to(tensor)

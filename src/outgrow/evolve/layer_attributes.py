@@ -1,15 +1,18 @@
 """The sizes that torch's own layers keep beside their weights."""
 
-__all__ = ["known_sizes", "refresh_attributes", "resize_attributes"]
+__all__ = ["known_sizes", "refresh_attributes", "resize_attributes", "weight_of"]
 
 import re
 from collections.abc import Iterable
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from outgrow.evolve.site import SizeAttribute
 from outgrow.evolve.surgery import Surgery
+from outgrow.evolve.undisturbed import undisturbed
 
 
 def refresh_attributes(surgery: Surgery, module: nn.Module) -> None:
@@ -48,8 +51,8 @@ def _with_item(value: Any, places: list[int], item: int) -> Any:
 
 def known_sizes(module: nn.Module) -> dict[str, Any]:
     """The sizes that a layer of torch keeps, by attribute, as its weights say them; empty for others."""
-    weight = getattr(module, "weight", None)
-    if weight is None:
+    weight = weight_of(module)
+    if not isinstance(weight, Tensor):  # a list of parametrizations has parts of this name
         return {}
     shape = tuple(weight.shape)
     if isinstance(module, nn.Linear):
@@ -69,3 +72,13 @@ def known_sizes(module: nn.Module) -> dict[str, Any]:
     if type(module).__name__ == "Conv1D" and hasattr(module, "nf"):
         return {"nx": shape[0], "nf": shape[1]}
     return {}
+
+
+def weight_of(module: nn.Module) -> Any:
+    """The weight of a module, also where it is computed; None where it has none. Nothing changes by it."""
+    if not is_parametrized(module, "weight"):
+        return getattr(module, "weight", None)
+    # Computed each time it is asked for, and in train mode some of them learn from that (spectral norm).
+    parts: Any = module.parametrizations["weight"]  # type: ignore[union-attr, operator, index]
+    with undisturbed(parts), torch.no_grad():
+        return parts.eval()()

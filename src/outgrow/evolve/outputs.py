@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from outgrow.evolve.errors import CannotCheck
+
 _NOT_OUTPUTS = frozenset({"past_key_values", "cache_params"})
 """Caches are the model's own notes: their shapes follow its heads."""
 _FILLING = 1e4
@@ -18,8 +20,17 @@ _APART = 100
 
 
 def output_tensors(output: Any, name: str = "output") -> dict[str, Tensor]:
-    """Name to tensor, for tensors in tuples, lists, mappings and dataclasses, at any depth."""
+    """Name to tensor, for tensors in tuples, lists, mappings and dataclasses, at any depth.
+
+    Raises:
+        CannotCheck: one of them is sparse or nested.
+    """
     if isinstance(output, Tensor):
+        if output.is_nested or output.layout is not torch.strided:
+            raise CannotCheck(
+                f"{name} is a {'nested' if output.is_nested else 'sparse'} tensor: nothing can be compared",
+                hint="let the model give a dense tensor (to_dense, to_padded_tensor)",
+            )
         return {name: output}
     if isinstance(output, Mapping):
         items = [(f"{name}.{key}", value) for key, value in output.items() if key not in _NOT_OUTPUTS]

@@ -13,6 +13,7 @@ __all__ = [
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import torch
@@ -73,7 +74,7 @@ def check_allowed(allow: str, bound: float) -> None:
             f"allow={allow!r} is no promise",
             hint=f"{', '.join(PROMISES)}" + (f"; did you mean {near[0]!r}?" if near else ""),
         )
-    if isinstance(bound, bool) or not 0 < bound < float("inf"):
+    if isinstance(bound, bool) or not isinstance(bound, Real) or not 0 < bound < float("inf"):
         raise InputError(
             f"bound={bound!r} is no relative change of outputs", hint="give a number above 0, such as 0.05"
         )
@@ -99,7 +100,15 @@ def outputs_before(model: nn.Module, inputs: ExampleInputs) -> dict[str, dict[st
             )
     found = {"eval": outputs}
     if any(module.training for module in model.modules()):
-        training, has_drawn = _called(model, inputs, is_eval=False)
+        try:
+            training, has_drawn = _called(model, inputs, is_eval=False)
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise CannotCheck(
+                f"the model does not run with these inputs in train mode: {type(error).__name__}: {error}",
+                hint="give inputs that training takes (BatchNorm needs two rows), or call model.eval() first",
+            ) from error
         if not has_drawn:
             _refuse_unfit(training)
             found["train"] = training

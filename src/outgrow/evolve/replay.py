@@ -32,6 +32,10 @@ def apply(
         InputError: no operator of this name, or not with these arguments.
         OutgrowError: what the operator raises.
     """
+    if not isinstance(edit, Edit):
+        raise InputError(
+            f"edit is a {type(edit).__name__}", hint="give what an operator or Edit.from_json gave"
+        )
     operator = OPERATORS.get(edit.operator)
     if operator is None:
         near = nearest_names(edit.operator, OPERATORS)

@@ -45,7 +45,7 @@ def sites(model: nn.Module, example_inputs: Any, kind: str = "widen") -> list[Si
         InputError: no such kind, or the model does not take these inputs.
         CannotCheck: the model does not run with them, or gives no tensors.
     """
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         near = nearest_names(str(kind), KINDS)
         raise InputError(
             f"kind={kind!r} is nothing that can be done to a model",

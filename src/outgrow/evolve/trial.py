@@ -138,6 +138,8 @@ class Trial:
             return False
         for (_, one), (_, two) in zip(before.inside, after.inside, strict=True):
             for expected, actual in zip(one, two, strict=False):
+                if expected.is_nested or actual.is_nested:  # the parts of an encoder that skips its padding
+                    continue
                 if expected.shape == actual.shape and expected.is_floating_point():
                     change = relative_change({"": actual}, {"": expected})
                     if not change <= self._rounding * _INSIDE:

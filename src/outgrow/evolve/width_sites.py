@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from outgrow.errors import InputError
 from outgrow.evolve.coupling.coupling import Coupling, find_coupling
 from outgrow.evolve.coupling.extent import Extent
 from outgrow.evolve.coupling.size_attributes import candidate_attributes, units_and_constant
@@ -55,6 +56,8 @@ def find_place(model: nn.Module, site: Site | str, kind: str, example_inputs: An
         SiteNotFound: there is none of this name.
         SiteRefused: there is one, and the model does not give the same when it grows.
     """
+    if not isinstance(site, str | Site):
+        raise InputError(f"site is a {type(site).__name__}", hint="give a Site of evolve.sites, or its name")
     name = site if isinstance(site, str) else site.name
     given = example_inputs if isinstance(site, str) or example_inputs is not None else site.inputs
     inputs = call_form(given)

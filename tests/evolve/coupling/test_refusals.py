@@ -209,3 +209,99 @@ def test_units_that_are_multiplied_by_themselves_stay():
         assert evolve.sites(model, x, kind=kind) == []
     with pytest.raises(SiteNotFound, match="is multiplied by itself"):
         evolve.prune(model, "first", indices=[0], example_inputs=x)
+
+
+@pytest.mark.parametrize("kind", ["modern", "hooked"])
+def test_a_weight_under_spectral_norm_is_no_place_and_says_so(kind):
+    """In eval mode it looks exact: its norm is computed anew in train mode only."""
+    norm = nn.utils.parametrizations.spectral_norm if kind == "modern" else nn.utils.spectral_norm
+    model = nn.Sequential(norm(nn.Linear(4, 6)), nn.ReLU(), norm(nn.Linear(6, 5)), nn.ReLU(), nn.Linear(5, 2))
+    x = torch.randn(3, 4)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    assert [evolve.sites(model, x, kind=each) for each in ("widen", "prune")] == [[], []]
+    with pytest.raises(SiteNotFound):
+        evolve.widen(model, "2", by=1, example_inputs=x)
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+
+
+def test_an_orthogonal_weight_is_no_place_and_its_neighbour_is():
+    orthogonal = nn.utils.parametrizations.orthogonal
+    model = nn.Sequential(orthogonal(nn.Linear(4, 6)), nn.ReLU(), nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 2))
+    assert [site.name for site in evolve.sites(model, torch.randn(3, 4))] == ["2"]
+
+
+@pytest.mark.parametrize("kind", ["widen", "prune", "deepen", "branch", "insert_attention", "mutate"])
+@pytest.mark.parametrize("trained", [True, False])
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_an_encoder_that_skips_its_padding_is_looked_at(kind, trained):
+    """In eval mode torch hands nested tensors from layer to layer then."""
+
+    class Masked(nn.Module):
+        def __init__(self):
+            super().__init__()
+            layer = nn.TransformerEncoderLayer(8, 2, 12, dropout=0.0, batch_first=True)
+            self.encoder = nn.TransformerEncoder(layer, 1)
+
+        def forward(self, x, mask):
+            return self.encoder(x, src_key_padding_mask=mask)
+
+    model = Masked().double().eval().requires_grad_(trained)
+    mask = torch.tensor([[False, False, False], [False, False, True]])
+    inputs = (torch.randn(2, 3, 8).double(), mask)
+    found = evolve.sites(model, inputs, kind=kind)
+    if kind == "widen" and trained:
+        assert [site.name for site in found] == ["encoder.layers.0.linear1"]
+        assert evolve.widen(model, found[0], by=2).promise == "exact"
+
+
+def test_outputs_that_cannot_be_compared_are_refused():
+    class Last(nn.Module):
+        def forward(self, x):
+            return x.to_sparse()
+
+    with pytest.raises(CannotCheck, match="sparse"):
+        evolve.sites(nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2), Last()), torch.randn(3, 4))
+
+
+def test_inputs_that_only_eval_mode_takes_are_told_in_train_mode():
+    model = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 2)).train()
+    with pytest.raises(CannotCheck, match="in train mode"):
+        evolve.widen(model, "0", by=1, example_inputs=torch.randn(1, 4))
+    assert model[0].out_features == 6
+
+
+@pytest.mark.parametrize("site", [0, None, b"first"])
+@pytest.mark.parametrize("change", [evolve.widen, evolve.branch])
+def test_a_site_of_another_type_is_refused(site, change):
+    model, x = small()
+    arguments = {"by": 1} if change is evolve.widen else {}
+    with pytest.raises(InputError, match="site is a"):
+        change(model, site, **arguments, example_inputs=x)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"by": 10**12}, {"by": 1, "bound": "a"}, {"by": 1, "bound": None}, {"by": 1, "method": ["split"]}],
+)
+def test_arguments_that_cannot_be_are_refused_by_name(arguments):
+    model, x = small()
+    with pytest.raises(InputError):
+        evolve.widen(model, "0", **arguments, example_inputs=x)
+
+
+def test_what_is_no_model_and_no_edit_is_refused():
+    model, x = small()
+    with pytest.raises(InputError, match="model is a"):
+        evolve.widen(None, "0", by=1, example_inputs=x)
+    with pytest.raises(InputError, match="model is a"), evolve.transaction(None):
+        pass
+    with pytest.raises(InputError, match="edit is a"):
+        evolve.apply(model, "edit", x)
+    with pytest.raises(InputError, match="kind="):
+        evolve.sites(model, x, kind=["widen"])
+
+
+def test_thousands_of_units_grow_in_a_moment():
+    model, x = small()
+    evolve.widen(model, "0", by=50_000, example_inputs=x)
+    assert model[0].out_features > 50_000

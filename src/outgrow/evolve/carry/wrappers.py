@@ -5,11 +5,18 @@ __all__ = ["check_changeable", "replicated", "unwrapped"]
 import torch
 from torch import nn
 
+from outgrow.errors import InputError
 from outgrow.evolve.carry.refused import CannotFollow
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """The model inside `DistributedDataParallel`, `DataParallel` and `torch.compile`."""
+    """The model inside `DistributedDataParallel`, `DataParallel` and `torch.compile`.
+
+    Raises:
+        InputError: it is no model.
+    """
+    if not isinstance(model, nn.Module):
+        raise InputError(f"model is a {type(model).__name__}", hint="give a torch.nn.Module")
     while True:
         if isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
             model = model.module

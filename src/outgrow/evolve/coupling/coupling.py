@@ -10,6 +10,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from outgrow.evolve.coupling.constrained import constrained_weights
 from outgrow.evolve.coupling.extent import Extent, Reduction
 from outgrow.evolve.coupling.norms import Norm, recognise_norm
 from outgrow.evolve.coupling.trace import Trace, Use
@@ -46,6 +47,9 @@ class Coupling:
         self._frozen: dict[int, str] = {}
         self._reduced: dict[int, set[Reduction]] = {}
         self._norms: dict[int, tuple[Norm, ...]] = {}
+        for name, why in constrained_weights(model).items():
+            for extent in self.weights.get(name, ()):
+                extent.freeze(why)
         for extents in self.weights.values():
             for extent in extents:
                 self._settle(extent, None, set())

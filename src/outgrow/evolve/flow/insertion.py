@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from torch import nn
 
+from outgrow.errors import InputError
 from outgrow.evolve.example_inputs import ExampleInputs, call_form
 from outgrow.evolve.flow.recording import Node
 from outgrow.evolve.site import Site
@@ -55,6 +56,8 @@ def width_of(node: Node) -> int:
 
 def site_and_inputs(site: Site | str, example_inputs: Any) -> tuple[str, ExampleInputs]:
     """The name of a site, and what to call the model with."""
+    if not isinstance(site, str | Site):
+        raise InputError(f"site is a {type(site).__name__}", hint="give a Site of evolve.sites, or its name")
     if isinstance(site, str):
         return site, call_form(example_inputs)
     return site.name, call_form(site.inputs if example_inputs is None else example_inputs)

@@ -83,7 +83,8 @@ class Probe:
             if felt.first.get(name, -1) < 0 or any(0 <= felt.first[one] < count - 1 for one in alike):
                 continue
             # At the first one, along the same dim: a channel that was changed would be felt everywhere.
-            earlier = next(other for one, other in zip(self._later, self._earlier, strict=True) if one is felt)
+            pairs = zip(self._later, self._earlier, strict=True)
+            earlier = next(other for one, other in pairs if one is felt)
             mixes = any(earlier.first.get(f"last {one}", -1) >= 0 for one in alike)
             return True if mixes else None
         moved = any(felt.first.get(name, -1) >= 0 for felt in later)
@@ -113,7 +114,9 @@ class Probe:
 
         def leave(call: Call, output: Any, _error: BaseException | None) -> None:
             first = output[0] if isinstance(output, tuple | list) and output else output
-            if isinstance(first, Tensor) and first.dim() in (3, 4) and first.is_floating_point():
+            if not isinstance(first, Tensor) or first.is_nested:  # inside an encoder that skips padding
+                return
+            if first.dim() in (3, 4) and first.is_floating_point():
                 seen[call.name] = first.detach().clone()
 
         watching = watch(self._model, enter=enter if look_for_caches else None, leave=leave)

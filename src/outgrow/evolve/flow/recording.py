@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from outgrow import capture
+from outgrow.evolve.coupling.coupling import every_op_of_its_own
 from outgrow.evolve.example_inputs import ExampleInputs
 from outgrow.evolve.outputs import output_tensors
 from outgrow.evolve.undisturbed import undisturbed
@@ -173,8 +174,7 @@ def record_flow(model: nn.Module, inputs: ExampleInputs, *, compare: Collection[
     Of the modules called `compare` it is also said whether they give what they get.
     """
     flow = Flow(model, compare)
-    # With gradients enabled torch's own layers take no fused path, so that their parts are seen.
-    with undisturbed(model), torch.enable_grad():
+    with undisturbed(model), torch.enable_grad(), every_op_of_its_own():
         model.eval()
         with capture.watch(model, enter=flow.enter, leave=flow.leave), _Recording(flow):
             output = inputs.call(model)

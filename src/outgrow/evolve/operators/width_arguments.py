@@ -29,12 +29,17 @@ METHODS = {
 """How new units can begin without moving the outputs."""
 
 
+_MOST = 2**31 - 1
+
+
 def copied_units(units: int, count: int, method: str, seed: int) -> Tensor:
     """int64 `[count]`: the old units that new ones copy, every one of them before any of them again."""
     if method == "duplicate":
         return torch.arange(units).repeat(count // units)
     generator = torch.Generator().manual_seed(seed)
     rounds = -(-count // units)
+    if rounds > 64:  # the order matters no more, and each draw takes time
+        return torch.randperm(units, generator=generator).repeat(rounds)[:count]
     return torch.cat([torch.randperm(units, generator=generator) for _ in range(rounds)])[:count]
 
 
@@ -51,6 +56,8 @@ def new_units(site: Site, units: int, by: Any, method: str) -> int:
         raise InputError(
             f"by={channels}: widening adds channels", hint="give a number above 0; evolve.prune takes away"
         )
+    if channels > _MOST:
+        raise InputError(f"by={channels} is more than a layer can hold", hint=f"give {_MOST} at most")
     if channels % step:
         below = channels // step * step
         either = f"{below} or {below + step}" if below else f"{step}"
@@ -123,7 +130,7 @@ def chosen_method(site: Site, method: str | None) -> str:
         return site.methods[0]
     if method in site.methods:
         return method
-    if method in METHODS:
+    if isinstance(method, str) and method in METHODS:
         raise SiteRefused(
             f"{site.name!r} cannot grow exactly by {method!r}",
             hint=f"there it can by {', '.join(map(repr, site.methods)) or 'nothing'}",

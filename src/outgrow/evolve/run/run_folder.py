@@ -30,6 +30,7 @@ LOG_NAME = "log.jsonl"
 """Evaluations and decisions, one a line."""
 _STATE, _BEFORE = "state.safetensors", "before-change.safetensors"
 _DATA, _FINISHED = "data.json", "finished.json"
+_EVERY_ENTRY = frozenset({"kind", "steps", "samples", "flops", "seconds", "parameters", "layers"})
 _FORMAT, _LOG_FORMAT, _VERSION = "outgrow.evolve.run", "outgrow.evolve.log", 1
 
 
@@ -187,7 +188,12 @@ def read_run(path: Path) -> RunConfiguration:
             f"the run in {str(path)!r} is of version {held.get('version')}; this outgrow knows {_VERSION}",
             hint="update outgrow",
         )
-    return RunConfiguration.from_json(held["configuration"])
+    if not isinstance(held.get("configuration"), dict):
+        raise StoreCorrupt(f"{str(file)!r} does not say how the run is configured")
+    try:
+        return RunConfiguration.from_json(held["configuration"])
+    except TypeError as err:
+        raise StoreCorrupt(f"{str(file)!r} cannot be understood: {err}") from err
 
 
 def read_log(path: Path) -> tuple[Mapping[str, Any], ...]:
@@ -195,13 +201,26 @@ def read_log(path: Path) -> tuple[Mapping[str, Any], ...]:
 
     Raises:
         InputError: there is no run, or it has no log yet.
+        StoreCorrupt: a line of it is damaged.
         StoreError: it cannot be read.
     """
     file = path / LOG_NAME
     if not file.exists():
         read_run(path)
         raise InputError(f"the run in {str(path)!r} has no log yet", hint="it has only just begun")
-    return read_journal(file, kind=_LOG_FORMAT, version=_VERSION).entries
+    held = read_journal(file, kind=_LOG_FORMAT, version=_VERSION)
+    entries, is_finished = held.entries, (path / _FINISHED).exists()
+    # A run that goes on is in the middle of a line, and one that was killed writes it again.
+    damaged = [one for one in held.problems if is_finished or "cut off" not in one]
+    if damaged or (is_finished and not entries):
+        raise StoreCorrupt(f"{str(file)!r} is damaged: {damaged[0] if damaged else 'it is empty'}")
+    if not entries:
+        raise InputError(f"the log in {str(path)!r} has no entry yet", hint="the run has only just begun")
+    for number, entry in enumerate(entries, start=1):
+        if not entry.keys() >= _EVERY_ENTRY:
+            missing = min(_EVERY_ENTRY - entry.keys())
+            raise StoreCorrupt(f"entry {number} of {str(file)!r} has no {missing!r}")
+    return entries
 
 
 def read_pictures_shape(path: Path) -> tuple[tuple[int, ...], int]:
