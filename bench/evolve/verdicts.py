@@ -188,8 +188,10 @@ def _at_equal_seconds(rows: Sequence[Row]) -> list[Row]:
 
 
 def _interpolated(points: Sequence[tuple[float, float]], at: float) -> float | None:
-    """Linear between neighbours; `None` outside."""
+    """Linear between neighbours; the last value beyond it, since who has finished may wait; `None` before."""
     ordered = sorted(points)
+    if ordered and at >= ordered[-1][0]:
+        return ordered[-1][1]
     for (left, low), (right, high) in itertools.pairwise(ordered):
         if left <= at <= right:
             return low + (high - low) * (at - left) / (right - left)
