@@ -22,6 +22,9 @@ _PLAIN = (
 )  # fmt: skip
 """What is never walked into: nothing in it is changed by training."""
 
+_HOOKS = ("_backward_hooks", "_post_accumulate_grad_hooks")
+"""Where tensors keep what is to be called with their gradients; it is in no `__dict__`."""
+
 Undo = Callable[[], None]
 
 
@@ -129,6 +132,7 @@ class Snapshot:
         self.nbytes += copy.nbytes
         gradient = tensor.grad if tensor.is_leaf else None
         needs_grad = tensor.requires_grad
+        hooks = {name: dict(getattr(tensor, name) or {}) for name in _HOOKS} if tensor.is_leaf else {}
 
         def put_back() -> None:
             if tensor.data_ptr() != own.data_ptr() or tensor.shape != own.shape:
@@ -138,6 +142,11 @@ class Snapshot:
                 if tensor.requires_grad != needs_grad:
                     tensor.requires_grad_(needs_grad)
                 tensor.grad = gradient
+            for name, before in hooks.items():
+                now = getattr(tensor, name)
+                if now is not None and not _is_same(now, before):
+                    now.clear()
+                    now.update(before)
 
         self._undo.append(put_back)
         held: list[Any] = [] if gradient is None else [gradient]

@@ -368,3 +368,19 @@ def test_ctrl_c_in_the_midst_of_a_rollback_does_not_stop_it(monkeypatch):
         inside()
     monkeypatch.undo()
     assert_equal(run.everything(), before)
+
+
+def test_hooks_of_gradients_are_those_from_before():
+    run, called = Run(), []
+    weight, bias = run.model.first.weight, run.model.first.bias
+    weight.register_hook(lambda _: called.append("kept"))
+    with run.transaction() as change:
+        weight.register_hook(lambda _: called.append("of the transaction"))
+        bias.register_hook(lambda _: called.append("of the transaction"))
+        bias.register_post_accumulate_grad_hook(lambda _: called.append("of the transaction"))
+        change.rollback()
+    run.steps(1)
+    assert called == ["kept"]
+    weight.register_hook(lambda _: called.append("later"))
+    run.steps(1)
+    assert called == ["kept", "kept", "later"]
