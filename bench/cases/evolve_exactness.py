@@ -56,8 +56,8 @@ def run(options: argparse.Namespace) -> Path:
         samples.append({"model": name, "is_drawn": False, **sample})
         _tell(samples)
     drawn = draw_models(options.drawn, options.seed) if options.drawn else []
-    for kind, name in drawn:
-        for number in range(options.each):
+    for number in range(options.each):
+        for kind, name in drawn:
             if time.monotonic() > ends:
                 break
             sample = run_sequence(

@@ -48,6 +48,10 @@ def draw_models(count: int, seed: int) -> list[tuple[str, str]]:
             try:
                 subject = make_drawn(kind, name, 0)
                 subject.model(**subject.inputs(0))
+                doubled = {
+                    n: v.double() if v.is_floating_point() else v for n, v in subject.inputs(0).items()
+                }
+                subject.model.double()(**doubled)  # some have kernels for single precision only
             except Exception:  # somebody else's constructor dislikes its sizes: another one is drawn
                 continue
             drawn.append((kind, name))
