@@ -183,3 +183,9 @@ def test_what_has_no_cross_entropy_is_refused(given, said):
 def test_losses_of_the_users_own():
     objective = with_loss(nn.MSELoss(reduction="none"))
     assert objective(nn.Identity(), read_batch((PICTURES, PICTURES + 2))).item() == pytest.approx(4)
+
+
+@pytest.mark.parametrize("loader", [None, 3])
+def test_what_is_no_loader_is_refused(loader):
+    with pytest.raises(UnknownBatch, match="is no loader"):
+        list(batches_of(loader))

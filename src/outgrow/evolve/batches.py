@@ -110,6 +110,10 @@ def batches_of(
         EmptyLoader: it gives none.
         UnknownBatch: it gives something else.
     """
+    if not hasattr(loader, "__iter__") and not hasattr(loader, "__getitem__"):
+        raise UnknownBatch(
+            f"a {type(loader).__name__} is no loader", hint="give a DataLoader, or a list of batches"
+        )
     found = False
     for given in itertools.islice(loader, count):
         found = True

@@ -79,6 +79,6 @@ def weight_of(module: nn.Module) -> Any:
     if not is_parametrized(module, "weight"):
         return getattr(module, "weight", None)
     # Computed each time it is asked for, and in train mode some of them learn from that (spectral norm).
-    parts: Any = module.parametrizations["weight"]  # type: ignore[union-attr, operator, index]
+    parts: Any = module.parametrizations["weight"]
     with undisturbed(parts), torch.no_grad():
         return parts.eval()()

@@ -62,7 +62,7 @@ class Checked:
     """Where they were compared: `eval`, `train`."""
 
 
-def check_allowed(allow: str, bound: float) -> None:
+def check_allowed(allow: Any, bound: Any) -> None:
     """Refuse a promise that is none, or a bound that is none.
 
     Raises:

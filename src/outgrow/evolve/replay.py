@@ -49,6 +49,12 @@ def apply(
         raise EditUnreadable(
             f"{edit.operator} takes no {', '.join(unknown)}", hint="another version of outgrow wrote the edit"
         )
+    needed = {name for name, one in known.items() if one.default is one.empty} - {"model", "site"}
+    missing = sorted(needed - edit.arguments.keys())
+    if missing:
+        raise EditUnreadable(
+            f"this {edit.operator} does not say {', '.join(missing)}", hint="the edit is damaged"
+        )
     return operator(
         model,
         edit.site,

@@ -175,5 +175,8 @@ def test_unknown_operators_and_arguments_are_refused():
     edit = evolve.Edit(operator="widen", site="0", arguments={"buy": 1}, promise="exact", change=0.0)
     with pytest.raises(EditUnreadable, match="buy"):
         evolve.apply(perceptron(), edit, INPUTS)
+    edit = evolve.Edit(operator="widen", site="0", arguments={}, promise="exact", change=0.0)
+    with pytest.raises(EditUnreadable, match="does not say by"):
+        evolve.apply(perceptron(), edit, INPUTS)
     with pytest.raises(InputError, match="JSON"):
         evolve.Edit(operator="widen", site="0", arguments={"by": {1}}, promise="exact", change=0.0)

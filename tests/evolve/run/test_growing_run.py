@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from outgrow.errors import InputError
+from outgrow.errors import InputError, OutgrowError
 from outgrow.evolve import sites
 from outgrow.evolve.archive import ArchiveCorrupt, load
 from outgrow.evolve.policies.policy import Candidate, Decision
@@ -134,6 +134,13 @@ def test_another_configuration_is_refused_and_named(tmp_path):
     assert read_run(tmp_path / "run") == configuration(tmp_path, decisions=0)
 
 
+def test_a_run_that_could_not_begin_binds_nobody(tmp_path):
+    for changes in ({"model": "nets.py:nothing"}, {"policy": "nobody"}, {"data": str(tmp_path / "nowhere")}):
+        with pytest.raises(InputError):
+            grow(configuration(tmp_path, **changes), tmp_path / "run")
+    assert grow(configuration(tmp_path, decisions=0), tmp_path / "run").test["kind"] == "test"
+
+
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(InputError, match=r"holds 'thesis\.tex' and no run"):
@@ -209,6 +216,27 @@ def test_a_loss_that_no_change_explains_stops_the_run(tmp_path, monkeypatch):
     monkeypatch.setattr(training, "own_loss", lambda model, batch: model(*batch.inputs.args).sum() * math.inf)
     with pytest.raises(LossNotFinite, match=r"the loss is (nan|inf|-inf) after 0 steps.*\n.*smaller --lr"):
         grow(configuration(tmp_path), tmp_path / "run", policy=Widening())
+
+
+def test_weights_that_are_no_numbers_are_told_at_the_next_evaluation(tmp_path, monkeypatch):
+    def spoil(self, original=training.Training.step):
+        original(self)
+        with torch.no_grad():
+            self.model[1].weight.fill_(math.nan)
+
+    monkeypatch.setattr(training.Training, "step", spoil)
+    with pytest.raises(LossNotFinite, match="the loss"):
+        grow(configuration(tmp_path, decisions=0, evaluations=60), tmp_path / "run")
+    read_log(tmp_path / "run")
+
+
+def test_a_model_that_fails_in_training_is_to_blame_itself(tmp_path, monkeypatch):
+    def loss(model, batch):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(training, "own_loss", loss)
+    with pytest.raises(OutgrowError, match=r"cannot be trained on 16 pictures at once: RuntimeError: out of"):
+        grow(configuration(tmp_path, decisions=0), tmp_path / "run")
 
 
 def test_a_change_that_is_refused_is_noted(tmp_path):

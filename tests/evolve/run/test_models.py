@@ -81,3 +81,18 @@ def test_layers_keep_their_numbers_when_their_names_move():
     assert [(layer["name"], layer["number"]) for layer in after] == [("0", 0), ("1", 2), ("2", 1)]
     again = LayerNumbers(after).entries(torch.nn.Sequential(first, new, last))
     assert again == after
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("def make(channels):\n    raise ValueError('no such thing')\n", "ValueError: no such thing"),
+        ("import no_such_module\n", "ModuleNotFoundError"),
+        ("def make(:\n", "SyntaxError"),
+    ],
+)
+def test_a_script_that_fails_is_to_blame_itself(tmp_path, text, words):
+    script = tmp_path / "nets.py"
+    script.write_text(text)
+    with pytest.raises(InputError, match=words):
+        make_model(f"{script}:make", shape=(1, 8, 8), classes=3, seed=0)

@@ -131,25 +131,32 @@ class _Run:
         if not training.progress.entries:
             self._evaluate()
             self._save()
-        while not training.progress.is_trained:
-            if training.is_spent:
-                training.progress.is_trained = True
-            elif self._is_due(training.progress.asked, self._decision_at):
-                self._decide()
-            elif self._is_due(training.progress.evaluated, self._evaluation_at):
+        while training.progress.entries[-1]["kind"] != "test":
+            try:
+                if not training.progress.is_trained:
+                    self._advance()
+                    continue
                 self._evaluate()
-                if time.monotonic() - self._saved_at >= self._checkpoint_seconds:
-                    self._save()
+                self._save()
+            except LossNotFinite as err:
+                self._blame(err)
             else:
-                try:
-                    training.step()
-                except LossNotFinite as err:
-                    self._blame(err)
-        if training.progress.entries[-1]["kind"] != "test":
-            self._evaluate()
-            self._save()
-            self._test()
+                self._test()
         self._finish()
+
+    def _advance(self) -> None:
+        """Do what comes next."""
+        training = self._training
+        if training.is_spent:
+            training.progress.is_trained = True
+        elif self._is_due(training.progress.asked, self._decision_at):
+            self._decide()
+        elif self._is_due(training.progress.evaluated, self._evaluation_at):
+            self._evaluate()
+            if time.monotonic() - self._saved_at >= self._checkpoint_seconds:
+                self._save()
+        else:
+            training.step()
 
     # When
 

@@ -28,7 +28,7 @@ def make_model(name: str, *, shape: Sequence[int], classes: int, seed: int) -> n
     as parameters.
 
     Raises:
-        InputError: there is no such model, script or factory, or what it gives is no module.
+        InputError: there is no such model, script or factory, it fails, or what it gives is no module.
     """
     make: Callable[[], Any]
     if name in MODELS:
@@ -41,7 +41,10 @@ def make_model(name: str, *, shape: Sequence[int], classes: int, seed: int) -> n
         raise InputError(f"there is no model {name!r}", hint=f"did you mean {near}? {_FORM}")
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = make()
+        try:
+            model = make()
+        except Exception as err:
+            raise InputError(f"{name!r} fails: {type(err).__name__}: {err}", hint=_FORM) from err
     if not isinstance(model, nn.Module):
         raise InputError(f"{name!r} gave a {type(model).__name__} and not a torch.nn.Module", hint=_FORM)
     return model
@@ -76,7 +79,9 @@ def _module(script: Path) -> Any:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except BaseException:
+    except BaseException as err:
         del sys.modules[name]
+        if isinstance(err, Exception):
+            raise InputError(f"{str(script)!r} fails: {type(err).__name__}: {err}", hint=_FORM) from err
         raise
     return module

@@ -139,9 +139,11 @@ def open_run_folder(path: Path, configuration: RunConfiguration) -> Iterator[Run
                 hint="give a directory that is new or empty, or that of an earlier run",
             )
     with lock_directory(path):
-        if (path / CONFIGURATION_NAME).exists():
-            _check_same(read_run(path), configuration, path)
-        else:
+        before = read_run(path) if (path / CONFIGURATION_NAME).exists() else None
+        if before is not None and any((path / name).exists() for name in (_STATE, _FINISHED)):
+            _check_same(before, configuration, path)
+        elif before != configuration:  # or nothing came of it: a model, a policy or data that are not there
+            (path / _DATA).unlink(missing_ok=True)
             held = {"format": _FORMAT, "version": _VERSION, "configuration": configuration.as_json()}
             write_json(path / CONFIGURATION_NAME, held)
         folder = RunFolder(path, configuration)

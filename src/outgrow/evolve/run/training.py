@@ -5,11 +5,11 @@ __all__ = ["LossNotFinite", "Training", "judge"]
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from outgrow.errors import OutgrowError
 from outgrow.evolve.archive.edits import replay
-from outgrow.evolve.batches import own_loss
+from outgrow.evolve.batches import Batch, own_loss
 from outgrow.evolve.data import Pictures, Split
 from outgrow.evolve.edit import Edit
 from outgrow.evolve.example_inputs import ExampleInputs
@@ -30,8 +30,11 @@ _HOLD = 0.5
 _EVALUATED_AT_ONCE = 500
 
 
+_SLOWER = "begin again with a smaller --lr; what was trained until then is still in the directory"
+
+
 class LossNotFinite(OutgrowError):
-    """The training loss is NaN or infinite, and no change can be blamed for it."""
+    """The loss is NaN or infinite, and no change can be blamed for it."""
 
 
 class Training:
@@ -80,13 +83,10 @@ class Training:
             group["lr"] = rate
         self.model.train()
         batch = self.order.next().to(self.device)
-        loss = own_loss(self.model, batch)
+        loss = self._loss(batch)
         value = float(loss.detach())
         if not math.isfinite(value):
-            raise LossNotFinite(
-                f"the loss is {value} after {progress.steps:,} steps",
-                hint="begin again with a smaller --lr; what was trained until then is still in the directory",
-            )
+            raise LossNotFinite(f"the loss is {value} after {progress.steps:,} steps", hint=_SLOWER)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -95,6 +95,16 @@ class Training:
         progress.spent += self.step_flops
         progress.loss_sum += value
         progress.loss_count += 1
+
+    def _loss(self, batch: Batch) -> Tensor:
+        try:
+            return own_loss(self.model, batch)
+        except RuntimeError as err:
+            raise OutgrowError(
+                f"the model cannot be trained on {batch.size} pictures at once: {type(err).__name__}: {err}",
+                hint="what was trained until now stays; with no memory left, begin again with a smaller "
+                "--batch-size",
+            ) from err
 
     def state(self) -> RunState:
         """Everything there is, as it is now; tensors are not copied."""
@@ -142,7 +152,11 @@ class Training:
 
 
 def judge(model: nn.Module, split: Split, device: torch.device) -> tuple[float, float]:
-    """Mean cross entropy in nats and accuracy from 0 to 1, in eval mode; the mode is put back."""
+    """Mean cross entropy in nats and accuracy from 0 to 1, in eval mode; the mode is put back.
+
+    Raises:
+        LossNotFinite: the cross entropy is.
+    """
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     loss, right = 0.0, 0
@@ -156,4 +170,6 @@ def judge(model: nn.Module, split: Split, device: torch.device) -> tuple[float, 
     finally:
         for module, mode in modes:
             module.training = mode
+    if not math.isfinite(loss):
+        raise LossNotFinite(f"the loss on held-out pictures is {loss}", hint=_SLOWER)
     return loss / len(split), right / len(split)
