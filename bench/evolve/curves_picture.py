@@ -23,7 +23,7 @@ def draw_curves(axes: Any, record: dict[str, Any]) -> None:
     for row in rows:
         # A policy's path is its own: its seconds are those that were measured, whatever else ran.
         row["seconds"] = row["quiet_seconds"] or row["cpu_seconds"]
-    figure.set_size_inches(10, 8)
+    figure.set_size_inches(12, 8)
     panels = figure.subplots(2, 2, sharex="col", sharey="row")
     names = sorted({row["arm"] for row in rows}, key=lambda name: (not name.startswith("fixed"), name))
     fixed = [name for name in names if name.startswith("fixed")]
@@ -67,7 +67,7 @@ def draw_curves(axes: Any, record: dict[str, Any]) -> None:
         panels[0][1].set_title(
             f"partial: {record['missing_runs']} runs missing", loc="right", color="#b04a4a"
         )
-    panels[0][1].legend(frameon=False, fontsize=7, ncols=2, loc="lower right")
+    panels[0][1].legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1))
 
 
 def _reach(interval: dict[str, Any]) -> tuple[float, float]:
