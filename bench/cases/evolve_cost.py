@@ -20,13 +20,14 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from bench import machine
 from bench.harness import FORMAT, RESULTS, write_result
 from outgrow import evolve
-from outgrow.evolve import operation, width_sites
 from outgrow.evolve.batches import Batch
+from outgrow.evolve.carry.followers import Followers
+from outgrow.evolve.edits import operation
 from outgrow.evolve.example_inputs import ExampleInputs, call_form
-from outgrow.evolve.followers import Followers
 from outgrow.evolve.policies.candidates import find_candidates
 from outgrow.evolve.policies.policy import Situation
 from outgrow.evolve.policies.promise_per_flop import score_candidates
+from outgrow.evolve.sites import width_sites
 
 SMOL = Path.home() / ".cache" / "outgrow" / "models" / "SmolLM2-135M-Instruct"
 

@@ -19,7 +19,7 @@ from bench.evolve_decisions.enumeration import enumerate_task
 from bench.evolve_decisions.folds import SEEDS, STEPS, compare_all, ship
 from bench.evolve_decisions.tasks import TASKS, read_splits
 from bench.harness import FORMAT, RESULTS, write_result
-from outgrow.evolve.environment import DecisionTable
+from outgrow.evolve.policies.environment import DecisionTable
 
 TABLE = Path(__file__).resolve().parent.parent / "evolve_decisions" / "table.json"
 """The tables that the comparison reads and the shipped policy is trained on."""

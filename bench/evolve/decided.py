@@ -17,8 +17,8 @@ from bench.evolve.net import UNIT_MACS
 from bench.evolve.schedule import rate
 from bench.evolve.training import Training
 from outgrow.evolve.batches import Batch
+from outgrow.evolve.carry.followers import Followers
 from outgrow.evolve.example_inputs import call_form
-from outgrow.evolve.followers import Followers
 from outgrow.evolve.policies.candidates import apply_candidate
 from outgrow.evolve.policies.greedy import Greedy
 from outgrow.evolve.policies.policy import Budget, Decision, Policy, Situation

@@ -12,7 +12,7 @@ from typing import Any
 from bench.evolve_decisions.actions import ACTIONS
 from bench.evolve_decisions.enumeration import BATCH
 from bench.evolve_decisions.tasks import DEPTH, TASKS
-from outgrow.evolve.environment import TABLE_FORMAT
+from outgrow.evolve.policies.environment import TABLE_FORMAT
 
 
 def table_of(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.evolve_decisions.deciders import Choices
-from outgrow.evolve.environment import DecisionTable
+from outgrow.evolve.policies.environment import DecisionTable
 
 UNIFORM = "uniform"
 """The policy that chooses evenly among what can be done; everybody is measured by it."""

@@ -14,11 +14,11 @@ from collections.abc import Sequence
 
 import torch
 
-from outgrow.evolve.environment import DecisionTable, Replay
-from outgrow.evolve.experience import ExperienceBuffer
 from outgrow.evolve.policies.attention_learner import AttentionLearner, score
 from outgrow.evolve.policies.attention_network import AttentionPolicyNetwork
 from outgrow.evolve.policies.attention_state import LAYER_FIGURES, OPERATORS, RUN_FIGURES
+from outgrow.evolve.policies.environment import DecisionTable, Replay
+from outgrow.evolve.policies.experience import ExperienceBuffer
 
 Choices = list[dict[str, int]]
 """For each seed, by path, the digit that is chosen."""

@@ -17,9 +17,9 @@ from bench.evolve_decisions.deciders import (
     choices_of_schedule,
     learn,
 )
-from outgrow.evolve.environment import DecisionTable
 from outgrow.evolve.policies.attention_file import load_network, read_about, save_network
 from outgrow.evolve.policies.attention_network import AttentionPolicyNetwork
+from outgrow.evolve.policies.environment import DecisionTable
 
 STEPS = 800
 """Updates of the network."""

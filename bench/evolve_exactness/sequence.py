@@ -13,7 +13,7 @@ from bench.evolve_exactness.small_models import Subject
 from outgrow import evolve
 from outgrow.errors import OutgrowError
 from outgrow.evolve.operators import OPERATORS
-from outgrow.evolve.sites import KINDS
+from outgrow.evolve.sites.finding import KINDS
 
 _LIMITS = {torch.float64: 1e-12, torch.float32: 1e-5}
 _JUDGED_ON = 10_000

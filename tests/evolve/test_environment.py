@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outgrow.errors import InputError
-from outgrow.evolve.environment import DecisionTable, Replay, TableInvalid
 from outgrow.evolve.policies.attention_state import OPERATORS
+from outgrow.evolve.policies.environment import DecisionTable, Replay, TableInvalid
 from tests.evolve.decision_tables import PATHS, loss_of, small_record
 
 

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from outgrow.errors import InputError
-from outgrow.evolve.experience import Experience, ExperienceBuffer
 from outgrow.evolve.policies.attention_state import AttentionState
+from outgrow.evolve.policies.experience import Experience, ExperienceBuffer
 
 
 def filled(count, capacity=10):

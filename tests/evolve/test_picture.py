@@ -5,8 +5,8 @@ import xml.dom.minidom
 
 import pytest
 
-from outgrow.evolve.lanes import lanes_of
-from outgrow.evolve.picture import draw_growth
+from outgrow.evolve.run.lanes import lanes_of
+from outgrow.evolve.run.picture import draw_growth
 
 
 def moment(flops, layers, kind="evaluation", **figures):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from outgrow.evolve.surgery import Reindexing, Surgery
+from outgrow.evolve.surgery.surgery import Reindexing, Surgery
 
 
 @given(st.integers(0, 2), st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=7), st.booleans())

@@ -41,9 +41,8 @@ __all__ = [
 ]
 
 from outgrow.evolve.archive import load, save
-from outgrow.evolve.edit import Edit
-from outgrow.evolve.experience import Experience, ExperienceBuffer
-from outgrow.evolve.fork import Fork, paired_forks
+from outgrow.evolve.edits.edit import Edit
+from outgrow.evolve.edits.replay import apply
 from outgrow.evolve.interface import (
     CompoundOperator,
     DeviceAwareAttentionOperator,
@@ -68,7 +67,8 @@ from outgrow.evolve.operators.mutate import mutate
 from outgrow.evolve.operators.prune import prune
 from outgrow.evolve.operators.widen import widen
 from outgrow.evolve.policies.attention_network import AttentionPolicyNetwork
-from outgrow.evolve.replay import apply
-from outgrow.evolve.site import Site
-from outgrow.evolve.sites import sites
-from outgrow.evolve.transaction import Transaction, transaction
+from outgrow.evolve.policies.experience import Experience, ExperienceBuffer
+from outgrow.evolve.sites.finding import sites
+from outgrow.evolve.sites.site import Site
+from outgrow.evolve.transactions.fork import Fork, paired_forks
+from outgrow.evolve.transactions.transaction import Transaction, transaction

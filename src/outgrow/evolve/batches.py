@@ -24,8 +24,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from outgrow.errors import InputError
+from outgrow.evolve.edits.outputs import output_tensors
 from outgrow.evolve.example_inputs import ExampleInputs
-from outgrow.evolve.outputs import output_tensors
 
 _TARGETS = ("labels", "label", "targets", "target", "y")
 _ACCEPTED = (

@@ -10,8 +10,8 @@ from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_
 from torch.nn.parallel import DistributedDataParallel
 
 from outgrow import evolve
+from outgrow.evolve.carry.followers import Followers
 from outgrow.evolve.carry.replicas import ReplicasDiffer
-from outgrow.evolve.followers import Followers
 
 
 class Net(nn.Module):

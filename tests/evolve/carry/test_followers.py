@@ -10,10 +10,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from outgrow import evolve
 from outgrow.errors import InputError
+from outgrow.evolve.carry.followers import Followers
 from outgrow.evolve.carry.refused import CannotFollow
-from outgrow.evolve.followers import Followers
-from outgrow.evolve.operation import perform
-from outgrow.evolve.surgery import Reindexing, Surgery
+from outgrow.evolve.edits.operation import perform
+from outgrow.evolve.surgery.surgery import Reindexing, Surgery
 
 
 class Net(nn.Module):

@@ -9,7 +9,7 @@ from torch import nn, optim
 
 from outgrow.evolve.carry.cohorts import KEY
 from outgrow.evolve.carry.optimizers import follow_with_optimizer
-from outgrow.evolve.surgery import Reindexing, Surgery
+from outgrow.evolve.surgery.surgery import Reindexing, Surgery
 
 OPTIMIZERS = {
     "SGD": lambda p: optim.SGD(p, lr=0.1),

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from outgrow import evolve
-from outgrow.evolve.outputs import output_tensors, relative_change
+from outgrow.evolve.edits.outputs import output_tensors, relative_change
 from tests.evolve.coupling.families import LANGUAGE, VISION, build
 
 pytest.importorskip("transformers")

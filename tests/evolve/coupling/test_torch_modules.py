@@ -7,8 +7,8 @@ from torch.nn import functional as F
 
 from outgrow import evolve
 from outgrow.evolve.coupling.coupling import find_coupling
+from outgrow.evolve.edits.outputs import output_tensors, relative_change
 from outgrow.evolve.example_inputs import call_form
-from outgrow.evolve.outputs import output_tensors, relative_change
 
 
 class Plain(nn.Module):

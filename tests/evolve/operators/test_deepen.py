@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from outgrow import evolve
 from outgrow.errors import InputError
+from outgrow.evolve.edits.outputs import output_tensors, relative_change
 from outgrow.evolve.errors import SiteNotFound, SiteRefused
-from outgrow.evolve.outputs import output_tensors, relative_change
 
 
 class _Block(nn.Module):
@@ -280,7 +280,7 @@ def test_bad_input_is_refused_before_anything_changes(arguments, error) -> None:
 
 
 def test_ctrl_c_leaves_the_model_as_it_was(monkeypatch) -> None:
-    from outgrow.evolve import operation
+    from outgrow.evolve.edits import operation
 
     model = _ResNet()
     before = list(model.state_dict())

@@ -8,7 +8,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from outgrow import evolve
 from outgrow.errors import InputError
-from outgrow.evolve.edit import EDIT_VERSION
+from outgrow.evolve.edits.edit import EDIT_VERSION
 from outgrow.evolve.errors import CannotUndo, EditUnreadable
 from outgrow.evolve.operators import OPERATORS
 from tests.evolve.operators.nets import build, contents, perceptron, same, step

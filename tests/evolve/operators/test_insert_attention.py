@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from outgrow import evolve
 from outgrow.errors import InputError
+from outgrow.evolve.edits.outputs import output_tensors
 from outgrow.evolve.errors import SiteNotFound, SiteRefused
 from outgrow.evolve.layers.attention import Followed, ResidualAttention
-from outgrow.evolve.outputs import output_tensors
 
 _TOKENS = torch.randint(1, 60, (2, 7), generator=torch.Generator().manual_seed(0))
 _IMAGES = torch.randn(2, 3, 6, 6, generator=torch.Generator().manual_seed(0))

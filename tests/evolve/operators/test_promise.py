@@ -6,12 +6,12 @@ import torch
 from torch import nn
 
 from outgrow import evolve
+from outgrow.evolve.carry.followers import Followers
+from outgrow.evolve.edits.operation import perform
+from outgrow.evolve.edits.outputs import relative_change
+from outgrow.evolve.edits.promise import outputs_before
 from outgrow.evolve.errors import CannotCheck, NotExact
 from outgrow.evolve.example_inputs import call_form
-from outgrow.evolve.followers import Followers
-from outgrow.evolve.operation import perform
-from outgrow.evolve.outputs import relative_change
-from outgrow.evolve.promise import outputs_before
 from tests.evolve.operators.nets import build, contents, perceptron, same
 
 INPUTS = torch.randn(6, 3, generator=torch.Generator().manual_seed(3))

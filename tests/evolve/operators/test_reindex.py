@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outgrow.evolve.coupling.extent import Extent
-from outgrow.evolve.reindex import added_up, reindexed, shared_out, unit_table
+from outgrow.evolve.surgery.reindex import added_up, reindexed, shared_out, unit_table
 
 
 def _of(units: int, sources: list[int]):

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from outgrow import evolve
-from outgrow.evolve.outputs import output_tensors, relative_change
+from outgrow.evolve.edits.outputs import output_tensors, relative_change
 from tests.evolve.operators.nets import build, contents, same
 
 STEPS = st.lists(

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from outgrow.evolve.batches import Batch, own_loss, read_batch
+from outgrow.evolve.carry.followers import Followers
 from outgrow.evolve.example_inputs import call_form
-from outgrow.evolve.followers import Followers
 from outgrow.evolve.policies.policy import Situation
 
 

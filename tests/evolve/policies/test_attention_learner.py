@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from outgrow.errors import InputError
-from outgrow.evolve.experience import Experience, ExperienceBuffer
 from outgrow.evolve.policies.attention_learner import AttentionLearner, score
 from outgrow.evolve.policies.attention_network import AttentionPolicyNetwork
+from outgrow.evolve.policies.experience import Experience, ExperienceBuffer
 
 
 def flat(seed=0, **more):

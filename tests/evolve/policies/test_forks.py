@@ -6,7 +6,7 @@ import torch
 
 from outgrow.errors import InputError
 from outgrow.evolve.batches import own_loss
-from outgrow.evolve.followers import Followers
+from outgrow.evolve.carry.followers import Followers
 from outgrow.evolve.measures.cost import measure_cost
 from outgrow.evolve.policies.candidates import find_candidates
 from outgrow.evolve.policies.forks import Forks, judge

@@ -7,8 +7,8 @@ import torch
 
 from outgrow.errors import InputError
 from outgrow.evolve.batches import read_batch
+from outgrow.evolve.carry.followers import Followers
 from outgrow.evolve.example_inputs import call_form
-from outgrow.evolve.followers import Followers
 from outgrow.evolve.measures.cost import measure_cost
 from outgrow.evolve.policies.candidates import find_candidates
 from outgrow.evolve.policies.forks import ForkResult

@@ -15,8 +15,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, TensorDataset
 
 from outgrow import evolve
-from outgrow.evolve.finite import NotFinite
-from outgrow.evolve.transaction import TransactionOver
+from outgrow.evolve.transactions.finite import NotFinite
+from outgrow.evolve.transactions.transaction import TransactionOver
 
 
 class Net(nn.Module):

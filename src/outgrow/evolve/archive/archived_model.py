@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from outgrow.evolve.archive.call import CallForm
 from outgrow.evolve.archive.program import GraphUnreadable, Program, read_program
 from outgrow.evolve.archive.structure import nested
-from outgrow.evolve.edit import Edit
+from outgrow.evolve.edits.edit import Edit
 
 
 class _Part(nn.Module):

@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from outgrow.errors import InputError, nearest_names
-from outgrow.evolve.edit import Edit
+from outgrow.evolve.edits.edit import Edit
 from outgrow.evolve.operators import OPERATORS
 
 

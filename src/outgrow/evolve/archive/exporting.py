@@ -20,7 +20,7 @@ from outgrow.evolve.archive.literals import encode
 from outgrow.evolve.archive.size_functions import size_function_name
 from outgrow.evolve.archive.structure import NotSaved, structure_of
 from outgrow.evolve.example_inputs import ExampleInputs
-from outgrow.evolve.undisturbed import undisturbed
+from outgrow.evolve.transactions.undisturbed import undisturbed
 
 _PREFIX = "model."
 _WITHOUT = "save with graph=False: edits and weights, to be put onto the model's own class"

@@ -17,10 +17,10 @@ from outgrow.evolve.archive.call import CallForm, call_form_of, inputs_with
 from outgrow.evolve.archive.edits import edits_as_json
 from outgrow.evolve.archive.exporting import Export, export_graphs
 from outgrow.evolve.archive.structure import NotSaved
-from outgrow.evolve.edit import Edit
+from outgrow.evolve.edits.edit import Edit
+from outgrow.evolve.edits.outputs import output_tensors, relative_change
 from outgrow.evolve.example_inputs import ExampleInputs, call_form
-from outgrow.evolve.outputs import output_tensors, relative_change
-from outgrow.evolve.undisturbed import undisturbed
+from outgrow.evolve.transactions.undisturbed import undisturbed
 
 
 def save(

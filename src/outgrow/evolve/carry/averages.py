@@ -12,10 +12,10 @@ from torch.optim.swa_utils import AveragedModel
 from outgrow.errors import InputError
 from outgrow.evolve.carry.refused import CannotFollow
 from outgrow.evolve.carry.wrappers import unwrapped
+from outgrow.evolve.edits.promise import Promised, check_promise, outputs_before
 from outgrow.evolve.example_inputs import ExampleInputs
-from outgrow.evolve.promise import Promised, check_promise, outputs_before
-from outgrow.evolve.random_state import RandomState
-from outgrow.evolve.surgery import Surgery
+from outgrow.evolve.surgery.surgery import Surgery
+from outgrow.evolve.transactions.random_state import RandomState
 
 
 def averaged(ema: Any) -> nn.Module:

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from outgrow.evolve.surgery import Reindexing
+from outgrow.evolve.surgery.surgery import Reindexing
 
 KEY = "outgrow"
 """In `optimizer.state[parameter]`, and, as a mark, in the groups of such parameters."""

@@ -13,7 +13,7 @@ from outgrow.errors import InputError
 from outgrow.evolve.carry.cohorts import KEY, with_reindexing
 from outgrow.evolve.carry.refused import CannotFollow
 from outgrow.evolve.carry.stepping import initial_state
-from outgrow.evolve.surgery import Replacement, Surgery
+from outgrow.evolve.surgery.surgery import Replacement, Surgery
 
 
 def optimizers_of(given: Any) -> tuple[optim.Optimizer, ...]:

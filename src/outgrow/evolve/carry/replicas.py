@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from outgrow.errors import OutgrowError
 from outgrow.evolve.carry.refused import CannotFollow
 from outgrow.evolve.carry.wrappers import replicated
-from outgrow.evolve.surgery import Surgery
+from outgrow.evolve.surgery.surgery import Surgery
 
 _FAILED = b"\0" * 32
 

@@ -10,15 +10,15 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from outgrow.evolve.carry.readiness import check_ready, does_not_run
 from outgrow.evolve.coupling.constrained import constrained_weights
 from outgrow.evolve.coupling.extent import Extent, Reduction
 from outgrow.evolve.coupling.norms import Norm, recognise_norm
 from outgrow.evolve.coupling.trace import Trace, Use
+from outgrow.evolve.edits.outputs import output_tensors
 from outgrow.evolve.errors import CannotCheck
 from outgrow.evolve.example_inputs import ExampleInputs
-from outgrow.evolve.outputs import output_tensors
-from outgrow.evolve.readiness import check_ready, does_not_run
-from outgrow.evolve.undisturbed import undisturbed
+from outgrow.evolve.transactions.undisturbed import undisturbed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from outgrow.evolve.coupling.coupling import Coupling
 from outgrow.evolve.coupling.extent import Extent
 from outgrow.evolve.coupling.module_tree import common_module, distance, encloses
-from outgrow.evolve.layer_attributes import known_sizes
-from outgrow.evolve.site import SizeAttribute
+from outgrow.evolve.sites.site import SizeAttribute
+from outgrow.evolve.surgery.layer_attributes import known_sizes
 
 _AT_MOST = 16
 """Candidates that are tried; the nearest to the weights come first."""

@@ -70,7 +70,10 @@ class Trace:
             self.weights[name] = labels
             self._labels[tensor] = labels
             if tensor.numel() and not tensor.is_meta:
-                self._places[_place(tensor)] = labels
+                other = self._places.setdefault(_place(tensor), labels)
+                if other is not labels:  # tied by `one.data = other.data`: new contents would part them
+                    other.frozen(f"shares its memory with {name}")
+                    labels.frozen(f"shares its memory with {other.weight}")
 
     @property
     def module(self) -> str:

@@ -13,7 +13,7 @@ from outgrow.evolve.flow.insertion import Inserted, insert_into, is_numbered, re
 from outgrow.evolve.flow.recording import Call, Flow
 from outgrow.evolve.flow.wrapping import draw, layer_like, set_mode
 from outgrow.evolve.layers.attention import Followed, ResidualAttention
-from outgrow.evolve.surgery import Surgery
+from outgrow.evolve.surgery.surgery import Surgery
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

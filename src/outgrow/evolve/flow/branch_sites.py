@@ -13,8 +13,8 @@ from outgrow.evolve.flow.branching import Branch, find_branches
 from outgrow.evolve.flow.kinds import tried_by_kind
 from outgrow.evolve.flow.recording import Flow, record_flow
 from outgrow.evolve.flow.trial import try_insertion
-from outgrow.evolve.site import Site
-from outgrow.evolve.site_lookup import look_up
+from outgrow.evolve.sites.lookup import look_up
+from outgrow.evolve.sites.site import Site
 
 
 def branch_sites(model: nn.Module, inputs: ExampleInputs) -> list[Site]:

@@ -15,7 +15,7 @@ from outgrow.evolve.flow.insertion import Inserted, renamed_below
 from outgrow.evolve.flow.recording import Call, Flow
 from outgrow.evolve.flow.wrapping import draw, layer_like, set_mode
 from outgrow.evolve.layers.branched import Branched
-from outgrow.evolve.surgery import Surgery
+from outgrow.evolve.surgery.surgery import Surgery
 
 _CONVOLUTIONS = {3: nn.Conv1d, 4: nn.Conv2d, 5: nn.Conv3d}
 _GEOMETRY = ("kernel_size", "stride", "padding", "dilation", "padding_mode")

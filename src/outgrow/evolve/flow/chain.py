@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from outgrow.evolve.flow.insertion import Inserted, insert_into, is_numbered, renamed_below
 from outgrow.evolve.flow.recording import Call, Flow, Node
 from outgrow.evolve.flow.wrapping import layer_like, set_mode
-from outgrow.evolve.surgery import Surgery
+from outgrow.evolve.surgery.surgery import Surgery
 
 _CONVOLUTIONS = {3: nn.Conv1d, 4: nn.Conv2d, 5: nn.Conv3d}
 

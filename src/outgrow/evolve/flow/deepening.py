@@ -16,8 +16,8 @@ from outgrow.evolve.flow.depth import stack_of
 from outgrow.evolve.flow.recording import Flow, record_flow
 from outgrow.evolve.flow.residual import Copies, Template, find_blocks
 from outgrow.evolve.flow.trial import try_insertion
-from outgrow.evolve.site import Site
-from outgrow.evolve.site_lookup import look_up
+from outgrow.evolve.sites.lookup import look_up
+from outgrow.evolve.sites.site import Site
 
 
 def deepen_sites(model: nn.Module, inputs: ExampleInputs) -> list[Site]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from outgrow.evolve.surgery import Surgery
+from outgrow.evolve.surgery.surgery import Surgery
 
 _COUNT = re.compile(r"(^|_)(n|num|number)?_?(hidden_|encoder_|decoder_)?(layer|layers|blocks?|depths?)$")
 """Names of attributes that count layers: `num_hidden_layers`, `n_layer`, `encoder_layers`, `depth`."""

@@ -18,8 +18,8 @@ from torch import nn
 from outgrow.errors import InputError
 from outgrow.evolve.example_inputs import ExampleInputs, call_form
 from outgrow.evolve.flow.recording import Node
-from outgrow.evolve.site import Site
-from outgrow.evolve.surgery import Surgery
+from outgrow.evolve.sites.site import Site
+from outgrow.evolve.surgery.surgery import Surgery
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

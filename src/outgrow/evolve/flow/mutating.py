@@ -17,8 +17,8 @@ from outgrow.evolve.flow.kinds import tried_by_kind
 from outgrow.evolve.flow.probing import Probe
 from outgrow.evolve.flow.recording import Flow, record_flow
 from outgrow.evolve.flow.trial import try_insertion
-from outgrow.evolve.site import Site
-from outgrow.evolve.surgery import Reindexing, Surgery
+from outgrow.evolve.sites.site import Site
+from outgrow.evolve.surgery.surgery import Reindexing, Surgery
 
 MUTATIONS = {
     "kernel": "a larger kernel whose new rim is zero, with as much more padding",

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from outgrow.capture import Call, watch
+from outgrow.evolve.edits.outputs import output_tensors
 from outgrow.evolve.example_inputs import ExampleInputs
-from outgrow.evolve.outputs import output_tensors
-from outgrow.evolve.undisturbed import undisturbed
+from outgrow.evolve.transactions.undisturbed import undisturbed
 
 _NO_CONTENT = re.compile("mask|label|position|type_id|cache|past")
 _CACHES = ("past_key_values", "past_key_value", "layer_past", "cache_params", "past")

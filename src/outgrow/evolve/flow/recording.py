@@ -14,9 +14,9 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from outgrow import capture
 from outgrow.evolve.coupling.coupling import every_op_of_its_own
+from outgrow.evolve.edits.outputs import output_tensors
 from outgrow.evolve.example_inputs import ExampleInputs
-from outgrow.evolve.outputs import output_tensors
-from outgrow.evolve.undisturbed import undisturbed
+from outgrow.evolve.transactions.undisturbed import undisturbed
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,7 +12,7 @@ from outgrow.evolve.flow.depth import Stack, note_depth, renumber, stack_of
 from outgrow.evolve.flow.identity import Filling, identity_fillings
 from outgrow.evolve.flow.insertion import Inserted, renamed_below, width_of
 from outgrow.evolve.flow.recording import Call, Flow
-from outgrow.evolve.surgery import Surgery
+from outgrow.evolve.surgery.surgery import Surgery
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from outgrow.evolve.edits.outputs import output_tensors, relative_change
+from outgrow.evolve.edits.promise import rounding_of
 from outgrow.evolve.example_inputs import ExampleInputs
 from outgrow.evolve.flow.insertion import Inserted, Insertion
 from outgrow.evolve.flow.recording import Flow, record_flow
-from outgrow.evolve.outputs import output_tensors, relative_change
-from outgrow.evolve.promise import rounding_of
-from outgrow.evolve.surgery import Surgery
-from outgrow.evolve.undisturbed import undisturbed
+from outgrow.evolve.surgery.surgery import Surgery
+from outgrow.evolve.transactions.undisturbed import undisturbed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

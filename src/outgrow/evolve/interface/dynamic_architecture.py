@@ -12,15 +12,15 @@ from torch import Tensor, nn
 
 from outgrow.errors import InputError
 from outgrow.evolve.batches import Batch, Objective, batches_of, own_loss, with_loss
-from outgrow.evolve.experience import Experience, ExperienceBuffer
-from outgrow.evolve.followers import Followers
+from outgrow.evolve.carry.followers import Followers
 from outgrow.evolve.interface.evolution_step import EvolutionStep
 from outgrow.evolve.interface.figures import STATE_FIGURES, measure_figures
 from outgrow.evolve.interface.information_bottleneck import InformationBottleneck
 from outgrow.evolve.interface.policy_learner import PolicyLearner
 from outgrow.evolve.interface.structural_evolution import ACTION_NAMES, StructuralEvolution
 from outgrow.evolve.interface.tentative import Attempt, AttemptFailed, attempt
-from outgrow.evolve.moment import Moment, Training
+from outgrow.evolve.policies.experience import Experience, ExperienceBuffer
+from outgrow.evolve.transactions.moment import Moment, Training
 
 _QUICK_BATCHES = 5
 """How many batches of a loader an evaluation looks at, as the predecessor did."""

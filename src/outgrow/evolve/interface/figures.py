@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from outgrow.capture import Call, watch
 from outgrow.evolve.batches import Batch, Objective, inputs_for
+from outgrow.evolve.edits.outputs import output_tensors
 from outgrow.evolve.measures.cost import measure_cost
 from outgrow.evolve.measures.estimate import Estimate
 from outgrow.evolve.measures.redundancy import measure_redundancy
 from outgrow.evolve.measures.relevance import measure_relevance
-from outgrow.evolve.outputs import output_tensors
-from outgrow.evolve.sites import sites
-from outgrow.evolve.undisturbed import undisturbed
+from outgrow.evolve.sites.finding import sites
+from outgrow.evolve.transactions.undisturbed import undisturbed
 
 STATE_FIGURES = ("entropy", "mutual_info", "accuracy", "params", "redundancy", "complexity", "loss")
 """In the order of the state, whose eighth figure is the number of changes so far in hundreds."""

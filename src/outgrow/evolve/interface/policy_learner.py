@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from outgrow.evolve.experience import ExperienceBuffer
 from outgrow.evolve.interface.structural_evolution import ACTION_NAMES
 from outgrow.evolve.policies.attention_network import AttentionPolicyNetwork
+from outgrow.evolve.policies.experience import ExperienceBuffer
 
 _POLYAK = 0.05
 """How far the target network moves towards the policy in an update."""

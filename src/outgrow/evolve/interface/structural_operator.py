@@ -11,10 +11,10 @@ from torch import nn
 
 from outgrow.errors import InputError
 from outgrow.evolve.batches import batches_of, inputs_for
-from outgrow.evolve.edit import Edit
+from outgrow.evolve.edits.edit import Edit
 from outgrow.evolve.example_inputs import ExampleInputs, call_form
-from outgrow.evolve.site import Site
-from outgrow.evolve.sites import sites
+from outgrow.evolve.sites.finding import sites
+from outgrow.evolve.sites.site import Site
 
 _LOADERS = ("loader", "dataloader", "mini_loader")
 

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from outgrow.evolve.edit import Edit
+from outgrow.evolve.edits.edit import Edit
 from outgrow.evolve.interface.structural_operator import SiteOperator, channels, followers_of, inputs_of
 from outgrow.evolve.operators.branch import branch
 from outgrow.evolve.operators.hybrid import hybrid
@@ -23,7 +23,7 @@ from outgrow.evolve.operators.insert_attention import insert_attention
 from outgrow.evolve.operators.mutate import mutate
 from outgrow.evolve.operators.prune import prune
 from outgrow.evolve.operators.widen import widen
-from outgrow.evolve.site import Site
+from outgrow.evolve.sites.site import Site
 
 
 class PruneByEntropy(SiteOperator):

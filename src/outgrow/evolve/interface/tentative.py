@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from outgrow.errors import InputError, OutgrowError
 from outgrow.evolve.batches import Batch, Objective, inputs_for
-from outgrow.evolve.followers import Followers
-from outgrow.evolve.fork import Failure, paired_forks
+from outgrow.evolve.carry.followers import Followers
 from outgrow.evolve.interface.structural_operator import StructuralOperator
 from outgrow.evolve.measures.cost import measure_cost
-from outgrow.evolve.undisturbed import undisturbed
+from outgrow.evolve.transactions.fork import Failure, paired_forks
+from outgrow.evolve.transactions.undisturbed import undisturbed
 
 _PLAIN_RATE = 1e-3
 """Learning rate of a fork's plain gradient descent, where no optimizer is given."""

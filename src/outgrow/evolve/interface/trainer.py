@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from outgrow.errors import InputError
 from outgrow.evolve.batches import Batch, Objective, batches_of, inputs_for, own_loss, with_loss
-from outgrow.evolve.edit import Edit
+from outgrow.evolve.edits.edit import Edit
 from outgrow.evolve.example_inputs import ExampleInputs
 from outgrow.evolve.interface.dynamic_architecture import DynamicArchitecture
 from outgrow.evolve.interface.figures import accuracy

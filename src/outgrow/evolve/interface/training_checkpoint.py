@@ -13,7 +13,7 @@ from torch import nn
 
 from outgrow.errors import InputError, StoreError
 from outgrow.evolve.archive.edits import replay
-from outgrow.evolve.edit import Edit
+from outgrow.evolve.edits.edit import Edit
 from outgrow.evolve.example_inputs import ExampleInputs
 
 _VERSION = 1

@@ -13,8 +13,8 @@ from outgrow.capture import Call, watch
 from outgrow.evolve.batches import Batch
 from outgrow.evolve.example_inputs import ExampleInputs
 from outgrow.evolve.measures.unit_places import UnitPlaces
-from outgrow.evolve.site import Site
-from outgrow.evolve.undisturbed import undisturbed
+from outgrow.evolve.sites.site import Site
+from outgrow.evolve.transactions.undisturbed import undisturbed
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 

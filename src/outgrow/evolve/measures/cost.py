@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 from outgrow.evolve.batches import Batch, Objective, own_loss
+from outgrow.evolve.edits.outputs import output_tensors
 from outgrow.evolve.example_inputs import ExampleInputs
-from outgrow.evolve.outputs import output_tensors
-from outgrow.evolve.undisturbed import undisturbed
+from outgrow.evolve.transactions.undisturbed import undisturbed
 
 _aten = torch.ops.aten
 

@@ -13,8 +13,8 @@ from outgrow.evolve.batches import Batch, Objective, own_loss
 from outgrow.evolve.example_inputs import ExampleInputs
 from outgrow.evolve.measures.estimate import Abstention, Estimate
 from outgrow.evolve.measures.unit_places import UnitPlaces
-from outgrow.evolve.site import Site
-from outgrow.evolve.undisturbed import undisturbed
+from outgrow.evolve.sites.site import Site
+from outgrow.evolve.transactions.undisturbed import undisturbed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

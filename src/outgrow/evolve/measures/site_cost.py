@@ -14,8 +14,8 @@ from outgrow.evolve.batches import Batch
 from outgrow.evolve.example_inputs import ExampleInputs
 from outgrow.evolve.measures.cost import Cost, flop_counter, summed
 from outgrow.evolve.measures.unit_places import UnitPlaces
-from outgrow.evolve.site import Site
-from outgrow.evolve.undisturbed import undisturbed
+from outgrow.evolve.sites.site import Site
+from outgrow.evolve.transactions.undisturbed import undisturbed
 
 
 @dataclass(slots=True)

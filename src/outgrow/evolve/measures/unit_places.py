@@ -9,7 +9,7 @@ from outgrow.evolve.coupling.coupling import Coupling, find_coupling
 from outgrow.evolve.coupling.extent import Extent
 from outgrow.evolve.errors import SiteNotFound
 from outgrow.evolve.example_inputs import ExampleInputs
-from outgrow.evolve.site import Coupled, Site
+from outgrow.evolve.sites.site import Coupled, Site
 
 
 class UnitPlaces:

@@ -4,7 +4,7 @@ __all__ = ["OPERATORS"]
 
 from collections.abc import Callable
 
-from outgrow.evolve.edit import Edit
+from outgrow.evolve.edits.edit import Edit
 from outgrow.evolve.operators.branch import branch
 from outgrow.evolve.operators.deepen import deepen
 from outgrow.evolve.operators.hybrid import hybrid

@@ -7,16 +7,16 @@ from typing import Any
 from torch import nn
 
 from outgrow.errors import InputError
+from outgrow.evolve.carry.followers import Followers
 from outgrow.evolve.carry.wrappers import unwrapped
-from outgrow.evolve.edit import Edit
+from outgrow.evolve.edits.edit import Edit
+from outgrow.evolve.edits.operation import make_edit
+from outgrow.evolve.edits.promise import Promised
 from outgrow.evolve.flow.deepening import decide_deepening
 from outgrow.evolve.flow.insertion import site_and_inputs
-from outgrow.evolve.followers import Followers
-from outgrow.evolve.operation import make_edit
 from outgrow.evolve.operators.width_arguments import whole_number
-from outgrow.evolve.promise import Promised
-from outgrow.evolve.site import Site
-from outgrow.evolve.surgery import Surgery
+from outgrow.evolve.sites.site import Site
+from outgrow.evolve.surgery.surgery import Surgery
 
 
 def deepen(

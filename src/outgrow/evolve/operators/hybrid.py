@@ -7,11 +7,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from outgrow.evolve.carry.followers import Followers
 from outgrow.evolve.carry.wrappers import unwrapped
-from outgrow.evolve.edit import Edit
+from outgrow.evolve.edits.edit import Edit
+from outgrow.evolve.edits.operation import make_edit
+from outgrow.evolve.edits.promise import Promised
 from outgrow.evolve.errors import SiteRefused
-from outgrow.evolve.followers import Followers
-from outgrow.evolve.operation import make_edit
 from outgrow.evolve.operators.prune import chosen_units, pruning_promise
 from outgrow.evolve.operators.twins import free_units
 from outgrow.evolve.operators.width_arguments import (
@@ -21,10 +22,9 @@ from outgrow.evolve.operators.width_arguments import (
     new_units,
     refuse_unfit_weights,
 )
-from outgrow.evolve.promise import Promised
-from outgrow.evolve.site import Site
-from outgrow.evolve.width import Units, change_width
-from outgrow.evolve.width_sites import find_place
+from outgrow.evolve.sites.site import Site
+from outgrow.evolve.sites.width_sites import find_place
+from outgrow.evolve.surgery.width import Units, change_width
 
 
 def hybrid(

@@ -9,20 +9,20 @@ import torch
 from torch import Tensor, nn
 
 from outgrow.errors import InputError
+from outgrow.evolve.carry.followers import Followers
 from outgrow.evolve.carry.wrappers import unwrapped
 from outgrow.evolve.coupling.coupling import Coupling
 from outgrow.evolve.coupling.extent import Extent
-from outgrow.evolve.edit import Edit
+from outgrow.evolve.edits.edit import Edit
+from outgrow.evolve.edits.operation import make_edit
+from outgrow.evolve.edits.promise import Promised
 from outgrow.evolve.errors import SiteRefused
-from outgrow.evolve.followers import Followers
-from outgrow.evolve.operation import make_edit
 from outgrow.evolve.operators.scores import scores_of
 from outgrow.evolve.operators.twins import free_units
 from outgrow.evolve.operators.width_arguments import check_seed, refuse_unfit_weights, whole_number
-from outgrow.evolve.promise import Promised
-from outgrow.evolve.site import Site
-from outgrow.evolve.width import Units, change_width
-from outgrow.evolve.width_sites import find_place
+from outgrow.evolve.sites.site import Site
+from outgrow.evolve.sites.width_sites import find_place
+from outgrow.evolve.surgery.width import Units, change_width
 
 
 def prune(

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from outgrow.errors import InputError, nearest_names
 from outgrow.evolve.coupling.coupling import Coupling
 from outgrow.evolve.coupling.extent import Extent
-from outgrow.evolve.reindex import unit_table
-from outgrow.evolve.site import Site
+from outgrow.evolve.sites.site import Site
+from outgrow.evolve.surgery.reindex import unit_table
 
 Score = Callable[[nn.Module, Coupling, Extent, int], Tensor]
 """Model, its coupling, the leaf, a seed -> float64 `[units]`."""

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from outgrow.errors import InputError, nearest_names
 from outgrow.evolve.errors import SiteRefused
-from outgrow.evolve.site import Site
+from outgrow.evolve.sites.site import Site
 
 METHODS = {
     "split": "copies of units, their outgoing weights shared out unequally",
@@ -130,7 +130,8 @@ def chosen_method(site: Site, method: str | None) -> str:
         return site.methods[0]
     if method in site.methods:
         return method
-    if isinstance(method, str) and method in METHODS:
+    asked: Any = method
+    if isinstance(asked, str) and asked in METHODS:
         raise SiteRefused(
             f"{site.name!r} cannot grow exactly by {method!r}",
             hint=f"there it can by {', '.join(map(repr, site.methods)) or 'nothing'}",

@@ -18,7 +18,7 @@ from outgrow.evolve.policies.attention_network import AttentionPolicyNetwork
 from outgrow.evolve.policies.attention_state import OPERATORS, RunFigures, encode
 from outgrow.evolve.policies.candidates import find_candidates
 from outgrow.evolve.policies.policy import Candidate, Decision, Situation
-from outgrow.evolve.undisturbed import undisturbed
+from outgrow.evolve.transactions.undisturbed import undisturbed
 
 _SHARES = {"widen": 1.0, "prune": 0.5}
 """A layer is doubled or halved: that is what the network has seen the outcome of."""

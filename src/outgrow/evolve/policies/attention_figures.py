@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from outgrow.evolve.batches import Batch, Objective, own_loss
-from outgrow.evolve.outputs import output_tensors
-from outgrow.evolve.undisturbed import undisturbed
+from outgrow.evolve.edits.outputs import output_tensors
+from outgrow.evolve.transactions.undisturbed import undisturbed
 
 _SAMPLED_UNITS = 256
 _SAMPLED_POSITIONS = 4096

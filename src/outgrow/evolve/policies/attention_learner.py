@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from outgrow.errors import InputError
-from outgrow.evolve.experience import Experience, ExperienceBuffer
 from outgrow.evolve.policies.attention_network import AttentionPolicyNetwork
 from outgrow.evolve.policies.attention_state import AttentionState, stack
+from outgrow.evolve.policies.experience import Experience, ExperienceBuffer
 
 
 def score(

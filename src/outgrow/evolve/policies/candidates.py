@@ -10,16 +10,16 @@ from typing import Any
 from torch import nn
 
 from outgrow.errors import InputError, nearest_names
-from outgrow.evolve.edit import Edit
+from outgrow.evolve.carry.followers import Followers
+from outgrow.evolve.edits.edit import Edit
 from outgrow.evolve.errors import NotExact, SiteRefused
 from outgrow.evolve.example_inputs import ExampleInputs
-from outgrow.evolve.followers import Followers
 from outgrow.evolve.measures.cost import Cost, measure_cost
 from outgrow.evolve.measures.site_cost import SiteCosts
 from outgrow.evolve.operators import OPERATORS
 from outgrow.evolve.policies.policy import Candidate, Situation
-from outgrow.evolve.site import Site
-from outgrow.evolve.sites import sites
+from outgrow.evolve.sites.finding import sites
+from outgrow.evolve.sites.site import Site
 
 GROWING = tuple(name for name in ("widen", "deepen") if name in OPERATORS)
 """The operators that policies use unless they are told otherwise: those that keep the outputs."""

@@ -16,8 +16,8 @@ from outgrow.evolve.measures.relevance import label_entropy, measure_relevance
 from outgrow.evolve.measures.site_cost import SiteCosts
 from outgrow.evolve.policies.candidates import is_affordable, width_candidate
 from outgrow.evolve.policies.policy import Candidate, Decision, Situation
-from outgrow.evolve.site import Site
-from outgrow.evolve.sites import sites
+from outgrow.evolve.sites.finding import sites
+from outgrow.evolve.sites.site import Site
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from outgrow.errors import InputError
 from outgrow.evolve.batches import Batch, Objective
-from outgrow.evolve.fork import run_fork
 from outgrow.evolve.measures.cost import measure_cost
-from outgrow.evolve.moment import Moment, Training
 from outgrow.evolve.policies.candidates import apply_candidate
 from outgrow.evolve.policies.policy import Candidate, Situation
+from outgrow.evolve.transactions.fork import run_fork
+from outgrow.evolve.transactions.moment import Moment, Training
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,8 @@ from torch import nn
 
 from outgrow.errors import InputError
 from outgrow.evolve.batches import Batch, Objective, own_loss
+from outgrow.evolve.carry.followers import Followers
 from outgrow.evolve.example_inputs import ExampleInputs
-from outgrow.evolve.followers import Followers
 from outgrow.evolve.measures.cost import Cost
 
 

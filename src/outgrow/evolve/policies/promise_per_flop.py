@@ -10,10 +10,10 @@ from outgrow.evolve.errors import NotExact, SiteRefused
 from outgrow.evolve.measures.cost import Cost
 from outgrow.evolve.measures.estimate import Abstention, Estimate
 from outgrow.evolve.measures.gain import Gain, measure_fresh_gain, measure_gains
-from outgrow.evolve.moment import Moment, Training
 from outgrow.evolve.policies.candidates import apply_candidate
 from outgrow.evolve.policies.policy import Candidate, Situation
-from outgrow.evolve.sites import sites
+from outgrow.evolve.sites.finding import sites
+from outgrow.evolve.transactions.moment import Moment, Training
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,8 +12,8 @@ from outgrow.evolve.errors import SiteNotFound
 from outgrow.evolve.measures.site_cost import SiteCosts
 from outgrow.evolve.policies.candidates import width_candidate
 from outgrow.evolve.policies.policy import Candidate, Decision, Situation
-from outgrow.evolve.site import Site
-from outgrow.evolve.sites import sites
+from outgrow.evolve.sites.finding import sites
+from outgrow.evolve.sites.site import Site
 from outgrow.names import matches
 
 

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from outgrow.errors import InputError
 from outgrow.evolve.archive.archive_file import ArchiveCorrupt, read_archive, write_archive
 from outgrow.evolve.archive.edits import edits_as_json, edits_from_json
-from outgrow.evolve.edit import Edit
-from outgrow.evolve.random_state import RandomState
+from outgrow.evolve.edits.edit import Edit
 from outgrow.evolve.run.tensor_tree import pack, unpack
+from outgrow.evolve.transactions.random_state import RandomState
 
 _KIND = "outgrow.evolve.run"
 _HINT = "remove the directory and begin again, or put back a copy of it"

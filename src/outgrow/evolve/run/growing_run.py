@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from outgrow.evolve.archive import save
+from outgrow.evolve.carry.followers import Followers
 from outgrow.evolve.data import Pictures, open_data
 from outgrow.evolve.errors import NotExact, SiteNotFound, SiteRefused
-from outgrow.evolve.followers import Followers
 from outgrow.evolve.measures.cost import Cost
 from outgrow.evolve.policies.candidates import apply_candidate
 from outgrow.evolve.policies.policy import Budget, Candidate, Decision, Policy, Situation

@@ -11,7 +11,7 @@ from outgrow.errors import OutgrowError
 from outgrow.evolve.archive.edits import replay
 from outgrow.evolve.batches import Batch, own_loss
 from outgrow.evolve.data import Pictures, Split
-from outgrow.evolve.edit import Edit
+from outgrow.evolve.edits.edit import Edit
 from outgrow.evolve.example_inputs import ExampleInputs
 from outgrow.evolve.measures.cost import Cost, measure_cost
 from outgrow.evolve.run.batch_order import BatchOrder, batch_at

@@ -13,12 +13,12 @@ from torch import nn
 from outgrow.errors import InputError
 from outgrow.evolve.archive import load, replay
 from outgrow.evolve.archive.loading import example_inputs_of, fill_weights
-from outgrow.evolve.outputs import output_tensors
+from outgrow.evolve.edits.outputs import output_tensors
 from outgrow.evolve.run.growing_run import ARCHIVE_NAME
 from outgrow.evolve.run.layers import layers_of
 from outgrow.evolve.run.models import make_model
 from outgrow.evolve.run.run_folder import read_log, read_pictures_shape, read_run
-from outgrow.evolve.undisturbed import undisturbed
+from outgrow.evolve.transactions.undisturbed import undisturbed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,10 +20,10 @@ import torch
 from torch import Tensor, nn
 
 from outgrow.errors import InputError, nearest_names
+from outgrow.evolve.edits.outputs import output_tensors, relative_change
 from outgrow.evolve.errors import CannotCheck, NotExact
 from outgrow.evolve.example_inputs import ExampleInputs
-from outgrow.evolve.outputs import output_tensors, relative_change
-from outgrow.evolve.undisturbed import undisturbed
+from outgrow.evolve.transactions.undisturbed import undisturbed
 
 PROMISES = ("exact", "bounded", "lossy")
 """From the strictest on."""
@@ -74,7 +74,7 @@ def check_allowed(allow: Any, bound: Any) -> None:
             f"allow={allow!r} is no promise",
             hint=f"{', '.join(PROMISES)}" + (f"; did you mean {near[0]!r}?" if near else ""),
         )
-    if isinstance(bound, bool) or not isinstance(bound, Real) or not 0 < bound < float("inf"):
+    if isinstance(bound, bool) or not isinstance(bound, Real) or not 0 < float(bound) < float("inf"):
         raise InputError(
             f"bound={bound!r} is no relative change of outputs", hint="give a number above 0, such as 0.05"
         )

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from outgrow.errors import InputError
-from outgrow.evolve.finite import check_finite
-from outgrow.evolve.moment import Moment, Training
+from outgrow.evolve.transactions.finite import check_finite
+from outgrow.evolve.transactions.moment import Moment, Training
 
 Arm = Callable[[], Any] | None
 """A change of the model, or None for none."""

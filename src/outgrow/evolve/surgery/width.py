@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from outgrow.evolve.coupling.coupling import Coupling, Occurrence
 from outgrow.evolve.coupling.extent import Extent, Positions
 from outgrow.evolve.coupling.norms import Norm
-from outgrow.evolve.fresh import fresh_slices
-from outgrow.evolve.layer_attributes import refresh_attributes, resize_attributes
-from outgrow.evolve.reindex import added_up, reindexed, shared_out
-from outgrow.evolve.site import SizeAttribute
-from outgrow.evolve.surgery import Reindexing, Surgery
+from outgrow.evolve.sites.site import SizeAttribute
+from outgrow.evolve.surgery.fresh import fresh_slices
+from outgrow.evolve.surgery.layer_attributes import refresh_attributes, resize_attributes
+from outgrow.evolve.surgery.reindex import added_up, reindexed, shared_out
+from outgrow.evolve.surgery.surgery import Reindexing, Surgery
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

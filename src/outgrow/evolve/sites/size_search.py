@@ -10,7 +10,7 @@ from torch import nn
 from outgrow.evolve.coupling.coupling import Coupling
 from outgrow.evolve.coupling.extent import Extent
 from outgrow.evolve.coupling.size_attributes import candidate_attributes
-from outgrow.evolve.site import SizeAttribute
+from outgrow.evolve.sites.site import SizeAttribute
 
 _PAIRS = 28
 """Pairs that are tried: those of 8 candidates."""

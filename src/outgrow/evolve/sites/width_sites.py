@@ -15,13 +15,13 @@ from outgrow.evolve.coupling.size_attributes import candidate_attributes, units_
 from outgrow.evolve.coupling.unreached import may_belong_to
 from outgrow.evolve.errors import SiteNotFound, SiteRefused
 from outgrow.evolve.example_inputs import ExampleInputs, call_form
-from outgrow.evolve.site import Coupled, Site, SizeAttribute
-from outgrow.evolve.site_absence import absence_of
-from outgrow.evolve.site_lookup import look_up
-from outgrow.evolve.site_names import named_leaves
-from outgrow.evolve.site_signature import moved, signature
-from outgrow.evolve.size_search import find_attributes
-from outgrow.evolve.trial import Trial
+from outgrow.evolve.sites.absence import absence_of
+from outgrow.evolve.sites.lookup import look_up
+from outgrow.evolve.sites.names import named_leaves
+from outgrow.evolve.sites.signature import moved, signature
+from outgrow.evolve.sites.site import Coupled, Site, SizeAttribute
+from outgrow.evolve.sites.size_search import find_attributes
+from outgrow.evolve.sites.trial import Trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,8 +17,8 @@ from outgrow.evolve.flow.attention_sites import attention_sites
 from outgrow.evolve.flow.branch_sites import branch_sites
 from outgrow.evolve.flow.deepening import deepen_sites
 from outgrow.evolve.flow.mutating import mutate_sites
-from outgrow.evolve.site import Site
-from outgrow.evolve.width_sites import find_place, prune_sites, widen_sites
+from outgrow.evolve.sites.site import Site
+from outgrow.evolve.sites.width_sites import find_place, prune_sites, widen_sites
 
 KINDS: dict[str, Callable[[nn.Module, ExampleInputs], list[Site]]] = {
     "widen": widen_sites,
@@ -45,7 +45,8 @@ def sites(model: nn.Module, example_inputs: Any, kind: str = "widen") -> list[Si
         InputError: no such kind, or the model does not take these inputs.
         CannotCheck: the model does not run with them, or gives no tensors.
     """
-    if not isinstance(kind, str) or kind not in KINDS:
+    asked: Any = kind
+    if not isinstance(asked, str) or asked not in KINDS:
         near = nearest_names(str(kind), KINDS)
         raise InputError(
             f"kind={kind!r} is nothing that can be done to a model",

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from outgrow.evolve.random_state import RandomState
-from outgrow.evolve.surgery import set_contents
+from outgrow.evolve.surgery.surgery import set_contents
+from outgrow.evolve.transactions.random_state import RandomState
 
 _PLAIN = (
     type(None), bool, int, float, complex, str, bytes, type, range, slice,

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from outgrow.errors import InputError
-from outgrow.evolve.finite import check_finite, check_weights_finite
-from outgrow.evolve.fork import Fork, run_fork
-from outgrow.evolve.moment import Moment, Training
+from outgrow.evolve.transactions.finite import check_finite, check_weights_finite
+from outgrow.evolve.transactions.fork import Fork, run_fork
+from outgrow.evolve.transactions.moment import Moment, Training
 
 
 class TransactionOver(InputError):

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 from xml.sax.saxutils import escape
 
-from outgrow.evolve.lanes import Lane, lanes_of
+from outgrow.evolve.run.lanes import Lane, lanes_of
 
 _WIDTH, _LEFT, _RIGHT, _TOP = 1100, 150, 112, 104
 _SPAN = _WIDTH - _LEFT - _RIGHT

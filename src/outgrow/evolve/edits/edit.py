@@ -11,15 +11,15 @@ from torch import Tensor, nn
 
 from outgrow.errors import InputError
 from outgrow.evolve.carry.averages import averaged
+from outgrow.evolve.carry.followers import Followers
 from outgrow.evolve.carry.replicas import agreed
 from outgrow.evolve.carry.wrappers import unwrapped
+from outgrow.evolve.edits.inverse import Inverse, put_back
+from outgrow.evolve.edits.inverse_json import inverse_from_json, inverse_tensors, inverse_to_json
 from outgrow.evolve.errors import CannotUndo, EditUnreadable
 from outgrow.evolve.example_inputs import ExampleInputs
-from outgrow.evolve.followers import Followers
-from outgrow.evolve.inverse import Inverse, put_back
-from outgrow.evolve.inverse_json import inverse_from_json, inverse_tensors, inverse_to_json
-from outgrow.evolve.random_state import RandomState
-from outgrow.evolve.surgery import Surgery
+from outgrow.evolve.surgery.surgery import Surgery
+from outgrow.evolve.transactions.random_state import RandomState
 
 EDIT_VERSION = 1
 """Of what `to_json` writes."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from outgrow.errors import nearest_names
 from outgrow.evolve.errors import SiteNotFound
-from outgrow.evolve.site import Site
+from outgrow.evolve.sites.site import Site
 
 
 def look_up(known: Sequence[Site], name: str, kind: str) -> Site:

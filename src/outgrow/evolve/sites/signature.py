@@ -10,7 +10,7 @@ from torch import nn
 from outgrow.evolve.coupling.coupling import Coupling
 from outgrow.evolve.coupling.extent import Extent
 from outgrow.evolve.coupling.module_tree import encloses
-from outgrow.evolve.site import Site, SizeAttribute
+from outgrow.evolve.sites.site import Site, SizeAttribute
 
 
 def signature(model: nn.Module, site: Site, coupling: Coupling, leaf: Extent) -> object:

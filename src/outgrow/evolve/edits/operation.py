@@ -8,16 +8,16 @@ from typing import Any, TypeVar
 
 from torch import nn
 
+from outgrow.evolve.carry.followers import Followers
 from outgrow.evolve.carry.replicas import agreed
 from outgrow.evolve.carry.wrappers import unwrapped
-from outgrow.evolve.edit import Edit
+from outgrow.evolve.edits.edit import Edit
+from outgrow.evolve.edits.inverse import Inverse, inverse_of
+from outgrow.evolve.edits.promise import Promised, check_promise, outputs_before, refuse_unsteady
 from outgrow.evolve.errors import NotExact
 from outgrow.evolve.example_inputs import ExampleInputs
-from outgrow.evolve.followers import Followers
-from outgrow.evolve.inverse import Inverse, inverse_of
-from outgrow.evolve.promise import Promised, check_promise, outputs_before, refuse_unsteady
-from outgrow.evolve.random_state import RandomState
-from outgrow.evolve.surgery import Surgery
+from outgrow.evolve.surgery.surgery import Surgery
+from outgrow.evolve.transactions.random_state import RandomState
 
 Result = TypeVar("Result")
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
-from outgrow.evolve.site import SizeAttribute
-from outgrow.evolve.surgery import Surgery
-from outgrow.evolve.undisturbed import undisturbed
+from outgrow.evolve.sites.site import SizeAttribute
+from outgrow.evolve.surgery.surgery import Surgery
+from outgrow.evolve.transactions.undisturbed import undisturbed
 
 
 def refresh_attributes(surgery: Surgery, module: nn.Module) -> None:
@@ -79,6 +79,7 @@ def weight_of(module: nn.Module) -> Any:
     if not is_parametrized(module, "weight"):
         return getattr(module, "weight", None)
     # Computed each time it is asked for, and in train mode some of them learn from that (spectral norm).
-    parts: Any = module.parametrizations["weight"]
+    computed: Any = module.parametrizations
+    parts = computed["weight"]
     with undisturbed(parts), torch.no_grad():
         return parts.eval()()

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from outgrow.errors import InputError
-from outgrow.evolve.inverse import Inverse, Restored
-from outgrow.evolve.surgery import ABSENT
+from outgrow.evolve.edits.inverse import Inverse, Restored
+from outgrow.evolve.surgery.surgery import ABSENT
 
 
 def inverse_to_json(inverse: Inverse) -> dict[str, Any]:

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from outgrow.evolve.carry.followers import Followers
 from outgrow.evolve.carry.optimizers import check_optimizers, optimizers_of
 from outgrow.evolve.carry.schedulers import check_schedulers, schedulers_of
 from outgrow.evolve.carry.wrappers import unwrapped
-from outgrow.evolve.followers import Followers
-from outgrow.evolve.snapshot import Snapshot
+from outgrow.evolve.transactions.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

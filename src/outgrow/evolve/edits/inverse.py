@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from outgrow.evolve.errors import CannotUndo
-from outgrow.evolve.surgery import ABSENT, Reindexing, Replacement, Surgery
+from outgrow.evolve.surgery.surgery import ABSENT, Reindexing, Replacement, Surgery
 
 _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 

@@ -19,10 +19,10 @@ from outgrow.evolve.carry.optimizers import (
 from outgrow.evolve.carry.replicas import rebuild_reducer
 from outgrow.evolve.carry.schedulers import check_schedulers, schedulers_of
 from outgrow.evolve.carry.wrappers import check_changeable, unwrapped
+from outgrow.evolve.edits.promise import Promised
 from outgrow.evolve.example_inputs import ExampleInputs
-from outgrow.evolve.promise import Promised
-from outgrow.evolve.random_state import RandomState
-from outgrow.evolve.surgery import Surgery
+from outgrow.evolve.surgery.surgery import Surgery
+from outgrow.evolve.transactions.random_state import RandomState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,15 +13,15 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from outgrow.capture import Call, watch
-from outgrow.evolve.attention_paths import has_fused_attention, unfused_attention
 from outgrow.evolve.coupling.coupling import Coupling
 from outgrow.evolve.coupling.extent import Extent
+from outgrow.evolve.edits.outputs import output_tensors, relative_change
 from outgrow.evolve.example_inputs import ExampleInputs
-from outgrow.evolve.outputs import output_tensors, relative_change
-from outgrow.evolve.site import SizeAttribute
-from outgrow.evolve.surgery import Surgery
-from outgrow.evolve.undisturbed import undisturbed
-from outgrow.evolve.width import Units, change_width
+from outgrow.evolve.sites.attention_paths import has_fused_attention, unfused_attention
+from outgrow.evolve.sites.site import SizeAttribute
+from outgrow.evolve.surgery.surgery import Surgery
+from outgrow.evolve.surgery.width import Units, change_width
+from outgrow.evolve.transactions.undisturbed import undisturbed
 
 _INSIDE = 1e4
 """How much further than the outputs the tensors inside may move: small ones round more."""

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from outgrow.evolve.carry.compiled import eagerly
-from outgrow.evolve.random_state import RandomState
+from outgrow.evolve.transactions.random_state import RandomState
 
 
 @contextlib.contextmanager

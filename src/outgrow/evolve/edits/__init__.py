@@ -1,0 +1,3 @@
+"""What was changed: promises, edits, their inverses, and doing them again."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""The one place that changes models, and the arithmetic of every change of width."""
+
+__all__: list[str] = []

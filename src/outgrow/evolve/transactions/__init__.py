@@ -1,0 +1,3 @@
+"""Going back: snapshots, forks and transactions, bit for bit."""
+
+__all__: list[str] = []
