@@ -61,8 +61,8 @@ class _Story:
 
 def run_chapter(*, title: str, svg: Path | None, is_shown: bool, **_options: Any) -> dict[str, Any]:
     """Run the chapter; what it found, ready for JSON. Prints unless not `is_shown`."""
-    from outgrow.evolve.picture import draw_growth
     from outgrow.evolve.run import RunConfiguration, grow, replay_run
+    from outgrow.evolve.run.picture import draw_growth
 
     if is_shown:
         _introduce(title)

@@ -13,7 +13,7 @@ from outgrow.cli import render
 from outgrow.cli.output_files import check_apart, check_writable, write_text
 
 if TYPE_CHECKING:
-    from outgrow.evolve.lanes import Lane
+    from outgrow.evolve.run.lanes import Lane
 
 # Version of what `--json` prints; it goes up when a key changes its meaning or goes away.
 _FORMAT_VERSION = 1
@@ -33,9 +33,9 @@ def show(directory: Path, svg: Path | None, as_json: bool) -> None:
     on the validation split below; then every decision with its reason.
     """
     check_writable(svg)
-    from outgrow.evolve.lanes import lanes_of
-    from outgrow.evolve.picture import draw_growth
     from outgrow.evolve.run import read_log, read_run
+    from outgrow.evolve.run.lanes import lanes_of
+    from outgrow.evolve.run.picture import draw_growth
 
     configuration, entries = read_run(directory), read_log(directory)
     lanes = lanes_of(entries)
