@@ -309,13 +309,13 @@ def test_thousands_of_units_grow_in_a_moment():
 
 def test_weights_that_share_their_memory_without_being_one_stay():
     def forward(self, x):
-        return self.second(self.first(x).relu()) + self.other(x)[:, :3]
+        return self.second(self.first(x).relu()) + self.spare(x)[:, :3]
 
     model, x = Odd(forward), torch.randn(2, 4)
-    model.other = nn.Linear(4, 6)
+    model.spare = nn.Linear(4, 6)
     assert [site.name for site in evolve.sites(model, x)] == ["first"]
-    model.other.weight.data = model.first.weight.data
+    model.spare.weight.data = model.first.weight.data
     for kind in ("widen", "prune"):
         assert evolve.sites(model, x, kind=kind) == []
-    with pytest.raises(SiteNotFound, match=r"shares its memory with other\.weight"):
+    with pytest.raises(SiteNotFound, match=r"shares its memory with spare\.weight"):
         evolve.widen(model, "first", by=1, example_inputs=x)
