@@ -55,6 +55,8 @@ class Greedy:
     (`paired_improvement`, `price_of`). The change with the largest lower bound of its improvement per FLOP is
     made if that bound is above zero. No change scores exactly zero.
 
+    The bound is of each change by itself: the best of three passes it by chance more often than one does.
+
     What this cannot see: a change that pays only after longer than a fork, and the error that the few
     training batches of a fork bring (the bound is over validation batches; `repeats` adds forks on others).
     """
