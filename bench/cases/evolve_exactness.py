@@ -57,11 +57,12 @@ def run(options: argparse.Namespace) -> Path:
         _tell(samples)
     drawn = draw_models(options.drawn, options.seed) if options.drawn else []
     for number in range(options.each):
-        for kind, name in drawn:
+        for place, (kind, name) in enumerate(drawn):
             if time.monotonic() > ends:
                 break
+            seed = options.seed + number * len(drawn) + place  # no two models are changed alike
             sample = run_sequence(
-                make_drawn(kind, name, number), _dtype(number), options.length, options.seed + number
+                make_drawn(kind, name, number), _dtype(number + place), options.length, seed
             )
             samples.append({"model": name, "is_drawn": True, **sample})
             _tell(samples)
