@@ -47,10 +47,11 @@ def main() -> None:
     model, tokens = tiny_model(), torch.randint(0, 256, (2, 16))
     parent = copy.deepcopy(model)
     weights = sum(parameter.numel() for parameter in model.parameters())
-    for site in evolve.sites(model, tokens):
-        if site.name.startswith("model.layers.1."):
-            edit = evolve.widen(model, site, by=site.step)
-            print(f"{edit.site}: {edit.promise}, outputs moved by {edit.change:.0e}")
+    for name in [site.name for site in evolve.sites(model, tokens) if "layers.1." in site.name]:
+        # Looked up again each time: a group of heads is larger once it has grown.
+        site = next(site for site in evolve.sites(model, tokens) if site.name == name)
+        edit = evolve.widen(model, site, by=site.step)
+        print(f"{edit.site}: {edit.promise}, outputs moved by {edit.change:.0e}")
     grown = sum(parameter.numel() for parameter in model.parameters())
     print(f"from {weights:,} to {grown:,} weights")
     prove_equal(parent, model, tokens)

@@ -2,8 +2,6 @@
 
 import json
 
-import pytest
-
 from bench.__main__ import main
 
 
@@ -26,9 +24,3 @@ def test_a_change_that_moves_outputs_is_counted_as_wrong(monkeypatch, tmp_path):
     monkeypatch.setattr(sequence, "_moved", lambda before, after: 1.0)
     found = result_of("evolve_exactness", tmp_path)
     assert found["summary"]["known"]["wrong"] > 0
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("case", ["evolve_measures", "evolve_decisions"])
-def test_the_case_runs(case, tmp_path):
-    assert result_of(case, tmp_path)["toy"]

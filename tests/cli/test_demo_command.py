@@ -107,7 +107,7 @@ def test_a_failed_check_is_exit_code_1(small_model, capsys, monkeypatch):
 def test_an_unknown_chapter_lists_those_there_are(capsys):
     assert main(["demo", "steam"]) == 2
     assert "did you mean: stream" in capsys.readouterr().err
-    assert list(CHAPTERS) == ["stream", "compare", "shard"]
+    assert list(CHAPTERS) == ["stream", "compare", "shard", "evolve"]
 
 
 def test_a_bad_budget_is_an_error_before_anything_is_fetched(cache, capsys, pip):

@@ -183,6 +183,7 @@ def test_where_no_run_is_nothing_is_shown(tmp_path, capsys, command):
 def test_a_run_that_is_not_finished_can_be_shown_and_not_replayed(folder, tmp_path, capsys):
     run = copied(folder, tmp_path)
     (run / "model.safetensors").unlink()
+    (run / "finished.json").unlink()
     lines = (run / "log.jsonl").read_text().splitlines()
     (run / "log.jsonl").write_text("\n".join(lines[:8]) + '\n{"kind":"eval')
     code, out, _ = said(capsys, "show", run)

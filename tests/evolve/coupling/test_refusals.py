@@ -1,5 +1,7 @@
 """What is refused, before anything has changed, and what the reader is told."""
 
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -143,7 +145,10 @@ def test_a_head_for_training_is_seen_in_train_mode():
     assert [one.shape for one in model.train()(x)] == [(2, 3), (2, 3)]
 
 
-def test_a_wrapped_model_is_looked_at_inside():
+def test_a_wrapped_model_is_looked_at_inside(monkeypatch):
+    # Where other tests of this process have made the device of workers, it would move the model there.
+    module = sys.modules[nn.DataParallel.__module__]
+    monkeypatch.setattr(module, "_get_available_device_type", lambda: None)
     model, x = small()
     names = [site.name for site in evolve.sites(model, x)]
     assert [site.name for site in evolve.sites(nn.DataParallel(model), x)] == names

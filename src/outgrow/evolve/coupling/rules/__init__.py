@@ -11,25 +11,25 @@ from torch.utils._pytree import tree_leaves
 
 from outgrow.evolve.coupling.extent import Extent
 from outgrow.evolve.coupling.labels import Labels
-from outgrow.evolve.coupling.rules.contractions import CONTRACTION_RULES
+from outgrow.evolve.coupling.rules.contractions import contraction_rules
 from outgrow.evolve.coupling.rules.elementwise import ELEMENTWISE, UNIFORM, follow_elementwise
-from outgrow.evolve.coupling.rules.layouts import LAYOUT_RULES
-from outgrow.evolve.coupling.rules.lookups import LOOKUP_RULES
-from outgrow.evolve.coupling.rules.normalisations import NORMALISATION_RULES
+from outgrow.evolve.coupling.rules.layouts import layout_rules
+from outgrow.evolve.coupling.rules.lookups import lookup_rules
+from outgrow.evolve.coupling.rules.normalisations import normalisation_rules
 from outgrow.evolve.coupling.rules.reductions import REDUCTIONS, follow_reduction
-from outgrow.evolve.coupling.rules.selections import SELECTION_RULES
+from outgrow.evolve.coupling.rules.selections import selection_rules
 from outgrow.evolve.coupling.rules.spatial import SPATIAL, follow_spatial
-from outgrow.evolve.coupling.rules.views import VIEW_RULES
+from outgrow.evolve.coupling.rules.views import view_rules
 from outgrow.evolve.coupling.trace import Trace, op_name
 
 _Rule = Callable[[Trace, Any, tuple[Any, ...], dict[str, Any], Any], None]
 _RULES: dict[str, _Rule] = {
-    **CONTRACTION_RULES,
-    **LAYOUT_RULES,
-    **LOOKUP_RULES,
-    **NORMALISATION_RULES,
-    **SELECTION_RULES,
-    **VIEW_RULES,
+    **contraction_rules,
+    **layout_rules,
+    **lookup_rules,
+    **normalisation_rules,
+    **selection_rules,
+    **view_rules,
     **dict.fromkeys(REDUCTIONS, follow_reduction),
     **dict.fromkeys(SPATIAL, follow_spatial),
 }

@@ -1,6 +1,6 @@
 """Products that sum over a dim: matrix products, convolutions, attention."""
 
-__all__ = ["CONTRACTION_RULES"]
+__all__ = ["contraction_rules"]
 
 from typing import Any
 
@@ -166,7 +166,7 @@ def _attention(trace: Trace, func: Any, args: tuple[Any, ...], kwargs: dict[str,
             trace.label(tensor, trace.fresh(tensor, "belongs to attention"))
 
 
-CONTRACTION_RULES: dict[str, Any] = {
+contraction_rules: dict[str, Any] = {
     "mm": _mm,
     "addmm": _addmm,
     "bmm": _bmm,

@@ -1,6 +1,6 @@
 """Channels that become places and places that become channels; complex numbers and spectra."""
 
-__all__ = ["LAYOUT_RULES"]
+__all__ = ["layout_rules"]
 
 from typing import Any
 
@@ -153,7 +153,7 @@ def _triangle(trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str
     trace.label(result, Labels(extents=x.extents))
 
 
-LAYOUT_RULES: dict[str, Any] = {
+layout_rules: dict[str, Any] = {
     "im2col": _im2col,
     "col2im": _col2im,
     "pixel_shuffle": _pixel_shuffle,

@@ -1,6 +1,6 @@
 """Indices that tensors name: looking up, writing to, and sorting."""
 
-__all__ = ["LOOKUP_RULES"]
+__all__ = ["lookup_rules"]
 
 from typing import Any
 
@@ -175,7 +175,7 @@ def _ranked(trace: Trace, func: Any, args: tuple[Any, ...], kwargs: dict[str, An
         )
 
 
-LOOKUP_RULES: dict[str, Any] = {
+lookup_rules: dict[str, Any] = {
     "embedding": _embedding,
     "_embedding_bag": _embedding_bag,
     "_embedding_bag_forward_only": _embedding_bag,

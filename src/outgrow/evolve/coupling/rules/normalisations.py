@@ -1,6 +1,6 @@
 """Normalisations: which dims they compute statistics over, and which they only scale."""
 
-__all__ = ["NORMALISATION_RULES"]
+__all__ = ["normalisation_rules"]
 
 from typing import Any
 
@@ -70,7 +70,7 @@ def _along(trace: Trace, func: Any, args: tuple[Any, ...], _kwargs: dict[str, An
     trace.label(result, Labels(extents=x.extents))
 
 
-NORMALISATION_RULES: dict[str, Any] = {
+normalisation_rules: dict[str, Any] = {
     "native_batch_norm": _batch_norm,
     "_native_batch_norm_legit": _batch_norm,
     "_native_batch_norm_legit_no_training": _batch_norm,

@@ -1,6 +1,6 @@
 """Parts of a tensor, and tensors put together."""
 
-__all__ = ["SELECTION_RULES"]
+__all__ = ["selection_rules"]
 
 from typing import Any
 
@@ -149,7 +149,7 @@ def _repeat(trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str, 
     trace.label(result, Labels(extents=tuple(extents)))
 
 
-SELECTION_RULES: dict[str, Any] = {
+selection_rules: dict[str, Any] = {
     "split": _split,
     "split_with_sizes": _split,
     "slice": _slice,

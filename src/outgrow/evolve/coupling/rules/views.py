@@ -1,6 +1,6 @@
 """Other looks at the same elements."""
 
-__all__ = ["VIEW_RULES"]
+__all__ = ["view_rules"]
 
 from typing import Any
 
@@ -90,7 +90,7 @@ def _view(trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str, An
     trace.label(result, Labels(extents=extents, weight=x.weight, dims=tuple(dims)))
 
 
-VIEW_RULES: dict[str, Any] = {
+view_rules: dict[str, Any] = {
     "alias": _same,
     "detach": _same,
     "clone": _same,
