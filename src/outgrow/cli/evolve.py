@@ -2,12 +2,11 @@
 
 __all__ = ["SUBCOMMANDS", "evolve"]
 
-import importlib
 
 import click
 
 from outgrow.cli.main import CommandEntry
-from outgrow.errors import InputError, nearest_names
+from outgrow.cli.subcommands import Subcommands
 
 SUBCOMMANDS = {
     "replay": CommandEntry(
@@ -26,35 +25,6 @@ SUBCOMMANDS = {
 """What follows `outgrow evolve`; each is imported only to be run."""
 
 
-class _Subcommands(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(SUBCOMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        entry = SUBCOMMANDS.get(cmd_name)
-        if entry is None:
-            return None
-        module, _, name = entry.attribute.partition(":")
-        command: click.Command = getattr(importlib.import_module(module), name)
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        name = args[0]
-        if name not in SUBCOMMANDS and not ctx.resilient_parsing and not name.startswith("-"):
-            near = ", ".join(nearest_names(name, SUBCOMMANDS)) or ", ".join(SUBCOMMANDS)
-            raise InputError(
-                f"there is no command 'evolve {name}'",
-                hint=f"did you mean: {near}? `outgrow evolve --help` lists them",
-            )
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.help) for name, entry in SUBCOMMANDS.items()])
-
-
-@click.group(cls=_Subcommands)
+@click.group(cls=Subcommands, entries=SUBCOMMANDS)
 def evolve() -> None:
     """Networks that grow while they train: run one, look at its growth, prove it."""

@@ -3,7 +3,6 @@
 __all__ = ["SUBCOMMANDS", "shard"]
 
 import contextlib
-import importlib
 import socket
 import sys
 from pathlib import Path
@@ -12,7 +11,7 @@ import click
 
 from outgrow.cli import render
 from outgrow.cli.main import CommandEntry
-from outgrow.errors import InputError, nearest_names
+from outgrow.cli.subcommands import Subcommands
 
 SUBCOMMANDS = {
     "serve": CommandEntry(
@@ -33,36 +32,7 @@ SUBCOMMANDS = {
 """What follows `outgrow shard`; each is imported only to be run."""
 
 
-class _Subcommands(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(SUBCOMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        entry = SUBCOMMANDS.get(cmd_name)
-        if entry is None:
-            return None
-        module, _, name = entry.attribute.partition(":")
-        command: click.Command = getattr(importlib.import_module(module), name)
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        name = args[0]
-        if name not in SUBCOMMANDS and not ctx.resilient_parsing and not name.startswith("-"):
-            near = ", ".join(nearest_names(name, SUBCOMMANDS)) or ", ".join(SUBCOMMANDS)
-            raise InputError(
-                f"there is no command 'shard {name}'",
-                hint=f"did you mean: {near}? `outgrow shard --help` lists them",
-            )
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.help) for name, entry in SUBCOMMANDS.items()])
-
-
-@click.group(cls=_Subcommands)
+@click.group(cls=Subcommands, entries=SUBCOMMANDS)
 def shard() -> None:
     """Workers for sharded tensors: serve them to programs, join others, watch them."""
 

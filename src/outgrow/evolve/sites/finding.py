@@ -1,6 +1,6 @@
 """Find the places where a model can change."""
 
-__all__ = ["KINDS", "find_site", "leaf_of", "sites"]
+__all__ = ["KINDS", "sites"]
 
 from collections.abc import Callable
 from typing import Any
@@ -9,16 +9,13 @@ from torch import nn
 
 from outgrow.errors import InputError, nearest_names
 from outgrow.evolve.carry.wrappers import unwrapped
-from outgrow.evolve.coupling.coupling import Coupling
-from outgrow.evolve.coupling.extent import Extent
-from outgrow.evolve.errors import SiteNotFound
 from outgrow.evolve.example_inputs import ExampleInputs, call_form
 from outgrow.evolve.flow.attention_sites import attention_sites
 from outgrow.evolve.flow.branch_sites import branch_sites
 from outgrow.evolve.flow.deepening import deepen_sites
 from outgrow.evolve.flow.mutating import mutate_sites
 from outgrow.evolve.sites.site import Site
-from outgrow.evolve.sites.width_sites import find_place, prune_sites, widen_sites
+from outgrow.evolve.sites.width_sites import prune_sites, widen_sites
 
 KINDS: dict[str, Callable[[nn.Module, ExampleInputs], list[Site]]] = {
     "widen": widen_sites,
@@ -55,21 +52,3 @@ def sites(model: nn.Module, example_inputs: Any, kind: str = "widen") -> list[Si
     if not isinstance(model, nn.Module):
         raise InputError(f"model is a {type(model).__name__}", hint="give a torch.nn.Module")
     return KINDS[kind](unwrapped(model), call_form(example_inputs))
-
-
-def find_site(
-    model: nn.Module, site: Site | str, kind: str, example_inputs: Any
-) -> tuple[Site, ExampleInputs]:
-    """The site of this name as it is now, and what to call the model with."""
-    place = find_place(model, site, kind, example_inputs)
-    return place.site, place.inputs
-
-
-def leaf_of(coupling: Coupling, site: Site) -> Extent:
-    """The leaf of a coupling that belongs to a site of the same model."""
-    wanted = {(one.weight, one.dim) for one in site.coupled}
-    for leaf in coupling.leaves:
-        found = {(one.weight, one.dim) for one in coupling.occurrences(leaf)}
-        if found == wanted and leaf.size == site.units:
-            return leaf
-    raise SiteNotFound(f"site {site.name!r} is no longer there", hint="call evolve.sites again")
