@@ -74,6 +74,9 @@ COMMANDS = {
         help="Serve workers to programs, and look at what they do.",
     ),
     "store": CommandEntry(attribute="outgrow.cli.store:store", help="List, verify and convert checkpoints."),
+    "web": CommandEntry(
+        attribute="outgrow.cli.web:web", help="Look at two runs in a browser: verdict, tensors, numbers."
+    ),
 }
 
 

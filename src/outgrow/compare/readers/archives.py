@@ -62,12 +62,15 @@ def is_archive(path: Path) -> bool:
     return is_archive_name(path.name) or _kind(path, _ends(path)) is not None
 
 
-def open_archive(path: Path, limits: Limits, *, listener: Listener = ignore) -> OpenArchive:
+def open_archive(
+    path: Path, limits: Limits, *, name: str | None = None, listener: Listener = ignore
+) -> OpenArchive:
     """Open a `.zip`, `.tar`, `.tar.gz`, `.tar.bz2` or `.tar.xz` file, told apart by their content.
 
     Stored entries of zip archives and all of plain tar archives are read where they lie. What is compressed
     is unpacked into a nameless temporary file (`Spool`) now, as far as a reader exists for it. Nothing is
-    written under a name from the archive. `listener` receives `Progress` of the task `unpacking`.
+    written under a name from the archive. `listener` receives `Progress` of the task `unpacking`. `name` is
+    what people call the file, where its path does not say so.
 
     Raises:
         InputError: it is no archive, or asks for more than `limits` allow.
@@ -77,7 +80,9 @@ def open_archive(path: Path, limits: Limits, *, listener: Listener = ignore) -> 
     ends = _ends(path)
     kind = _kind(path, ends)
     if kind is None:
-        raise InputError(f"{str(path)!r} {_what_else(path, ends[0])}", hint="unpack it and give the folder")
+        raise InputError(
+            f"{name or str(path)!r} {_what_else(path, ends[0])}", hint="unpack it and give the folder"
+        )
     spool = Spool()
     try:
         try:

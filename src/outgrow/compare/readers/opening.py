@@ -1,6 +1,6 @@
 """Whatever the user gives, as a recording."""
 
-__all__ = ["Source", "open_recording"]
+__all__ = ["Source", "open_file", "open_recording"]
 
 from collections.abc import Mapping
 from os import PathLike
@@ -53,6 +53,28 @@ def open_recording(
             hint="give a path, a dict of tensors, a tensor or a recording",
         )
     return _open_path(str(source), limits, only, listener)
+
+
+def open_file(
+    path: Path, *, name: str, limits: Limits | None = None, only: str = "*", listener: Listener = ignore
+) -> Recording:
+    """As `open_recording`, for a file at a place whose name says nothing, as `/proc/self/fd/7`.
+
+    `name` is what people call it; its suffix decides how the file is read, where its content does not.
+
+    Raises:
+        InputError: nothing in it can be read; it says what was refused.
+        StoreError: it cannot be read, or is damaged as a whole.
+    """
+    limits = limits or Limits()
+    if is_readable(name):
+        records, more = records_of([(name, read_entry(path, name, limits))], only=only)
+        return _checked(Recording(label=name, records=records, refused=more), only)
+    archive = open_archive(path, limits, name=name, listener=listener)
+    records, more = records_of(archive.contents, only=only)
+    return _checked(
+        Recording(label=name, records=records, refused=(*archive.refused, *more), close=archive.close), only
+    )
 
 
 def _open_path(label: str, limits: Limits, only: str, listener: Listener) -> Recording:

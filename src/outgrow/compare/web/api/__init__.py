@@ -1,0 +1,13 @@
+"""What the page asks for, by path."""
+
+__all__ = ["routes"]
+
+from starlette.routing import Route
+
+from outgrow.compare.web.api import comparison, mapping, rows, session, share, sides, tensors
+
+
+def routes() -> list[Route]:
+    """Everything below `/api`."""
+    parts = (session, sides, comparison, rows, tensors, mapping, share)
+    return [route for part in parts for route in part.ROUTES]

@@ -1,0 +1,35 @@
+"""The verdict, the list and one row of it."""
+
+__all__ = ["ROUTES"]
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from outgrow.compare.web.api.calls import find_session, number, ready
+
+
+def _verdict(request: Request) -> Response:
+    from outgrow.compare.view.verdict import verdict_of
+
+    return JSONResponse(verdict_of(ready(find_session(request))))
+
+
+def _rows(request: Request) -> Response:
+    from outgrow.compare.view.rows import rows_of
+
+    return JSONResponse(rows_of(ready(find_session(request))))
+
+
+def _row(request: Request) -> Response:
+    from outgrow.compare.view.detail import detail_of
+
+    comparison = ready(find_session(request))
+    return JSONResponse(detail_of(comparison, number(request.path_params["row"], "row")))
+
+
+ROUTES = (
+    Route("/verdict", _verdict, methods=["GET"]),
+    Route("/rows", _rows, methods=["GET"]),
+    Route("/rows/{row}", _row, methods=["GET"]),
+)
