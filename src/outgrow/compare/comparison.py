@@ -27,14 +27,16 @@ from outgrow.compare.judge import (
     is_unseen,
     judge,
 )
-from outgrow.compare.layout import StageLayout, find_stage_layouts
+from outgrow.compare.layout import StageLayout, check_hints, find_stage_layouts
+from outgrow.compare.lease import Lease
 from outgrow.compare.measures import Measures, measure
-from outgrow.compare.names import pair_records
+from outgrow.compare.memory import Memory, key_of
+from outgrow.compare.names import NameMap, NameRule, pair_records, parse_name_map
 from outgrow.compare.pair import Pair, Pairing
 from outgrow.compare.readers import open_recording
 from outgrow.compare.readers.limits import Limits
 from outgrow.compare.readers.opening import Source
-from outgrow.compare.sample import sample
+from outgrow.compare.sample import SampleFigures, sample
 from outgrow.errors import InputError, nearest_names
 from outgrow.events import Listener, Progress, ignore
 
@@ -49,22 +51,58 @@ class Comparison:
         actual: Sequence[Recording],
         pairing: Pairing,
         *,
+        name_map: NameMap | None = None,
         rules: Rules | None = None,
         is_exact: bool = False,
         listener: Listener = ignore,
+        lease: Lease | None = None,
+        memory: Memory | None = None,
     ) -> None:
         """Use `compare`."""
         self.expected = expected
         self.actual = tuple(actual)
         self.pairing = pairing
+        self.name_map = name_map or NameMap(rules=())
+        """The user's word on names and layouts."""
         self.rules = rules
         self.is_exact = is_exact
         self._listener = listener
+        self._lease = Lease((expected, *actual)) if lease is None else lease
+        self._memory = Memory() if memory is None else memory
+
+    def remapped(
+        self, name_map: NameMap | Sequence[NameRule], *, listener: Listener | None = None
+    ) -> "Comparison":
+        """The same runs under another map, which takes the place of the one before: what `compare` with it
+        would say, but of pairs that stay the same nothing is read again. Both comparisons can be used, and
+        both are to be closed: the runs are closed with the last one.
+
+        Args:
+            name_map: the whole map. Without rules everything is paired as if there never was one.
+            listener: told how far it has come; where none is given, that of this comparison.
+
+        Raises:
+            InputError: a rule names what is not there, two of them want the same tensor, or a layout does not
+                fit. Nothing has changed then.
+        """
+        rules = name_map if isinstance(name_map, NameMap) else NameMap(rules=tuple(name_map))
+        pairing = _paired(self.expected, self.actual, rules, self.rules)
+        return Comparison(
+            self.expected,
+            self.actual,
+            pairing,
+            name_map=rules,
+            rules=self.rules,
+            is_exact=self.is_exact,
+            listener=listener or self._listener,
+            lease=self._lease.share(),
+            memory=self._memory,
+        )
 
     @cached_property
     def layouts(self) -> tuple[StageLayout, ...]:
         """How the actual tensors have to be put, a layout for each pair."""
-        return tuple(find_stage_layouts(self.pairing.pairs))
+        return tuple(find_stage_layouts(self.pairing.pairs, memory=self._memory))
 
     @cached_property
     def judgement(self) -> Judgement:
@@ -147,10 +185,8 @@ class Comparison:
         return as_notebook(self)
 
     def close(self) -> None:
-        """Close both runs; may be called twice."""
-        with contextlib.ExitStack() as stack:
-            for recording in (self.expected, *self.actual):
-                stack.callback(recording.close)
+        """Close both runs, unless another comparison of them is open; may be called twice."""
+        self._lease.close()
 
     def __enter__(self) -> Self:
         return self
@@ -167,7 +203,12 @@ class Comparison:
         """Whether no tensor that is equal on both sides speaks against it."""
         rows = zip(self.pairing.pairs, self.layouts, self._measured, strict=True)
         unseen = ((pair, layout) for pair, layout, row in rows if is_unseen(row, precision))
-        return not any(is_too_fine(sample(*_tensors(pair, layout)), precision) for pair, layout in unseen)
+        return not any(is_too_fine(self._sample(pair, layout), precision) for pair, layout in unseen)
+
+    def _sample(self, pair: Pair, layout: StageLayout) -> SampleFigures:
+        return self._memory.recall(
+            ("sample", *_laid_out(pair, layout)), lambda: sample(*_tensors(pair, layout))
+        )
 
     def _sizes(self) -> tuple[int, int]:
         """How many tensors each side has to pair. Each part of a fused one counts, as its pair does; what was
@@ -184,7 +225,11 @@ class Comparison:
         total, done = sum(pair.expected.nbytes for pair in pairs), 0
         measured = []
         # Reading, the arithmetic and what is made of it go on at the same time.
-        sizes = [2 * pair.expected.nbytes for pair in pairs]
+        rows = zip(pairs, self.layouts, strict=True)
+        known = [self._memory.has(("measures", *_laid_out(pair, layout))) for pair, layout in rows]
+        sizes = [
+            0 if is_known else 2 * pair.expected.nbytes for pair, is_known in zip(pairs, known, strict=True)
+        ]
         with contextlib.closing(in_order(self._measures, sizes)) as found:
             for pair, layout in zip(pairs, self.layouts, strict=True):
                 self._listener(Progress(task="comparing", done=done, total=total, item=pair.expected_name))
@@ -207,7 +252,10 @@ class Comparison:
         if layout.layout is None:
             return None
         rtol, atol = (0.0, 0.0) if self.rules is None else self.rules.tolerance(pair.expected_name)
-        return measure(*_tensors(pair, layout), rtol=rtol, atol=atol)
+        return self._memory.recall(
+            ("measures", *_laid_out(pair, layout)),
+            lambda: measure(*_tensors(pair, layout), rtol=rtol, atol=atol),
+        )
 
 
 def compare(
@@ -215,7 +263,7 @@ def compare(
     expected: Source,
     actual: Source | Sequence[Source],
     only: str = "*",
-    name_map: str | PathLike[str] | Mapping[str, str] | None = None,
+    name_map: NameMap | str | PathLike[str] | Mapping[str, str] | None = None,
     rules: Rules | None = None,
     is_exact: bool = False,
     limits: Limits | None = None,
@@ -245,11 +293,29 @@ def compare(
             opened.enter_context(open_recording(source, limits=limits, only=only, listener=listener))
             for source in (expected, *sources)
         ]
-        pairing = pair_records(sides[0], sides[1:], name_map=name_map)
-        if rules is not None:
-            _check_fit(rules, pairing)
+        mapped = name_map if isinstance(name_map, NameMap) else parse_name_map(name_map or {})
+        pairing = _paired(sides[0], sides[1:], mapped, rules)
         opened.pop_all()
-    return Comparison(sides[0], sides[1:], pairing, rules=rules, is_exact=is_exact, listener=listener)
+    return Comparison(
+        sides[0],
+        sides[1:],
+        pairing,
+        name_map=mapped,
+        rules=rules,
+        is_exact=is_exact,
+        listener=listener,
+    )
+
+
+def _paired(
+    expected: Recording, actual: Sequence[Recording], name_map: NameMap, rules: Rules | None
+) -> Pairing:
+    """Pairs, after all that can be wrong in what the user said of them was looked at."""
+    pairing = pair_records(expected, actual, name_map=name_map if name_map.rules else None)
+    if rules is not None:
+        _check_fit(rules, pairing)
+    check_hints(pairing.pairs)
+    return pairing
 
 
 def _check_fit(rules: Rules, pairing: Pairing) -> None:
@@ -259,6 +325,11 @@ def _check_fit(rules: Rules, pairing: Pairing) -> None:
         if names and not any(fnmatchcase(name, pattern) for name in names):
             near = ", ".join(map(repr, nearest_names(pattern, names) or names[:3]))
             raise InputError(f"no tensor fits the rule for {pattern!r}", hint=f"there are {near}")
+
+
+def _laid_out(pair: Pair, layout: StageLayout) -> tuple[object, ...]:
+    """What the numbers of a pair depend on, besides the tolerances."""
+    return key_of(pair), layout.layout, layout.expected_layout
 
 
 def _tensors(pair: Pair, layout: StageLayout) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ __all__ = [
     "Sections",
     "Stack",
     "StageLayout",
+    "check_hints",
     "find_stage_layouts",
 ]
 
@@ -18,4 +19,4 @@ from outgrow.compare.layout.chain import Chain
 from outgrow.compare.layout.layout import Identity, Layout
 from outgrow.compare.layout.ranks import Concatenate, PartialSum, Replicated, Sections, Stack
 from outgrow.compare.layout.rearrange import Rearrange
-from outgrow.compare.layout.stage import StageLayout, find_stage_layouts
+from outgrow.compare.layout.stage import StageLayout, check_hints, find_stage_layouts

@@ -1,6 +1,6 @@
 """One layout for a stage, from the tensors of all its layers."""
 
-__all__ = ["StageLayout", "find_stage_layouts"]
+__all__ = ["StageLayout", "check_hints", "find_stage_layouts"]
 
 import dataclasses
 from collections import Counter
@@ -14,11 +14,12 @@ from outgrow.compare.layout.layout import Identity, Layout
 from outgrow.compare.layout.pair_search import PairFound, search_pair
 from outgrow.compare.layout.pattern import pattern_of
 from outgrow.compare.layout.placement import declared_combination
-from outgrow.compare.layout.rank_order import find_order
+from outgrow.compare.layout.rank_order import RankOrder, find_order
 from outgrow.compare.layout.ranks import PartialSum, Replicated
 from outgrow.compare.layout.rearrange import squeezed
-from outgrow.compare.layout.replicas import look_at_replicas
+from outgrow.compare.layout.replicas import Replicas, look_at_replicas
 from outgrow.compare.layout.sides import Option, Sides
+from outgrow.compare.memory import Memory, key_of
 from outgrow.compare.pair import Pair
 from outgrow.errors import InputError
 
@@ -57,14 +58,15 @@ class StageLayout:
         return f"{self.layout.describe()}; expected: {self.expected_layout.describe()}"
 
 
-def find_stage_layouts(pairs: Sequence[Pair]) -> list[StageLayout]:
+def find_stage_layouts(pairs: Sequence[Pair], *, memory: Memory | None = None) -> list[StageLayout]:
     """One for each pair, in their order.
 
     Pairs of one rank with equal shapes are the identity and are not read. For the others the tensors of a
     few layers are looked at, and the layers of a stage vote on one layout. Partial sums are taken as such
     only where every layer has them and the ranks agree on what comes next; otherwise an all-reduce is
-    missing, and that is not to be laid out but to be seen.
+    missing, and that is not to be laid out but to be seen. What `memory` knows is not read again.
     """
+    memory = Memory() if memory is None else memory
     found: dict[int, StageLayout] = {}
     undecided: list[tuple[list[int], tuple[Option, ...]]] = []
     groups: dict[object, list[int]] = {}
@@ -76,7 +78,7 @@ def find_stage_layouts(pairs: Sequence[Pair]) -> list[StageLayout]:
         else:
             groups.setdefault(_key(pair), []).append(index)
     for members in groups.values():
-        voted, tried = _vote([pairs[index] for index in members])
+        voted, tried = _vote([pairs[index] for index in members], memory)
         found.update(zip(members, voted, strict=True))
         if tried:
             undecided.append((members, tried))
@@ -85,8 +87,19 @@ def find_stage_layouts(pairs: Sequence[Pair]) -> list[StageLayout]:
         _follow_others(pairs, layouts, members, tried)
     for members in groups.values():
         if _is_summed(layouts[members[0]]) and declared_combination(pairs[members[0]].actual) is None:
-            _doubt_sums(pairs, layouts, members)
+            _doubt_sums(pairs, layouts, members, memory)
     return layouts
+
+
+def check_hints(pairs: Sequence[Pair]) -> None:
+    """Refuse layouts of the user's that do not fit, before anything is read.
+
+    Raises:
+        InputError: one of them, named with its pair.
+    """
+    for pair in pairs:
+        if pair.layout_hint is not None:
+            _as_told(pair, pair.layout_hint)
 
 
 def _as_told(pair: Pair, hint: str) -> StageLayout:
@@ -98,7 +111,12 @@ def _as_told(pair: Pair, hint: str) -> StageLayout:
             hint="leave the layout out: it is found from the numbers",
         )
     shapes = [record.shape for record in pair.actual]
-    layout = parse_layout(hint, shapes=shapes, target=pair.expected.shape)
+    try:
+        layout = parse_layout(hint, shapes=shapes, target=pair.expected.shape)
+    except InputError as err:
+        raise InputError(
+            f"{pair.expected_name!r} and {pair.actual_name!r}: {err.message}", hint=err.hint
+        ) from err
     return StageLayout(layout=layout, reason="as given")
 
 
@@ -111,7 +129,7 @@ def _key(pair: Pair) -> object:
     return pair.stage, pair.expected.kind, pair.expected.shape, *(r.shape for r in pair.actual), fused
 
 
-def _vote(pairs: Sequence[Pair]) -> tuple[list[StageLayout], tuple[Option, ...]]:
+def _vote(pairs: Sequence[Pair], memory: Memory) -> tuple[list[StageLayout], tuple[Option, ...]]:
     """One layout for pairs of one stage and equal shapes; or none, and what was tried in vain."""
     if _needs_no_search(pairs[0]):
         ((option,),) = one_tensor(pairs[0].actual[0].shape, pairs[0].expected.shape)
@@ -120,7 +138,7 @@ def _vote(pairs: Sequence[Pair]) -> tuple[list[StageLayout], tuple[Option, ...]]
     for index in _order_of_sampling(len(pairs)):
         if len(ballots) >= _SAMPLED and any(_weight(ballot) >= _SURE for ballot in ballots.values()):
             break
-        ballots[index] = _search(pairs[index])
+        ballots[index] = _search(pairs[index], memory)
     are_sums = {index: _is_sum(ballot) for index, ballot in ballots.items()}
     is_summed = all(are_sums.values())
     votes: Counter[Option] = Counter()
@@ -129,13 +147,13 @@ def _vote(pairs: Sequence[Pair]) -> tuple[list[StageLayout], tuple[Option, ...]]
         if choice is not None and (is_summed or not are_sums[index]):
             votes[choice] += _weight(ballots[index])
     if not votes and any(are_sums.values()):
-        return [_as_replicas(pair, ballots.get(index)) for index, pair in enumerate(pairs)], ()
+        return [_as_replicas(pair, ballots.get(index), memory) for index, pair in enumerate(pairs)], ()
     if not votes:
         one = ballots[min(ballots)]
         return [StageLayout(layout=None, reason=_why_none(one))] * len(pairs), one.tried
     chosen = votes.most_common(1)[0][0]
     leader = next(ballots[index] for index in sorted(ballots) if ballots[index].found.option == chosen)
-    return [_seen(pair, chosen, leader, ballots.get(index)) for index, pair in enumerate(pairs)], ()
+    return [_seen(pair, chosen, leader, ballots.get(index), memory) for index, pair in enumerate(pairs)], ()
 
 
 def _follow_others(
@@ -162,13 +180,16 @@ def _follow_others(
             )
 
 
-def _search(pair: Pair) -> PairFound:
-    return search_pair(
-        pair.expected.read(),
-        [record.read() for record in pair.actual],
-        fused=pair.fused,
-        declared=declared_combination(pair.actual),
-        is_fused=pair.stage.endswith(_FUSED_STAGES),
+def _search(pair: Pair, memory: Memory) -> PairFound:
+    return memory.recall(
+        ("search", key_of(pair)),
+        lambda: search_pair(
+            pair.expected.read(),
+            [record.read() for record in pair.actual],
+            fused=pair.fused,
+            declared=declared_combination(pair.actual),
+            is_fused=pair.stage.endswith(_FUSED_STAGES),
+        ),
     )
 
 
@@ -180,22 +201,18 @@ def _needs_no_search(pair: Pair) -> bool:
     return squeezed(actual.shape) == squeezed(expected.shape) or not expected.elements
 
 
-def _seen(pair: Pair, option: Option, leader: PairFound, ballot: PairFound | None) -> StageLayout:
+def _seen(
+    pair: Pair, option: Option, leader: PairFound, ballot: PairFound | None, memory: Memory
+) -> StageLayout:
     """The stage's layout on one of its layers, with what that layer says against it."""
     combination, rest = split_chain(option.layout)
     if isinstance(combination, Replicated):
-        return _replicated(pair, combination, rest, option.expected_layout, ballot, _why(leader))
+        return _replicated(pair, combination, rest, option.expected_layout, ballot, _why(leader), memory)
     reason, suspected = _why(leader), {}
     if ballot is None:
-        tensors = [record.read() for record in pair.actual]
-        elements = _elements(option)
-        sides = Sides(
-            pair.expected.read(), tensors,
-            elements=elements, expected_layout=option.expected_layout, count=_CHECKED, block=8,
-        )  # fmt: skip
-        if sides.agreement(option) < _DOUBTFUL:
-            ballot = _search(pair)
-        order = find_order(sides, option) if ballot is not None else None
+        is_doubtful, order = memory.recall(("doubt", key_of(pair), option), lambda: _doubt(pair, option))
+        if is_doubtful:
+            ballot = _search(pair, memory)
     else:
         order = ballot.order
     if order is not None:
@@ -215,6 +232,18 @@ def _seen(pair: Pair, option: Option, leader: PairFound, ballot: PairFound | Non
     )
 
 
+def _doubt(pair: Pair, option: Option) -> tuple[bool, RankOrder | None]:
+    """Whether the numbers of a layer that did not vote speak against its stage's layout; and if they do, the
+    order of ranks in which they would not."""
+    sides = Sides(
+        pair.expected.read(), [record.read() for record in pair.actual],
+        elements=_elements(option), expected_layout=option.expected_layout, count=_CHECKED, block=8,
+    )  # fmt: skip
+    if sides.agreement(option) >= _DOUBTFUL:
+        return False, None
+    return True, find_order(sides, option)
+
+
 def _elements(option: Option) -> int:
     count = 1
     for size, _ in option.digits:
@@ -222,17 +251,17 @@ def _elements(option: Option) -> int:
     return count
 
 
-def _as_replicas(pair: Pair, ballot: PairFound | None) -> StageLayout:
+def _as_replicas(pair: Pair, ballot: PairFound | None, memory: Memory) -> StageLayout:
     """Where the ranks' sum fits in some layers and in others nothing does."""
     if ballot is None:
-        ballot = _search(pair)
+        ballot = _search(pair, memory)
     option = ballot.found.option
     if option is None:
         return StageLayout(layout=None, reason=_why_none(ballot))
     combination, rest = split_chain(option.layout)
     assert isinstance(combination, PartialSum | Replicated), "ranks of the whole shape"
     replicated = Replicated(ranks=combination.ranks, local=combination.local)
-    return _replicated(pair, replicated, rest, option.expected_layout, ballot, None)
+    return _replicated(pair, replicated, rest, option.expected_layout, ballot, None, memory)
 
 
 def _replicated(
@@ -242,19 +271,21 @@ def _replicated(
     expected_layout: Layout,
     ballot: PairFound | None,
     reason: str | None,
+    memory: Memory,
 ) -> StageLayout:
-    tensors = [record.read() for record in pair.actual]
-    replicas = look_at_replicas(tensors, expected_layout.apply([pair.expected.read()]), rest)
+    replicas = memory.recall(
+        ("replicas", key_of(pair), rest, expected_layout), lambda: _look(pair, rest, expected_layout)
+    )
     if replicas is None:
         return StageLayout(
             layout=chain(replicated, rest), expected_layout=expected_layout, reason=reason
         )  # fmt: skip
     if ballot is None:
-        ballot = _search(pair)
+        ballot = _search(pair, memory)
     text = replicas.describe()
     suspected = {"replicas_differ": text}
     if _is_sum(ballot):
-        suspected["partial_sum"] = f"the sum of the {len(tensors)} ranks fits: they were not added up"
+        suspected["partial_sum"] = f"the sum of the {len(pair.actual)} ranks fits: they were not added up"
         text = f"{text}; {suspected['partial_sum']}"
     return StageLayout(
         layout=chain(dataclasses.replace(replicated, uses=replicas.worst), rest),
@@ -264,7 +295,14 @@ def _replicated(
     )
 
 
-def _doubt_sums(pairs: Sequence[Pair], layouts: list[StageLayout], members: Sequence[int]) -> None:
+def _look(pair: Pair, rest: Layout, expected_layout: Layout) -> Replicas | None:
+    tensors = [record.read() for record in pair.actual]
+    return look_at_replicas(tensors, expected_layout.apply([pair.expected.read()]), rest)
+
+
+def _doubt_sums(
+    pairs: Sequence[Pair], layouts: list[StageLayout], members: Sequence[int], memory: Memory
+) -> None:
     """Take partial sums back where the ranks do not agree on the next tensor that all of them hold: it was
     computed from summands that nobody had added up."""
     following = next(
@@ -278,7 +316,7 @@ def _doubt_sums(pairs: Sequence[Pair], layouts: list[StageLayout], members: Sequ
     if following is None or "replicas_differ" not in following.suspected:
         return
     for index in members:
-        layouts[index] = _as_replicas(pairs[index], None)
+        layouts[index] = _as_replicas(pairs[index], None, memory)
 
 
 def _combination(found: StageLayout) -> Layout | None:
