@@ -7,6 +7,7 @@
 #   make bench      the benchmarks there are; make bench CASE=name runs one
 #   make oracle     every op, module and optimizer of torch's databases on simulated workers, against torch alone
 #   make docs       the documentation as HTML in docs/_build/html
+#   make web        the page of `outgrow web` from its sources in web/ (needs Node 20 or newer)
 #   make golden     rewrite the golden files of the tests; review the diff
 #   make matrix     the slow sweep over every architecture that builds offline
 #   make clean      remove what was built here, .venv included
@@ -16,7 +17,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-all test check bench oracle docs golden matrix clean
+.PHONY: help venv demo demo-all test check bench oracle docs web golden matrix clean
 
 PYTHON ?=
 TORCH_INDEX ?=
@@ -68,6 +69,14 @@ docs: $(STAMP)
 	$(BIN)/sphinx-build -n -W --keep-going -b html docs docs/_build/html
 	@echo "Open docs/_build/html/index.html"
 
+web/node_modules: web/package.json web/package-lock.json
+	@command -v npm >/dev/null || { echo "make web needs Node 20 or newer with npm; users of outgrow do not." >&2; exit 2; }
+	cd web && npm ci --no-audit --no-fund
+	@touch $@
+
+web: web/node_modules
+	cd web && npm run --silent check && npm run --silent test && npm run --silent build
+
 golden: $(STAMP)
 	$(BIN)/python -m pytest -p no:randomly --rewrite-golden $(PYTEST)
 	@git --no-pager diff --stat -- tests/golden || true
@@ -76,5 +85,5 @@ matrix: $(STAMP)
 	$(PYTEST_RUN) -m slow $(PYTEST)
 
 clean:
-	rm -rf $(VENV) build dist docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
+	rm -rf $(VENV) web/node_modules build dist docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 	find src tests bench docs examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -1,0 +1,147 @@
+/** Calls of the server: the token and the session go with each of them. */
+
+import type {
+  Detail, Found, Item, MapRule, Rows, SessionInfo, SideName, Status, TileHead, Values, Verdict, Window,
+} from "./types";
+
+const TOKEN = "outgrow.token";
+const SESSION = "outgrow.session";
+
+/** What the server refused: a message for people, what they can do, and a code for the page. */
+export class ApiFailure extends Error {
+  constructor(
+    message: string,
+    readonly status: number,
+    readonly code: string,
+    readonly hint: string | null,
+  ) {
+    super(message);
+  }
+}
+
+let token = sessionStorage.getItem(TOKEN) ?? "";
+let session = sessionStorage.getItem(SESSION) ?? "";
+
+/** Keep a token for this tab; it is not shown in the address any more. */
+export function keepToken(given: string): void {
+  token = given;
+  sessionStorage.setItem(TOKEN, given);
+}
+
+export function currentToken(): string {
+  return token;
+}
+
+function headers(): Record<string, string> {
+  const found: Record<string, string> = { Authorization: `Bearer ${token}` };
+  if (session) found["X-Outgrow-Session"] = session;
+  return found;
+}
+
+async function failure(response: Response): Promise<ApiFailure> {
+  try {
+    const { error } = (await response.json()) as { error: { message: string; hint: string | null; code: string } };
+    return new ApiFailure(error.message, response.status, error.code, error.hint);
+  } catch {
+    return new ApiFailure(`the server answered ${response.status}`, response.status, "unknown", null);
+  }
+}
+
+async function send(path: string, options: RequestInit = {}): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(`/api${path}`, { ...options, headers: { ...headers(), ...options.headers } });
+  } catch (error) {
+    if (options.signal?.aborted) throw error;
+    throw new ApiFailure("the server does not answer", 0, "offline", "is `outgrow web` still running?");
+  }
+  if (!response.ok) throw await failure(response);
+  return response;
+}
+
+async function ask<T>(path: string, options: RequestInit = {}): Promise<T> {
+  return (await (await send(path, options)).json()) as T;
+}
+
+function body(method: string, content: unknown, signal?: AbortSignal): RequestInit {
+  const made: RequestInit = {
+    method,
+    body: JSON.stringify(content),
+    headers: { "Content-Type": "application/json" },
+  };
+  if (signal) made.signal = signal;
+  return made;
+}
+
+/** The tab's session; a new one where it had none or the server has forgotten it. */
+export async function openSession(): Promise<SessionInfo> {
+  let info: SessionInfo;
+  try {
+    info = await ask<SessionInfo>("/session");
+  } catch (error) {
+    if (!(error instanceof ApiFailure) || error.code !== "session") throw error;
+    session = "";
+    info = await ask<SessionInfo>("/session");
+  }
+  session = info.session;
+  sessionStorage.setItem(SESSION, session);
+  return info;
+}
+
+/** Send a file; `progress` hears of the bytes that are on their way. */
+export function upload(
+  side: SideName, file: File, progress: (sent: number) => void, signal: AbortSignal,
+): Promise<Item> {
+  // fetch() cannot tell how far an upload is.
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", `/api/sides/${side}/uploads?name=${encodeURIComponent(file.name)}`);
+    for (const [name, value] of Object.entries(headers())) request.setRequestHeader(name, value);
+    request.upload.onprogress = (event) => progress(event.loaded);
+    request.onload = () => {
+      const response = new Response(request.responseText, { status: request.status });
+      if (response.ok) response.json().then((item) => resolve(item as Item), reject);
+      else failure(response).then(reject);
+    };
+    request.onerror = () => reject(new ApiFailure("the upload was cut off", 0, "offline", "try again"));
+    request.onabort = () => reject(new ApiFailure("the upload was cancelled", 0, "cancelled", null));
+    signal.addEventListener("abort", () => request.abort());
+    request.send(file);
+  });
+}
+
+export const removeItem = (side: SideName, id: string) =>
+  send(`/sides/${side}/${encodeURIComponent(id)}`, { method: "DELETE" }).then(() => undefined);
+export const addPath = (side: SideName, path: string) => ask<Item>(`/sides/${side}/paths`, body("POST", { path }));
+
+export const startComparison = (settings: object = {}) => ask<Status>("/comparison", body("POST", settings));
+export const cancelComparison = () => ask<Status>("/comparison", { method: "DELETE" });
+export const waitForStatus = (after: number) => ask<Status>(`/comparison?after=${after}`);
+
+export const getVerdict = () => ask<Verdict>("/verdict");
+export const getRows = () => ask<Rows>("/rows");
+export const getDetail = (row: number) => ask<Detail>(`/rows/${row}`);
+
+export const getValues = (row: number, window: Window, signal?: AbortSignal) =>
+  ask<Values>(`/rows/${row}/values`, body("POST", window, signal));
+
+export async function getTile(
+  row: number,
+  request: Window & { which: "expected" | "actual" | "difference"; max_height: number; max_width: number },
+  signal?: AbortSignal,
+): Promise<{ head: TileHead; values: Float32Array }> {
+  const response = await send(`/rows/${row}/tile`, body("POST", request, signal));
+  const head = JSON.parse(response.headers.get("X-Outgrow-Tile") ?? "{}") as TileHead;
+  return { head, values: new Float32Array(await response.arrayBuffer()) };
+}
+
+export const find = (row: number, request: object, signal?: AbortSignal) =>
+  ask<Found>(`/rows/${row}/find`, body("POST", request, signal));
+
+export const getMapping = () => ask<{ rules: MapRule[]; text: string }>("/mapping");
+export const putMapping = (rules: MapRule[]) => ask<Status>("/mapping", body("PUT", { rules }));
+
+/** A file that the server makes; links cannot carry the token. */
+export async function getReport(kind: "html" | "json"): Promise<Blob> {
+  return (await send(`/report.${kind}`)).blob();
+}

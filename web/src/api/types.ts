@@ -1,0 +1,195 @@
+/** What the server sends; `docs/reference/web-api.md` says what the fields mean. */
+
+export type SideName = "expected" | "actual";
+/** Numbers that are not finite come as text. */
+export type Figure = number | "nan" | "inf" | "-inf" | null;
+
+export interface Item {
+  id: string;
+  name: string;
+  bytes: number;
+  source: "upload" | "path";
+}
+
+export type State = "empty" | "opening" | "comparing" | "ready" | "failed" | "cancelled";
+
+export interface Status {
+  state: State;
+  revision: number;
+  done: number;
+  total: number;
+  item: string | null;
+  error: { message: string; hint: string | null } | null;
+  seconds: number;
+}
+
+export interface SessionInfo {
+  session: string;
+  version: string;
+  sides: Record<SideName, Item[]>;
+  comparison: Status;
+  limits: { max_upload_bytes: number };
+  roots: string[];
+}
+
+export interface Verdict {
+  verdict: "match" | "differ" | "insufficient";
+  sentence: string;
+  expected: string;
+  actual: string[];
+  first: number | null;
+  healed: number | null;
+  counts: Record<string, number>;
+  pairs: number;
+  notes: string[];
+  diagnoses: { row: number | null; at: string; kind: string; detail: string }[];
+  refused: { entry: string; reason: string }[];
+  refused_count: number;
+  unpaired_expected: number;
+  unpaired_actual: number;
+}
+
+export const STATUSES = [
+  "ok", "differs", "inherited", "healed", "only expected", "only actual", "refused",
+] as const;
+export type RowStatus = (typeof STATUSES)[number];
+
+/** Columns of equal length, in layer order. */
+export interface Rows {
+  count: number;
+  expected: (string | null)[];
+  actual: (string | null)[];
+  status: number[];
+  layer: (number | null)[];
+  stage: number[];
+  dtype: number[];
+  shape: number[];
+  error: Figure[];
+  max_abs: Figure[];
+  order: (number | null)[];
+  stages: string[];
+  dtypes: string[];
+  shapes: string[];
+}
+
+export interface SideDetail {
+  name: string;
+  dtype: string;
+  shape: number[];
+  rank: number;
+  elements: number;
+  bytes: number;
+  kind: string;
+}
+
+export interface SideFigures {
+  mean: Figure;
+  std: Figure;
+  minimum: Figure;
+  maximum: Figure;
+  nan: number;
+  inf: number;
+  first_nan: number[] | null;
+}
+
+export interface Measures {
+  elements: number;
+  mismatched: number;
+  outside: number;
+  max_abs: Figure;
+  max_abs_index: number[] | null;
+  relative_error: Figure;
+  mse: Figure;
+  max_ulp: number;
+  cosine: Figure;
+  scale: Figure;
+  expected: SideFigures;
+  actual: SideFigures;
+}
+
+export interface LayoutDetail {
+  text: string;
+  hint: string | null;
+  reason: string | null;
+  expected_text: string | null;
+  steps: { name: string; shape: number[]; dims: number[][] }[];
+  is_identity: boolean;
+}
+
+export interface Detail {
+  row: number;
+  expected: SideDetail | null;
+  actual: SideDetail[];
+  status: RowStatus;
+  reason: string;
+  stage: string | null;
+  layer: number | null;
+  matched_by: string | null;
+  note: string | null;
+  layout: LayoutDetail | null;
+  near: string[];
+  shape: number[];
+  measures: Measures | null;
+}
+
+/** Which window of a tensor. */
+export interface Spec {
+  fixed: number[];
+  rows: number | null;
+  columns: number | null;
+  row0: number;
+  column0: number;
+  height: number;
+  width: number;
+  flat: boolean;
+  fold: number;
+  rank: number;
+}
+
+export interface Window {
+  view: "aligned" | "own";
+  expected: Spec | null;
+  actual: Spec | null;
+}
+
+export interface Cells {
+  height: number;
+  width: number;
+  shape: number[];
+  dtype: string;
+  index: string[];
+  text: string[];
+  value: Figure[];
+}
+
+export interface Values {
+  expected: Cells | null;
+  actual: Cells | null;
+  difference: Figure[];
+  ulp: (number | null)[];
+  differs: boolean[];
+}
+
+export interface TileHead {
+  height: number;
+  width: number;
+  rows_per_pixel: number;
+  columns_per_pixel: number;
+  minimum: Figure;
+  maximum: Figure;
+  nan: number;
+  inf: number;
+}
+
+export interface Found {
+  index: number[] | null;
+  actual_index: number[] | null;
+  wrapped: boolean;
+  count: number | null;
+}
+
+export interface MapRule {
+  expected: string;
+  actual: string;
+  layout: string | null;
+}
