@@ -28,6 +28,7 @@ from outgrow.compare.judge import (
     judge,
 )
 from outgrow.compare.layout import StageLayout, check_hints, find_stage_layouts
+from outgrow.compare.layout.simplified import simplified
 from outgrow.compare.lease import Lease
 from outgrow.compare.measures import Measures, measure
 from outgrow.compare.memory import Memory, key_of
@@ -329,7 +330,8 @@ def _check_fit(rules: Rules, pairing: Pairing) -> None:
 
 def _laid_out(pair: Pair, layout: StageLayout) -> tuple[object, ...]:
     """What the numbers of a pair depend on, besides the tolerances."""
-    return key_of(pair), layout.layout, layout.expected_layout
+    made = None if layout.layout is None else simplified(layout.layout)
+    return key_of(pair), made, simplified(layout.expected_layout)
 
 
 def _tensors(pair: Pair, layout: StageLayout) -> tuple[Tensor, Tensor]:

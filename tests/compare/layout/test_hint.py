@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from outgrow.compare.layout.hint import parse_layout
+from outgrow.compare.layout.hint import parse_hint
 from outgrow.errors import InputError
 
 
@@ -24,7 +24,7 @@ from outgrow.errors import InputError
 def test_calls_do_what_torch_does(text, shape, make):
     tensor = torch.arange(torch.Size(shape).numel()).reshape(shape)
     expected = make(tensor)
-    layout = parse_layout(text, shapes=[shape], target=tuple(expected.shape))
+    layout = parse_hint(text, shapes=[shape], target=tuple(expected.shape)).layout
     assert torch.equal(layout.apply([tensor]), expected)
 
 
@@ -40,7 +40,7 @@ def test_calls_do_what_torch_does(text, shape, make):
 def test_ranks_are_put_together_first(text, make):
     tensors = [torch.arange(6).reshape(2, 3), 10 + torch.arange(6).reshape(2, 3)]
     expected = make(*tensors)
-    layout = parse_layout(text, shapes=[(2, 3), (2, 3)], target=tuple(expected.shape))
+    layout = parse_hint(text, shapes=[(2, 3), (2, 3)], target=tuple(expected.shape)).layout
     assert torch.equal(layout.apply(tensors), expected)
 
 
@@ -64,5 +64,5 @@ def test_ranks_are_put_together_first(text, make):
 )
 def test_what_does_not_fit_is_refused_with_the_reason(text, ranks, why):
     with pytest.raises(InputError, match=why) as caught:
-        parse_layout(text, shapes=[(2, 3)] * ranks, target=(2, 3))
+        parse_hint(text, shapes=[(2, 3)] * ranks, target=(2, 3))
     assert "permute(1, 0, 2)" in caught.value.hint

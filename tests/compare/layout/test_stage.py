@@ -267,11 +267,14 @@ class TestHint:
         assert found.layout.describe() == "transpose(0, 1)"
         assert found.reason == "as given"
 
-    def test_layout_for_a_part_is_refused(self):
-        with pytest.raises(InputError, match="a part of a fused tensor"):
-            find_stage_layouts(
-                [pair(torch.ones(2, 2), torch.ones(4, 2), fused=gate_up(0), layout_hint="reshape")]
-            )
+    def test_layout_of_a_part_says_where_it_is(self):
+        whole = torch.arange(8.0).reshape(4, 2)
+        one = pair(whole[2:], whole, fused=gate_up(1), layout_hint="part(0, 2, 4)")
+        (found,) = find_stage_layouts([one])
+        assert found.describe() == "up at 2:4 of dim 0"
+        assert torch.equal(*laid_out(found, one))
+        with pytest.raises(InputError, match=r"'x' and 'x\[gate\]': .*cannot be reshaped"):
+            find_stage_layouts([pair(whole[:2], whole, fused=gate_up(0), layout_hint="reshape")])
 
 
 def test_other_number_of_elements_is_refused_with_the_shapes():

@@ -1,35 +1,66 @@
 """Layouts that the user gave: `permute(1, 0, 2)`, `concatenate(1), reshape(76, 8, 64)`."""
 
-__all__ = ["parse_layout"]
+__all__ = ["Told", "parse_hint"]
 
 import math
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from outgrow.compare.layout.chain import chain
 from outgrow.compare.layout.layout import Identity, Layout
-from outgrow.compare.layout.ranks import Combination, Concatenate, PartialSum, Replicated, Stack
+from outgrow.compare.layout.parts import Part, Repeat
+from outgrow.compare.layout.ranks import Combination, Concatenate, PartialSum, Replicated, Sections, Stack
 from outgrow.compare.layout.rearrange import Rearrange
+from outgrow.compare.layout.simplified import simplified
 from outgrow.errors import InputError
 
 Shape = tuple[int, ...]
+_Call = tuple[str, list[int] | None]
 _CALL = re.compile(r"\s*([a-z]+)\s*(?:\(([^()]*)\))?\s*(?:[,;]|$)")
+_OTHER_SIDE = re.compile(r"(?:^|[;,])\s*expected\s*:")
 _FORM = (
     "a layout is a list of permute(1, 0, 2), transpose(0, 1), reshape(76, 8, 64), squeeze(0), unsqueeze(0), "
-    "reshape; with several ranks after concatenate(1), stack, replicated or sum"
+    "reshape, part(0, 0, 64, 8), repeat(0, 4, 64); with several ranks after concatenate(1), "
+    "sections(0, 64, 32, 32), stack, replicated, replicated(1) or sum; what is to be done to the "
+    "expected tensor comes last: `; expected: part(0, 0, 64)`"
 )
 
 
-def parse_layout(text: str, *, shapes: Sequence[Shape], target: Shape) -> Layout:
-    """The layout that `text` says, of tensors of these shapes, one for each rank, to the expected shape
-    `target`. Dims are counted as torch does.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What a hint says."""
+
+    layout: Layout
+    """Of the actual tensors."""
+    expected_layout: Layout
+    has_rank: bool
+    """Whether it says which of the ranks that hold the same is to be measured."""
+
+
+def parse_hint(text: str, *, shapes: Sequence[Shape], target: Shape, part: str = "part") -> Told:
+    """The layouts that `text` says, of actual tensors of these shapes, one for each rank, and of the expected
+    one of shape `target`. Dims are counted as torch does. `part` is what a part of a fused tensor is called.
 
     Raises:
         InputError: it says none, or one that does not fit the shapes.
     """
-    calls = _calls(text)
+    here, *there = _OTHER_SIDE.split(text)
+    if len(there) > 1:
+        raise _wrong(text, "`expected:` is there twice")
+    expected: list[Layout] = []
+    for name, numbers in _calls(text, there[0]) if there else []:
+        if name in _COMBINATIONS:
+            raise _wrong(text, f"the expected side is one tensor, to which {name} cannot be done")
+        if name == "reshape" and numbers is None:
+            raise _wrong(text, "a reshape of the expected side has to say to which sizes")
+        step, target = _step(_Given(text, target, numbers, target, part), name)
+        expected.append(step)
+    calls = _calls(text, here)
     layouts: list[Layout] = []
+    has_rank = False
     if calls and calls[0][0] in _COMBINATIONS:
+        has_rank = calls[0][0] == "replicated" and bool(calls[0][1])
         combination = _combination(text, *calls.pop(0), shapes)
         layouts.append(combination)
         shape = combination.shape
@@ -40,26 +71,40 @@ def parse_layout(text: str, *, shapes: Sequence[Shape], target: Shape) -> Layout
     for name, numbers in calls:
         if name in _COMBINATIONS:
             raise _wrong(text, f"{name} can only come first")
-        if name not in _STEPS:
-            raise _wrong(text, f"there is no {name!r}")
-        step = _STEPS[name](text, shape, numbers, target)
-        shape = step.shape
+        step, shape = _step(_Given(text, shape, numbers, target, part), name)
         layouts.append(step)
     if shape != target:
         raise _wrong(text, f"it makes {list(shape)}, but {list(target)} is expected")
-    return chain(*layouts) if layouts else Identity()
+    return Told(
+        layout=_all(layouts), expected_layout=_all(expected), has_rank=has_rank
+    )  # fmt: skip
 
 
-def _calls(text: str) -> list[tuple[str, list[int] | None]]:
-    found: list[tuple[str, list[int] | None]] = []
+def _all(layouts: Sequence[Layout]) -> Layout:
+    return simplified(chain(*layouts)) if layouts else Identity()
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """One call, and what it is to be done to."""
+
+    text: str
+    shape: Shape
+    numbers: list[int] | None
+    target: Shape
+    part: str
+
+
+def _calls(text: str, side: str) -> list[_Call]:
+    found: list[_Call] = []
     position = 0
-    while position < len(text):
-        match = _CALL.match(text, position)
+    while position < len(side):
+        match = _CALL.match(side, position)
         if match is None:
-            raise _wrong(text, f"{text[position:].strip()!r} is not a call")
+            raise _wrong(text, f"{side[position:].strip()!r} is not a call")
         name, inside = match.groups()
         numbers = None if inside is None else [part.strip() for part in inside.split(",") if part.strip()]
-        if numbers is not None and not all(re.fullmatch(r"-?\d{1,9}", number) for number in numbers):
+        if numbers is not None and not all(re.fullmatch(r"-?\d{1,15}", number) for number in numbers):
             raise _wrong(text, f"{inside!r} are not whole numbers")
         found.append((name, None if numbers is None else [int(number) for number in numbers]))
         position = match.end()
@@ -70,61 +115,111 @@ def _combination(text: str, name: str, numbers: list[int] | None, shapes: Sequen
     if name == "concatenate":
         (dim,) = _dims(text, name, numbers, 1, len(shapes[0]))
         return Concatenate(dim=dim, shapes=tuple(shapes))
-    if numbers:
-        raise _wrong(text, f"{name} takes no numbers")
     if len(set(shapes)) > 1:
         raise _wrong(text, f"the ranks have shapes {', '.join(str(list(shape)) for shape in shapes)}")
+    if name == "sections":
+        dim, *sizes = numbers or [0]
+        (dim,) = _dims(text, name, [dim], 1, len(shapes[0]))
+        if not sizes:
+            raise _wrong(text, "sections takes a dim and the sizes of its sections")
+        return Sections(dim=dim, ranks=len(shapes), local=shapes[0], sizes=tuple(sizes))
+    if name == "replicated" and numbers:
+        if len(numbers) > 1 or not 0 <= numbers[0] < len(shapes):
+            raise _wrong(text, f"replicated takes one of {len(shapes)} ranks")
+        return Replicated(ranks=len(shapes), local=shapes[0], uses=numbers[0])
+    if numbers:
+        raise _wrong(text, f"{name} takes no numbers")
     if name == "stack":
         return Stack(ranks=len(shapes), local=shapes[0])
     return (Replicated if name == "replicated" else PartialSum)(ranks=len(shapes), local=shapes[0])
 
 
-def _permute(text: str, shape: Shape, numbers: list[int] | None, _: Shape) -> Rearrange:
-    order = _dims(text, "permute", numbers, len(shape), len(shape))
-    return _rearranged(shape, shape, order, tuple(shape[dim] for dim in order))
+def _step(given: _Given, name: str) -> tuple[Layout, Shape]:
+    if name not in _STEPS:
+        raise _wrong(given.text, f"there is no {name!r}")
+    step = _STEPS[name](given)
+    return step, step.shape
 
 
-def _transpose(text: str, shape: Shape, numbers: list[int] | None, _: Shape) -> Rearrange:
-    one, other = _dims(text, "transpose", numbers, 2, len(shape))
+def _permute(given: _Given) -> Rearrange:
+    shape = given.shape
+    order = _dims(given.text, "permute", given.numbers, len(shape), len(shape))
+    return _rearranged(shape, order, tuple(shape[dim] for dim in order))
+
+
+def _transpose(given: _Given) -> Rearrange:
+    shape = given.shape
+    one, other = _dims(given.text, "transpose", given.numbers, 2, len(shape))
     order = list(range(len(shape)))
     order[one], order[other] = other, one
-    return _rearranged(shape, shape, order, tuple(shape[dim] for dim in order))
+    return _rearranged(shape, order, tuple(shape[dim] for dim in order))
 
 
-def _reshape(text: str, shape: Shape, numbers: list[int] | None, target: Shape) -> Rearrange:
-    wanted = list(target if numbers is None else numbers)
+def _reshape(given: _Given) -> Rearrange:
+    shape = given.shape
+    wanted = list(given.target if given.numbers is None else given.numbers)
     rest = math.prod(size for size in wanted if size != -1)
     if wanted.count(-1) == 1 and rest and math.prod(shape) % rest == 0:
         wanted[wanted.index(-1)] = math.prod(shape) // rest
     if min(wanted, default=0) < 0 or math.prod(wanted) != math.prod(shape):
-        raise _wrong(text, f"{list(shape)} cannot be reshaped to {wanted}")
-    return _rearranged(shape, shape, range(len(shape)), tuple(wanted))
+        raise _wrong(given.text, f"{list(shape)} cannot be reshaped to {wanted}")
+    return _rearranged(shape, range(len(shape)), tuple(wanted))
 
 
-def _squeeze(text: str, shape: Shape, numbers: list[int] | None, _: Shape) -> Rearrange:
-    (dim,) = _dims(text, "squeeze", numbers, 1, len(shape))
+def _squeeze(given: _Given) -> Rearrange:
+    shape = given.shape
+    (dim,) = _dims(given.text, "squeeze", given.numbers, 1, len(shape))
     if shape[dim] != 1:
-        raise _wrong(text, f"dim {dim} of {list(shape)} is not of size 1")
-    return _rearranged(shape, shape, range(len(shape)), shape[:dim] + shape[dim + 1 :])
+        raise _wrong(given.text, f"dim {dim} of {list(shape)} is not of size 1")
+    return _rearranged(shape, range(len(shape)), shape[:dim] + shape[dim + 1 :])
 
 
-def _unsqueeze(text: str, shape: Shape, numbers: list[int] | None, _: Shape) -> Rearrange:
-    (dim,) = _dims(text, "unsqueeze", numbers, 1, len(shape) + 1)
-    return _rearranged(shape, shape, range(len(shape)), (*shape[:dim], 1, *shape[dim:]))
+def _unsqueeze(given: _Given) -> Rearrange:
+    shape = given.shape
+    (dim,) = _dims(given.text, "unsqueeze", given.numbers, 1, len(shape) + 1)
+    return _rearranged(shape, range(len(shape)), (*shape[:dim], 1, *shape[dim:]))
 
 
-_COMBINATIONS = ("concatenate", "stack", "replicated", "sum")
-_STEPS: dict[str, Callable[[str, Shape, list[int] | None, Shape], Rearrange]] = {
+def _part(given: _Given) -> Part:
+    """`part(dim, from, to)`, or `part(dim, from, to, runs)` where the dim has so many runs with one each."""
+    numbers = given.numbers or []
+    if not 3 <= len(numbers) <= 4:
+        raise _wrong(given.text, "part takes a dim, from where, up to where, and in how many runs")
+    (dim,) = _dims(given.text, "part", numbers[:1], 1, len(given.shape))
+    start, end, groups = numbers[1], numbers[2], (*numbers[3:], 1)[0]
+    length = given.shape[dim]
+    if groups < 1 or length % groups or not 0 <= start < end <= length // groups:
+        raise _wrong(given.text, f"dim {dim} of {list(given.shape)} has no {groups} runs with {start}:{end}")
+    return Part(source=given.shape, dim=dim, groups=groups, start=start, size=end - start, name=given.part)
+
+
+def _repeat(given: _Given) -> Repeat:
+    """`repeat(dim, times)`, or `repeat(dim, times, block)` where so many entries are repeated together."""
+    numbers = given.numbers or []
+    if not 2 <= len(numbers) <= 3:
+        raise _wrong(given.text, "repeat takes a dim, how many times, and how many entries together")
+    (dim,) = _dims(given.text, "repeat", numbers[:1], 1, len(given.shape))
+    length = given.shape[dim]
+    times, block = numbers[1], (*numbers[2:], length)[0]
+    if times < 1 or block < 1 or length % block:
+        raise _wrong(given.text, f"dim {dim} of {list(given.shape)} has no blocks of {block} to repeat")
+    return Repeat(source=given.shape, dim=dim, block=block, times=times)
+
+
+_COMBINATIONS = ("concatenate", "sections", "stack", "replicated", "sum")
+_STEPS: dict[str, Callable[[_Given], Rearrange | Part | Repeat]] = {
     "permute": _permute,
     "transpose": _transpose,
     "reshape": _reshape,
     "squeeze": _squeeze,
     "unsqueeze": _unsqueeze,
+    "part": _part,
+    "repeat": _repeat,
 }
 
 
-def _rearranged(source: Shape, atoms: Shape, order: Sequence[int], shape: Shape) -> Rearrange:
-    return Rearrange(source=source, atoms=atoms, order=tuple(order), shape=shape)
+def _rearranged(shape: Shape, order: Sequence[int], wanted: Shape) -> Rearrange:
+    return Rearrange(source=shape, atoms=shape, order=tuple(order), shape=wanted)
 
 
 def _dims(text: str, name: str, numbers: list[int] | None, count: int, dims: int) -> tuple[int, ...]:

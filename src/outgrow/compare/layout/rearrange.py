@@ -104,6 +104,25 @@ class Rearrange:
             return calls[0]
         return f"{list(self.source)} -> {list(self.shape)}: {', '.join(calls)}"
 
+    @property
+    def calls(self) -> list[str]:
+        """Calls of torch that do the same to a tensor of this very shape; none where nothing is moved."""
+        if self.is_identity:
+            return []
+        if self.is_reshape:
+            return [_reshaping(self.source, self.shape)]
+        atoms, order = _merged(self.atoms, self.order)
+        if squeezed(self.source) == atoms and len(self.source) == len(self.shape):
+            whole = _whole_permutation(self.source, atoms, order, self.shape)
+            if whole is not None:
+                return [_permuting(whole)]
+        between = tuple(atoms[place] for place in order)
+        return [
+            *([] if self.source == atoms else [_reshaping(self.source, atoms)]),
+            _permuting(order),
+            *([] if between == self.shape else [_reshaping(between, self.shape)]),
+        ]
+
     def _calls(self) -> list[str]:
         if self.is_reshape:
             return [_reshaping(self.source, self.shape)]

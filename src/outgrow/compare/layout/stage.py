@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from outgrow.compare.layout.chain import chain, split_chain
 from outgrow.compare.layout.combining import one_tensor
-from outgrow.compare.layout.hint import parse_layout
+from outgrow.compare.layout.hint import Told, parse_hint
 from outgrow.compare.layout.layout import Identity, Layout
 from outgrow.compare.layout.pair_search import PairFound, search_pair
 from outgrow.compare.layout.pattern import pattern_of
@@ -72,7 +72,7 @@ def find_stage_layouts(pairs: Sequence[Pair], *, memory: Memory | None = None) -
     groups: dict[object, list[int]] = {}
     for index, pair in enumerate(pairs):
         if pair.layout_hint is not None:
-            found[index] = _as_told(pair, pair.layout_hint)
+            found[index] = _as_told(pair, pair.layout_hint, memory)
         elif _is_plain(pair):
             found[index] = StageLayout(layout=Identity())
         else:
@@ -99,25 +99,28 @@ def check_hints(pairs: Sequence[Pair]) -> None:
     """
     for pair in pairs:
         if pair.layout_hint is not None:
-            _as_told(pair, pair.layout_hint)
+            _told(pair, pair.layout_hint)
 
 
-def _as_told(pair: Pair, hint: str) -> StageLayout:
-    """What the user's map says, which is not doubted."""
-    if pair.fused is not None:
-        raise InputError(
-            f"{pair.expected_name} and {pair.actual_name} are given the layout {hint!r}, but one of them is "
-            f"a part of a fused tensor, for which no layout can be given",
-            hint="leave the layout out: it is found from the numbers",
-        )
+def _as_told(pair: Pair, hint: str, memory: Memory) -> StageLayout:
+    """What the user's map says, which is not doubted; but ranks that should be equal are looked at."""
+    told = _told(pair, hint)
+    combination, rest = split_chain(told.layout)
+    if not isinstance(combination, Replicated):
+        return StageLayout(layout=told.layout, expected_layout=told.expected_layout, reason="as given")
+    found = _replicated(pair, combination, rest, told.expected_layout, None, "as given", memory)
+    return dataclasses.replace(found, layout=told.layout, reason="as given") if told.has_rank else found
+
+
+def _told(pair: Pair, hint: str) -> Told:
+    part = "part" if pair.fused is None else pair.fused.parts[pair.fused.index]
     shapes = [record.shape for record in pair.actual]
     try:
-        layout = parse_layout(hint, shapes=shapes, target=pair.expected.shape)
+        return parse_hint(hint, shapes=shapes, target=pair.expected.shape, part=part)
     except InputError as err:
         raise InputError(
             f"{pair.expected_name!r} and {pair.actual_name!r}: {err.message}", hint=err.hint
         ) from err
-    return StageLayout(layout=layout, reason="as given")
 
 
 def _is_plain(pair: Pair) -> bool:
