@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outgrow.errors import InputError
-from outgrow.quantities import format_bytes, format_rate, format_seconds, parse_bytes
+from outgrow.quantities import format_bytes, format_factor, format_rate, format_seconds, parse_bytes
 
 
 @pytest.mark.parametrize(
@@ -121,3 +121,18 @@ def test_rates_are_bytes_over_time():
 )
 def test_durations_are_shown_in_the_unit_a_reader_would_choose(seconds, text):
     assert format_seconds(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("factor", "text"),
+    [
+        (1.0, "1"),
+        (0.125, "0.125"),
+        (1.0000010001, "1.000001"),
+        (0.99999, "0.99999"),
+        (1.1234567, "1.123"),
+        (-1.0, "-1"),
+    ],
+)
+def test_a_factor_next_to_1_does_not_read_as_1(factor, text):
+    assert format_factor(factor) == text

@@ -1,6 +1,6 @@
 """Bytes, seconds and rates: from text to numbers and back."""
 
-__all__ = ["format_bytes", "format_rate", "format_seconds", "parse_bytes"]
+__all__ = ["format_bytes", "format_factor", "format_rate", "format_seconds", "parse_bytes"]
 
 import math
 import re
@@ -55,6 +55,13 @@ def parse_bytes(size: int | str) -> int:
 def format_bytes(count: float) -> str:
     """`count` bytes in decimal units with three figures, as disks and budgets are sold: `27.0 MB`."""
     return _scaled(count, ("B", "kB", "MB", "GB", "TB", "PB"), 1000.0)
+
+
+def format_factor(factor: float) -> str:
+    """A factor with so many digits that one next to 1 does not read as 1: `0.5`, `1.000001`."""
+    apart = abs(factor - 1)
+    digits = 4 if not 0 < apart < 1e-3 else min(17, 2 - math.floor(math.log10(apart)))
+    return f"{factor:.{digits}g}"
 
 
 def format_rate(bytes_per_second: float) -> str:

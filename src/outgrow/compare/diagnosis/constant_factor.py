@@ -10,6 +10,7 @@ from torch import Tensor
 from outgrow.compare.diagnosis.context import Context, explains
 from outgrow.compare.diagnosis.diagnosis import Diagnosis
 from outgrow.compare.diagnosis.fit import fit_factors
+from outgrow.quantities import format_factor
 
 FEW = 16
 """Between fewer numbers any factor could be found by chance: it has to have a name."""
@@ -37,7 +38,7 @@ def diagnose(context: Context) -> Diagnosis | None:
     name = name_factor(factor, tolerance=3 * left / abs(factor) if factor else 0.0, sizes=known)
     if expected.numel() < FEW and name is None:
         return None
-    said = f"all numbers are {factor:.6g} times what is expected" if factor else "all numbers are 0"
+    said = f"all numbers are {format_factor(factor)} times what is expected" if factor else "all numbers are 0"
     detail = f"{said}{f' ({name})' if name else ''}; that leaves a relative error of {left:.2g}"
     return Diagnosis(at=context.finding.pair.expected_name, kind="constant_factor", detail=detail)
 

@@ -20,6 +20,7 @@ from itertools import pairwise
 from outgrow.compare.judge.judgement import Evidence
 from outgrow.compare.judge.rounding import floor_of, unit_roundoff
 from outgrow.compare.measures import Measures
+from outgrow.quantities import format_factor
 
 JUMP = 5.0
 """By which factor an error may grow from one tensor to a later one."""
@@ -226,7 +227,7 @@ def _tell_unlike(measures: Measures) -> str:
 def _tell_bias(measures: Measures) -> str:
     shift, scale = _shift(measures), measures.scale or 0.0
     if abs(scale - 1) >= abs(shift):
-        return f"all numbers are {scale:.4g} times what is expected, where rounding averages out"
+        return f"all numbers are {format_factor(scale)} times what is expected, where rounding averages out"
     return f"all numbers are moved by {shift:.2g} of their size, where rounding averages out"
 
 
