@@ -1,11 +1,11 @@
 """Which tensors of the two runs answer each other."""
 
-__all__ = ["FusedPart", "Pair", "Pairing"]
+__all__ = ["FusedPart", "Lone", "Pair", "Pairing"]
 
 from dataclasses import dataclass
 from typing import Literal
 
-from outgrow.capture.recording import Record
+from outgrow.capture.recording import Record, Refusal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +56,22 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lone:
+    """What was not paired, and where among the pairs it would stand."""
+
+    expected: Record | Refusal | None
+    """What the expected run has; None where only the other one has it."""
+    actual: Record | Refusal | None
+    """What the actual run has. Both sides are given only where both refuse the same."""
+    stage: str
+    """As `Pair.stage`."""
+    layer: int | None
+    """As `Pair.layer`: counted as in the expected run."""
+    after: int
+    """Index of the pair behind which it stands; -1 for the front of all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pairing:
     """All pairs of two runs."""
 
@@ -67,6 +83,8 @@ class Pairing:
     """For the name of an unpaired tensor those on the other side that look most like it."""
     notes: tuple[str, ...] = ()
     """What was assumed for all pairs, for example that layers 3..6 answer 0..3."""
+    lone: tuple[Lone, ...] = ()
+    """All that is unpaired, and all that was refused, in the order of `Lone.after` and of execution."""
 
 
 def _named(name: str, fused: FusedPart | None, side: str) -> str:

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 
 from outgrow.capture.recording import Record, Recording
-from outgrow.compare.names.entity import Side, collect, copy_spelling, drop_tower, find_roles, spell
+from outgrow.compare.names.entity import Entity, Side, collect, copy_spelling, drop_tower, find_roles, spell
+from outgrow.compare.names.lone import find_lone, refusals_of
 from outgrow.compare.names.mapped import apply_name_map
-from outgrow.compare.names.match import Matcher
+from outgrow.compare.names.match import Match, Matcher
 from outgrow.compare.names.name_map import NameMap, parse_name_map
 from outgrow.compare.names.near import find_near
 from outgrow.compare.names.ranks import answer
@@ -59,35 +60,35 @@ def pair_records(
     notes += _doubled(left) + _doubled(right)
     notes += dict.fromkeys(matcher.notes)
     pairs: list[Pair] = []
+    matches: list[Match] = []
     for match in sequence_matches(matcher.matches, left, right):
         made, note = answer(match, left.world_size, right.world_size)
         pairs += made
+        matches += [match] * len(made)
         notes += [] if note is None else [note]
     if matcher.expected or matcher.actual:
         notes += dict.fromkeys(told)
-    return _pairing(pairs, left, right, notes)
-
-
-def _pairing(pairs: list[Pair], left: Side, right: Side, notes: list[str]) -> Pairing:
     used = {id(record) for pair in pairs for record in (pair.expected, *pair.actual)}
-    unpaired = [_unused(side, used) for side in (left, right)]
-    here, there = ([record.name for record in records] for records in unpaired)
-    near = find_near(here, there or _names(right)) | find_near(there, here or _names(left))
+    unpaired = _unused(left, used), _unused(right, used)
+    here, there = ([record.name for _, record in records] for records in unpaired)
     return Pairing(
         pairs=tuple(pairs),
-        unpaired_expected=tuple(unpaired[0]),
-        unpaired_actual=tuple(unpaired[1]),
-        near=near,
+        unpaired_expected=tuple(record for _, record in unpaired[0]),
+        unpaired_actual=tuple(record for _, record in unpaired[1]),
+        near=find_near(here, there or _names(right)) | find_near(there, here or _names(left)),
         notes=tuple(dict.fromkeys(notes)),
+        lone=find_lone(
+            matches, unpaired, (left, right), (refusals_of([expected]), refusals_of(actual)), shifts
+        ),
     )
 
 
-def _unused(side: Side, used: set[int]) -> list[Record]:
+def _unused(side: Side, used: set[int]) -> list[tuple[Entity, Record]]:
     """One record for each tensor of which no rank was paired; all that are left where some were."""
-    left: list[Record] = []
+    left: list[tuple[Entity, Record]] = []
     for entity in side.entities:
         free = [record for record in entity.records.values() if id(record) not in used]
-        left += free[:1] if len(free) == len(entity.records) else free
+        left += [(entity, record) for record in (free[:1] if len(free) == len(entity.records) else free)]
     return left
 
 

@@ -1,6 +1,15 @@
 """Matches in order of execution, and what their stages are called."""
 
-__all__ = ["sequence_matches", "stage_of"]
+__all__ = [
+    "OrderKey",
+    "Places",
+    "known_places",
+    "order_key",
+    "role_of",
+    "sequence_matches",
+    "stage_of",
+    "stage_of_entity",
+]
 
 import re
 from collections.abc import Sequence
@@ -16,7 +25,9 @@ _ENCODER = re.compile(r"enc|vis|image|audio|patch", re.IGNORECASE)
 _WHATS = ("parameters", "inputs", "outputs", "gradients", "optimizer")
 _LAST = 10**6
 
-_OrderKey = tuple[object, ...]
+OrderKey = tuple[object, ...]
+Places = dict[str, list[tuple[str, tuple[int, int]]]]
+"""By tower: spellings in a layer and their places, so that others find their neighbours."""
 
 
 def sequence_matches(matches: Sequence[Match], left: Side, right: Side) -> list[Match]:
@@ -25,20 +36,27 @@ def sequence_matches(matches: Sequence[Match], left: Side, right: Side) -> list[
         return sorted(matches, key=lambda match: (match.expected.record.sequence, _part(match)))
     if right.is_ordered:
         return sorted(matches, key=lambda match: (match.actual.record.sequence, _part(match)))
-    places = _known_places(left.entities)
-    return sorted(matches, key=lambda match: (*_order_key(match.expected, match, places), _part(match)))
+    places = known_places(left.entities)
+
+    def key(match: Match) -> OrderKey:
+        entity = match.expected
+        return (*order_key(entity, places, role=role_of(match), layer=entity.spelling.layer), _part(match))
+
+    return sorted(matches, key=key)
 
 
 def stage_of(match: Match) -> str:
     """The role with what of it, `query`, `query.weight`; or the expected name without its layer."""
-    entity = match.expected
+    return stage_of_entity(match.expected, role_of(match))
+
+
+def stage_of_entity(entity: Entity, role: str | None) -> str:
+    """As `stage_of`, for a tensor by itself."""
     spelling = entity.spelling
-    role = _role_stage(match)
+    tower = f"{spelling.tower}." if spelling.tower else ""
     if role is None:
-        tower = f"{spelling.tower}." if spelling.tower else ""
         return f"{tower}{spelling.shown}"
     leaf = "" if spelling.leaf in ("output.0", "") else f".{spelling.leaf}"
-    tower = f"{spelling.tower}." if spelling.tower else ""
     return f"{tower}{role}{leaf}"
 
 
@@ -46,16 +64,16 @@ def _part(match: Match) -> int:
     return 0 if match.fused is None else match.fused.index
 
 
-def _role_stage(match: Match) -> str | None:
-    """A part of a fused tensor is of its own stage, which is the other side's."""
+def role_of(match: Match) -> str | None:
+    """Where it is known. A part of a fused tensor is of its own stage, which is the other side's."""
     entity = match.expected
     if match.fused is not None and match.fused.side == "expected":
         entity = match.actual
     return None if entity.role is None else entity.role.stage
 
 
-def _known_places(entities: Sequence[Entity]) -> dict[str, list[tuple[str, tuple[int, int]]]]:
-    """By tower: spellings in a layer and their places, so that others find their neighbours."""
+def known_places(entities: Sequence[Entity]) -> Places:
+    """Of all tensors whose role tells where they are computed."""
     found: dict[str, dict[str, tuple[int, int]]] = {}
     for entity in entities:
         spelling = entity.spelling
@@ -66,24 +84,23 @@ def _known_places(entities: Sequence[Entity]) -> dict[str, list[tuple[str, tuple
     return {tower: sorted(places.items()) for tower, places in found.items()}
 
 
-def _order_key(
-    entity: Entity, match: Match, places: dict[str, list[tuple[str, tuple[int, int]]]]
-) -> _OrderKey:
+def order_key(entity: Entity, places: Places, *, role: str | None, layer: int | None) -> OrderKey:
+    """Sorts tensors as they are computed, by what their names say. `layer` may be counted otherwise than in
+    the name."""
     spelling = entity.spelling
-    stage = _role_stage(match)
-    known = None if stage is None else stage_place(stage, spelling.what)
+    known = None if role is None else stage_place(role, spelling.what)
     section, at = known or _guess_place(entity, places.get(spelling.tower, []))
     is_backward = spelling.what in ("gradients", "optimizer")
     tower = 0 if _ENCODER.search(spelling.tower) else 1
     if not spelling.tower and spelling.layer is None and section != 1:
         tower = -1 if section == 0 else 2  # what all towers share
     return (
-        entity.record.step,
+        entity.record.step if entity.step is None else entity.step,
         is_backward,
         tower,
         spelling.tower,
         section,
-        spelling.layer if spelling.layer is not None else 0,
+        0 if layer is None else layer,
         at,
         known is None,
         spelling.expert or 0,

@@ -2,85 +2,101 @@
 
 __all__ = ["STATUSES", "rows_of"]
 
-import math
 from typing import Any
 
-from outgrow.capture.recording import Record
+import torch
+
+from outgrow.capture.recording import Record, Refusal
 from outgrow.compare.comparison import Comparison
+from outgrow.compare.finding import Finding
+from outgrow.compare.pair import Lone
+from outgrow.compare.view.listing import Listing
+from outgrow.compare.view.plain import number_of, shown
 
 STATUSES = ("ok", "differs", "inherited", "healed", "only expected", "only actual", "refused")
 """By their number in the column `status`."""
 
-
-class _Words:
-    """Texts by their number, each once."""
-
-    def __init__(self) -> None:
-        self.texts: dict[str, int] = {}
-
-    def __getitem__(self, text: str) -> int:
-        return self.texts.setdefault(text, len(self.texts))
+_COLUMNS = (
+    "expected", "actual", "status", "layer", "stage", "dtype", "shape", "error", "max_abs", "order",
+)  # fmt: skip
+_number_of_status = {status: number for number, status in enumerate(STATUSES)}
 
 
 def rows_of(comparison: Comparison) -> dict[str, Any]:
-    """The rows of the API. Pairs come first, in order of execution: a pair's row is its index among the
-    findings; then what only one side has."""
-    stages, dtypes, shapes = _Words(), _Words(), _Words()
-    rows: dict[str, list[Any]] = {
-        name: []
-        for name in (
-            "expected",
-            "actual",
-            "status",
-            "layer",
-            "stage",
-            "dtype",
-            "shape",
-            "error",
-            "max_abs",
-            "order",
-        )
+    """The rows of the API, in the order of `Listing`."""
+    tables = _Tables()
+    rows, order = [], 0
+    for entry in Listing(comparison):
+        if isinstance(entry, Finding):
+            rows.append(_pair(entry, order, tables))
+            order += 1
+        else:
+            rows.append(_lone(entry, tables))
+    columns = zip(*rows, strict=True) if rows else [()] * len(_COLUMNS)
+    return {
+        "count": len(rows),
+        **{name: list(column) for name, column in zip(_COLUMNS, columns, strict=True)},
+        "stages": [shown(stage) for stage in tables.stages],
+        "dtypes": [str(dtype).removeprefix("torch.") if dtype is not None else "" for dtype in tables.dtypes],
+        "shapes": ["" if shape is None else _shape_text(shape) for shape in tables.shapes],
     }
 
-    def add(record: Record, **values: Any) -> None:
-        values["dtype"] = dtypes[str(record.dtype).removeprefix("torch.")]
-        for name, column in rows.items():
-            column.append(values.get(name))
 
-    for index, finding in enumerate(comparison.findings):
-        pair, measures = finding.pair, finding.measures
-        add(
-            pair.expected,
-            expected=pair.expected_name,
-            actual=pair.actual_name,
-            status=STATUSES.index(finding.judged.status),
-            layer=pair.layer,
-            stage=stages[pair.stage],
-            shape=shapes[_shape(measures.shape if measures else pair.expected.shape)],
-            error=None if measures is None else number_of(measures.relative_error),
-            max_abs=None if measures is None else number_of(measures.max_abs),
-            order=index,
+class _Tables:
+    """Values by their number, each once."""
+
+    def __init__(self) -> None:
+        self.stages: dict[str, int] = {}
+        self.dtypes: dict[torch.dtype | None, int] = {}
+        self.shapes: dict[tuple[int, ...] | None, int] = {}
+
+    def numbers(
+        self, stage: str, dtype: torch.dtype | None, shape: tuple[int, ...] | None
+    ) -> tuple[int, int, int]:
+        return (
+            self.stages.setdefault(stage, len(self.stages)),
+            self.dtypes.setdefault(dtype, len(self.dtypes)),
+            self.shapes.setdefault(shape, len(self.shapes)),
         )
-    pairing = comparison.pairing
-    for side, records in (("expected", pairing.unpaired_expected), ("actual", pairing.unpaired_actual)):
-        for record in records:
-            add(
-                record,
-                **{side: record.name},
-                status=STATUSES.index(f"only {side}"),
-                stage=stages[""],
-                shape=shapes[_shape(record.shape)],
-            )
-    tables = {"stages": [*stages.texts], "dtypes": [*dtypes.texts], "shapes": [*shapes.texts]}
-    return {"count": len(rows["status"]), **rows, **tables}
 
 
-def number_of(value: float | None) -> float | str | None:
-    """JSON has no numbers that are not finite: those are texts."""
-    if value is None or math.isfinite(value):
-        return value
-    return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
+def _pair(finding: Finding, order: int, tables: _Tables) -> tuple[Any, ...]:
+    pair, measures = finding.pair, finding.measures
+    here, there = pair.expected_name, pair.actual_name
+    name = shown(here)
+    return (
+        name,
+        name if here == there else shown(there),
+        _number_of_status[finding.judged.status],
+        pair.layer,
+        *tables.numbers(pair.stage, pair.expected.dtype, measures.shape if measures else pair.expected.shape),
+        None if measures is None else number_of(measures.relative_error),
+        None if measures is None else number_of(measures.max_abs),
+        order,
+    )
 
 
-def _shape(shape: tuple[int, ...]) -> str:
+def _lone(lone: Lone, tables: _Tables) -> tuple[Any, ...]:
+    entry = lone.expected or lone.actual
+    is_refused = isinstance(entry, Refusal)
+    status = "refused" if is_refused else "only actual" if lone.expected is None else "only expected"
+    dtype, shape = (entry.dtype, entry.shape) if isinstance(entry, Record) else (None, None)
+    return (
+        None if lone.expected is None else name_of(lone.expected),
+        None if lone.actual is None else name_of(lone.actual),
+        _number_of_status[status],
+        lone.layer,
+        *tables.numbers(lone.stage, dtype, shape),
+        None,
+        None,
+        None,
+    )
+
+
+def name_of(entry: Record | Refusal) -> str:
+    """As people are shown it."""
+    return shown(entry.entry if isinstance(entry, Refusal) else entry.name)
+
+
+def _shape_text(shape: tuple[int, ...]) -> str:
     return "[" + ", ".join(map(str, shape)) + "]"
