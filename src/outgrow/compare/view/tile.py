@@ -1,0 +1,160 @@
+"""A picture of a window: a number for each pixel."""
+
+__all__ = ["MOST_PIXELS", "Tile", "draw_difference", "draw_tile"]
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from outgrow.compare.view.extreme import Pixels, extremes, largest_of
+from outgrow.compare.view.gap import gap
+from outgrow.compare.view.plain import number_of
+from outgrow.compare.view.side import Side
+from outgrow.compare.view.spec import Spec
+from outgrow.compare.view.window import Window
+from outgrow.errors import InputError
+
+MOST_PIXELS = 1 << 22
+"""Of a tile."""
+_BLOCK_ELEMENTS = 1 << 17
+"""So much stays in the cache of a core while it is looked at several times."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """Each pixel is the number of largest magnitude among those it stands for: NaN before infinities before
+    numbers. So a lone wrong number is seen from any distance."""
+
+    pixels: Pixels
+    """`[height, width]`, float32; NaN where a folded line has ended, too."""
+    rows_per_pixel: int
+    columns_per_pixel: int
+    missing: int
+    """Pixels at the end of the last row that stand for nothing."""
+    minimum: float | None
+    """Of the finite pixels; None where there are none."""
+    maximum: float | None
+    nan: int
+    """Pixels that are NaN; those that stand for nothing do not count."""
+    inf: int
+
+    @property
+    def height(self) -> int:
+        """Rows of pixels."""
+        return int(self.pixels.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Pixels of a row."""
+        return int(self.pixels.shape[1])
+
+    def as_bytes(self) -> bytes:
+        """float32, little-endian, row by row."""
+        return self.pixels.astype("<f4").tobytes()
+
+    def as_json(self) -> dict[str, object]:
+        """All but the pixels."""
+        return {
+            "height": self.height,
+            "width": self.width,
+            "rows_per_pixel": self.rows_per_pixel,
+            "columns_per_pixel": self.columns_per_pixel,
+            "missing": self.missing,
+            "minimum": number_of(self.minimum),
+            "maximum": number_of(self.maximum),
+            "nan": self.nan,
+            "inf": self.inf,
+        }
+
+
+def draw_tile(side: Side, spec: Spec, *, max_height: int, max_width: int) -> Tile:
+    """A picture of one side.
+
+    Raises:
+        InputError: the Spec does not fit, or the picture has no size, or too large a one.
+    """
+    window = Window(side, spec)
+    return _draw([window], lambda blocks: blocks[0], max_height, max_width)
+
+
+def draw_difference(
+    expected: Side, expected_spec: Spec, actual: Side, actual_spec: Spec, *, max_height: int, max_width: int
+) -> Tile:
+    """A picture of `actual - expected`, number against number by their place in the windows; of as many rows
+    and columns as both have.
+
+    Raises:
+        InputError: as `draw_tile`.
+    """
+    windows = [Window(actual, actual_spec), Window(expected, expected_spec)]
+    return _draw(windows, lambda blocks: gap(blocks[0], blocks[1]), max_height, max_width)
+
+
+def _draw(
+    windows: list[Window], joined: Callable[[list[Tensor]], Tensor], max_height: int, max_width: int
+) -> Tile:
+    if min(max_height, max_width) < 1 or max_height * max_width > MOST_PIXELS:
+        raise InputError(
+            f"a picture of {max_height} x {max_width} pixels cannot be drawn",
+            hint=f"give it a pixel at least, and {MOST_PIXELS} at most",
+        )
+    is_turned = windows[-1].is_turned and all(window.can_turn for window in windows)
+    if is_turned:
+        # Numbers that follow each other in memory are looked at one after the other.
+        windows = [Window(window.side, window.spec.turned()) for window in windows]
+        max_height, max_width = max_width, max_height
+    height, width = min(w.height for w in windows), min(w.width for w in windows)
+    down, across = max(1, -(-height // max_height)), max(1, -(-width // max_width))
+    pixels = np.full((-(-height // down), -(-width // across)), np.nan, dtype=np.float32)
+    rest = min([width, *(window.rest for window in windows if window.height == height)])
+    full = height if rest == width else height - 1
+    for row, rows, column, columns in _blocks(full, rest, width, down, across):
+        block = joined([window.block(row, rows, column, columns) for window in windows])
+        found = extremes(block, down, across)
+        top, left = row // down, column // across
+        place = pixels[top : top + found.shape[0], left : left + found.shape[1]]
+        is_begun = row % down or column % across
+        place[:] = largest_of(found, place) if is_begun else found
+    missing = 0 if full % down or full == height else pixels.shape[1] - -(-rest // across)
+    return _tile(pixels, down, across, missing, is_turned=is_turned)
+
+
+def _blocks(full: int, rest: int, width: int, down: int, across: int) -> Iterator[tuple[int, int, int, int]]:
+    """Rows and columns of a window, piece by piece: the first row, how many, the first column, how many. No
+    piece begins in the middle of a pixel and goes on in the next."""
+    widest = max(1, min(width, _BLOCK_ELEMENTS))
+    tallest = max(1, _BLOCK_ELEMENTS // widest)
+    for row, rows in _pieces(full, down, tallest):
+        for column, columns in _pieces(width, across, widest):
+            yield row, rows, column, columns
+    if rest < width:
+        for column, columns in _pieces(rest, across, widest):
+            yield full, 1, column, columns
+
+
+def _pieces(length: int, unit: int, most: int) -> Iterator[tuple[int, int]]:
+    size = most // unit * unit if most >= unit else most
+    step = max(unit, size)
+    for start in range(0, length, step):
+        stop = min(start + step, length)
+        for place in range(start, stop, size):
+            yield place, min(size, stop - place)
+
+
+def _tile(pixels: Pixels, down: int, across: int, missing: int, *, is_turned: bool) -> Tile:
+    if is_turned:
+        pixels, down, across = np.ascontiguousarray(pixels.T), across, down
+    shown = pixels.reshape(-1)[: pixels.size - missing]
+    finite = shown[np.isfinite(shown)]
+    return Tile(
+        pixels=pixels,
+        rows_per_pixel=down,
+        columns_per_pixel=across,
+        missing=missing,
+        minimum=float(finite.min()) if finite.size else None,
+        maximum=float(finite.max()) if finite.size else None,
+        nan=int(np.count_nonzero(np.isnan(shown))),
+        inf=int(np.count_nonzero(np.isinf(shown))),
+    )
