@@ -24,18 +24,21 @@ _number_of_status = {status: number for number, status in enumerate(STATUSES)}
 
 def rows_of(comparison: Comparison) -> dict[str, Any]:
     """The rows of the API, in the order of `Listing`."""
-    tables = _Tables()
-    rows, order = [], 0
+    tables, order = _Tables(), 0
+    # By columns from the beginning: a tuple kept for each row would set the garbage collector to work.
+    columns: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
+    add = [column.append for column in columns.values()]
     for entry in Listing(comparison):
         if isinstance(entry, Finding):
-            rows.append(_pair(entry, order, tables))
+            row = _pair(entry, order, tables)
             order += 1
         else:
-            rows.append(_lone(entry, tables))
-    columns = zip(*rows, strict=True) if rows else [()] * len(_COLUMNS)
+            row = _lone(entry, tables)
+        for put, value in zip(add, row, strict=True):
+            put(value)
     return {
-        "count": len(rows),
-        **{name: list(column) for name, column in zip(_COLUMNS, columns, strict=True)},
+        "count": len(columns["status"]),
+        **columns,
         "stages": [shown(stage) for stage in tables.stages],
         "dtypes": [str(dtype).removeprefix("torch.") if dtype is not None else "" for dtype in tables.dtypes],
         "shapes": ["" if shape is None else _shape_text(shape) for shape in tables.shapes],
