@@ -1,6 +1,6 @@
 """The tensors of a side, laid out as one without moving a number."""
 
-__all__ = ["Lattice", "find_lattice"]
+__all__ = ["Lattice", "find_lattice", "summed"]
 
 import itertools
 import math
@@ -92,7 +92,7 @@ class Lattice:
         offset = self.offset + sum(box[dim][0] * factors[dim].stride for dim in stored)
         size, stride = [sizes[dim] for dim in stored], [factors[dim].stride for dim in stored]
         if self.is_sum:
-            part.copy_(_sum([self._view(rank, size, stride, offset) for rank in range(len(self.tensors))]))
+            part.copy_(summed([self._view(rank, size, stride, offset) for rank in range(len(self.tensors))]))
             return
         part = part.permute(*ranks, *stored)
         for places in itertools.product(*(range(sizes[dim]) for dim in ranks)):
@@ -183,6 +183,6 @@ def _count(box: Sequence[tuple[int, int]]) -> int:
     return math.prod(stop - start for start, stop in box)
 
 
-def _sum(parts: Sequence[Tensor]) -> Tensor:
-    """As the layout itself adds."""
+def summed(parts: Sequence[Tensor]) -> Tensor:
+    """The numbers of all ranks, added as a layout adds them."""
     return PartialSum(ranks=len(parts), local=tuple(parts[0].shape)).apply(parts)

@@ -16,7 +16,7 @@ from outgrow.compare.layout import Identity, Layout
 from outgrow.compare.layout.chain import located
 from outgrow.compare.layout.layout import Positions
 from outgrow.compare.readers.dtypes import DTYPES
-from outgrow.compare.view.lattice import Lattice, find_lattice
+from outgrow.compare.view.lattice import Lattice, find_lattice, summed
 from outgrow.compare.view.place import Place
 from outgrow.errors import InputError
 
@@ -69,9 +69,7 @@ class Side:
         if not self._can_locate:
             return _pick(self.layout.apply(self.tensors), flat)
         parts = [self._pick(ranks, places) for ranks, places in located(self.layout, flat)]
-        if len(parts) == 1:
-            return parts[0]
-        return self._add(parts)
+        return parts[0] if len(parts) == 1 else summed(parts)
 
     def place(self, positions: Positions) -> Place:
         """Where the numbers at these places stand in the stored tensors."""
@@ -100,18 +98,13 @@ class Side:
     def _pick(self, ranks: Positions, places: Positions) -> Tensor:
         if len(self.tensors) == 1:
             return _pick(self.tensors[0], places)
-        found = torch.empty(len(places), dtype=self.tensors[0].dtype)
+        dtype = self.tensors[0].dtype
+        found = torch.empty(len(places), dtype=_INTEGERS.get(dtype, dtype))
         for rank, tensor in enumerate(self.tensors):
             own = np.flatnonzero(ranks == rank)
             if len(own):
-                found[torch.from_numpy(own)] = _pick(tensor, places[own])
-        return found
-
-    def _add(self, parts: Sequence[Tensor]) -> Tensor:
-        """Summands as their layout adds them."""
-        from outgrow.compare.layout import PartialSum
-
-        return PartialSum(ranks=len(parts), local=tuple(parts[0].shape)).apply(parts)
+                found[torch.from_numpy(own)] = _pick(tensor, places[own]).view(found.dtype)
+        return found.view(dtype)
 
 
 def own_side(record: Record) -> Side:
