@@ -264,7 +264,7 @@ def compare(
     expected: Source,
     actual: Source | Sequence[Source],
     only: str = "*",
-    name_map: NameMap | str | PathLike[str] | Mapping[str, str] | None = None,
+    name_map: NameMap | str | PathLike[str] | Mapping[str, str | None] | None = None,
     rules: Rules | None = None,
     is_exact: bool = False,
     limits: Limits | None = None,

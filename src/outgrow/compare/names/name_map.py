@@ -1,18 +1,27 @@
 """The user's word on which names answer each other, as text or JSON."""
 
-__all__ = ["NameMap", "NameRule", "parse_name_map"]
+__all__ = ["NameMap", "NameRule", "make_rule", "parse_name_map", "text_of"]
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
 from outgrow.errors import InputError
 
-_HOLE = re.compile(r"\*|\{(?P<name>[A-Za-z_]\w*)(?P<shift>[+-][0-9]{1,9})?\}")
-_FORM = "a line is `expected = actual`, or `expected = actual : permute(1, 0, 2)`; `#` begins a comment"
+HOLE = re.compile(r"\*|\{(?P<name>[A-Za-z_]\w*)(?P<shift>[+-][0-9]{1,9})?\}")
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
+_SIDE_QUOTED = re.compile(rf"(?:(?<==)|^)(\s*)({_QUOTED})(?=\s*(?:=|#|$)|\s+:\s)")
+_KEPT = re.compile(r"\0([0-9]+)\0")
+_PLAIN = re.compile(r"[^\s\"*{}#=]+")
+"""Names that need no quotes."""
+_NOTHING = "-"
+_FORM = (
+    "a line is `expected = actual`, or `expected = actual : permute(1, 0, 2)`; `-` is nothing, a name with "
+    'odd characters is put in quotes as in JSON: "a = b"; `#` begins a comment'
+)
 _MAX_BYTES = 16 * 2**20
 
 
@@ -20,22 +29,39 @@ _MAX_BYTES = 16 * 2**20
 class NameRule:
     """One line of a map."""
 
-    expected: str
-    """A name; `*` is any text, `{layer}` or another word in braces is a number."""
-    actual: str
-    """The name that answers it, with as many `*`; `{layer-3}` is that number less three."""
+    expected: str | None
+    """A name; `*` is any text, `{layer}` or another word in braces is a number. A part of a fused tensor is
+    `name[query]`. None: the actual tensor has no partner."""
+    actual: str | None
+    """The name that answers it, with as many `*`; `{layer-3}` is that number less three. None: the expected
+    tensor has no partner."""
     layout: str | None = None
-    """How the actual tensor has to be put, as the user wrote it."""
+    """How both tensors have to be put, as the user wrote it."""
+    is_literal: bool = False
+    """Whether `*` and braces are just characters of the names."""
     line: int | None = None
     """Where it is written; None for a mapping."""
 
     @property
     def is_pattern(self) -> bool:
         """Whether it is about several names."""
-        return _HOLE.search(self.expected) is not None
+        if self.is_literal:
+            return False
+        return any(
+            side is not None and HOLE.search(side) is not None for side in (self.expected, self.actual)
+        )
+
+    @property
+    def text(self) -> str:
+        """As a line of a map, which `parse_name_map` reads as the same."""
+        return self._sides() + ("" if self.layout is None else f" : {self.layout}")
 
     def __str__(self) -> str:
-        return f"{self.expected} = {self.actual}" + (f" (line {self.line})" if self.line is not None else "")
+        return self._sides() + (f" (line {self.line})" if self.line is not None else "")
+
+    def _sides(self) -> str:
+        here, there = (_side_text(side, is_literal=self.is_literal) for side in (self.expected, self.actual))
+        return f"{here} = {there}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +71,7 @@ class NameMap:
     rules: tuple[NameRule, ...]
 
 
-def parse_name_map(source: str | PathLike[str] | Mapping[str, str]) -> NameMap:
+def parse_name_map(source: str | PathLike[str] | Mapping[str, str | None]) -> NameMap:
     """Read a map from a file, or take a mapping from expected to actual names.
 
     Text has a rule on each line, JSON is an object from expected to actual names; either may have patterns.
@@ -54,7 +80,7 @@ def parse_name_map(source: str | PathLike[str] | Mapping[str, str]) -> NameMap:
         InputError: the file cannot be read; a rule, named by its line, is none, or is there twice.
     """
     if isinstance(source, Mapping):
-        rules = [_rule(expected, actual, None) for expected, actual in source.items()]
+        rules = [make_rule(expected, actual) for expected, actual in source.items()]
     else:
         text = _read(Path(source))
         rules = list(
@@ -62,6 +88,89 @@ def parse_name_map(source: str | PathLike[str] | Mapping[str, str]) -> NameMap:
         )
     _refuse_doubles(rules)
     return NameMap(rules=tuple(rules))
+
+
+def text_of(rules: Iterable[NameRule]) -> str:
+    """A file that `parse_name_map` reads as the same rules.
+
+    Raises:
+        InputError: a pattern has characters that mean something else in text, and cannot be put in quotes.
+    """
+    lines = []
+    for rule in rules:
+        try:
+            is_same = [*_from_text(rule.text)] == [replace(rule, line=1)]
+        except InputError:
+            is_same = False
+        if not is_same:
+            raise InputError(
+                f"the pattern {rule} cannot be written as a line of a map", hint="write the map as JSON"
+            )
+        lines.append(f"{rule.text}\n")
+    return "".join(lines)
+
+
+def _side_text(name: str | None, *, is_literal: bool) -> str:
+    """One side of a rule: in quotes where it would be read as something else."""
+    if name is None:
+        return _NOTHING
+    is_plain = _PLAIN.fullmatch(name) is not None and name.isprintable() and name != _NOTHING
+    is_name = is_literal or HOLE.search(name) is None
+    return json.dumps(name) if is_name and not is_plain else name
+
+
+def make_rule(
+    expected: str | None, actual: str | None, layout: str | None = None, *, line: int | None = None
+) -> NameRule:
+    """A rule of two sides as they stand in a map: names, patterns, names in quotes, `-`; None is nothing. The
+    layout may stand behind the actual side.
+
+    Raises:
+        InputError: they are none, or do not fit each other.
+    """
+    if actual is not None and layout is None:
+        actual, layout = _split_layout(actual)
+    (here, is_here), (there, is_there) = _side(expected), _side(actual)
+    with_holes = [
+        is_quoted
+        for side, is_quoted in ((here, is_here), (there, is_there))
+        if side is not None and HOLE.search(side) is not None
+    ]
+    rule = NameRule(
+        expected=here,
+        actual=there,
+        layout=(layout or "").strip() or None,
+        is_literal=any(with_holes),
+        line=line,
+    )
+    if len(set(with_holes)) > 1:
+        raise InputError(
+            f"of the two sides of {expected} = {actual} one is a pattern and one is in quotes",
+            hint="what is in quotes is a name as it stands: put both in quotes, or none",
+        )
+    _check(rule)
+    return rule
+
+
+def _side(text: str | None) -> tuple[str | None, bool]:
+    """The name, and whether it stood in quotes."""
+    stripped = None if text is None else text.strip()
+    if stripped is None or stripped == _NOTHING:
+        return None, False
+    if re.fullmatch(_QUOTED, stripped, re.DOTALL) is None:
+        return stripped, False
+    try:
+        return str(json.loads(stripped)), True
+    except ValueError as err:
+        raise InputError(f"{stripped} is no name in quotes: {err}", hint=_FORM) from err
+
+
+def _split_layout(actual: str) -> tuple[str, str | None]:
+    found = re.match(rf"\s*({_QUOTED})\s*(?: :(.*))?$", actual, re.DOTALL)
+    if found is not None:
+        return found[1], found[2]
+    name, sign, layout = actual.partition(" : ")
+    return name, layout if sign else None
 
 
 def _read(path: Path) -> str:
@@ -91,16 +200,27 @@ def _from_json(text: str) -> Iterator[NameRule]:
     except (ValueError, RecursionError) as err:
         raise InputError(f"the map is no JSON: {err}", hint="or write text: " + _FORM) from err
     for expected, actual in content:
-        if not isinstance(actual, str):
+        if not isinstance(actual, str | None):
             raise InputError(
-                f"the map has no name for {expected!r}", hint="it is an object from names to names"
+                f"the map has no name for {expected!r}", hint="it is an object from names to names or null"
             )
-        yield _rule(expected, actual, None)
+        yield make_rule(expected, actual)
 
 
 def _from_text(text: str) -> Iterator[NameRule]:
     for number, line in enumerate(text.splitlines(), 1):
-        content = re.sub(r"(^|\s)#.*", "", line).strip()
+        kept: list[str] = []
+
+        def keep(found: re.Match[str], kept: list[str] = kept) -> str:
+            kept.append(found[2])
+            return f"{found[1]}\0{len(kept) - 1}\0"
+
+        def restore(side: str, kept: list[str] = kept) -> str:
+            return _KEPT.sub(lambda found: kept[int(found[1])], side)
+
+        # What stands in quotes may look like a comment or a sign.
+        masked = line if "\0" in line else _SIDE_QUOTED.sub(keep, line)
+        content = re.sub(r"(^|\s)#.*", "", masked).strip()
         if not content:
             continue
         expected, sign, actual = content.partition(" = ")
@@ -108,24 +228,26 @@ def _from_text(text: str) -> Iterator[NameRule]:
             expected, sign, actual = content.partition("=")
         if not sign or not expected.strip() or not actual.strip():
             raise InputError(f"line {number} of the map is no rule: {line.strip()!r}", hint=_FORM)
-        yield _rule(expected, actual, number)
+        yield make_rule(restore(expected), restore(actual), line=number)
 
 
-def _rule(expected: str, actual: str, line: int | None) -> NameRule:
-    actual, sign, layout = actual.partition(" : ")
-    rule = NameRule(
-        expected=expected.strip(), actual=actual.strip(), layout=layout.strip() if sign else None, line=line
-    )
-    if not rule.expected or not rule.actual:
+def _check(rule: NameRule) -> None:
+    if rule.expected == "" or rule.actual == "" or rule.expected is rule.actual is None:
         raise InputError(f"the map has a rule without a name: {rule}", hint=_FORM)
-    holes = list(_HOLE.finditer(rule.expected))
+    if None in (rule.expected, rule.actual) and rule.layout is not None:
+        raise InputError(f"{rule} has a layout, but only one tensor", hint="leave the layout out")
+    if rule.is_literal:
+        return
+    holes = [*HOLE.finditer(rule.expected or "")]
     names = [hole["name"] for hole in holes if hole["name"]]
     if any(hole["shift"] for hole in holes) or len(set(names)) != len(names):
         raise InputError(
             f"the expected side of {rule} has a shift, or a number twice",
             hint="shift the actual side: `{layer}_query = {layer-3}_query`",
         )
-    answers = list(_HOLE.finditer(rule.actual))
+    if rule.actual is None or rule.expected is None:
+        return
+    answers = [*HOLE.finditer(rule.actual)]
     unknown = [hole["name"] for hole in answers if hole["name"] and hole["name"] not in names]
     stars = [sum(not hole["name"] for hole in side) for side in (holes, answers)]
     if unknown or stars[0] != stars[1] or (names and not answers):
@@ -133,15 +255,13 @@ def _rule(expected: str, actual: str, line: int | None) -> NameRule:
             f"the two sides of {rule} do not fit each other",
             hint="each `*` and `{word}` of the one side is on the other one, too",
         )
-    return rule
 
 
-def _refuse_doubles(rules: list[NameRule]) -> None:
+def _refuse_doubles(rules: Iterable[NameRule]) -> None:
     for side in ("expected", "actual"):
         seen: dict[str, NameRule] = {}
         for rule in rules:
-            first = seen.setdefault(getattr(rule, side), rule)
+            name = getattr(rule, side)
+            first = rule if name is None else seen.setdefault(name, rule)
             if first is not rule:
-                raise InputError(
-                    f"the map has {getattr(rule, side)!r} twice: {first} and {rule}", hint="keep one of them"
-                )
+                raise InputError(f"the map has {name!r} twice: {first} and {rule}", hint="keep one of them")

@@ -24,7 +24,7 @@ def pair_records(
     expected: Recording,
     actual: Sequence[Recording],
     *,
-    name_map: NameMap | Mapping[str, str] | str | PathLike[str] | None = None,
+    name_map: NameMap | Mapping[str, str | None] | str | PathLike[str] | None = None,
 ) -> Pairing:
     """Pair the tensors of two runs by their names.
 
