@@ -50,8 +50,13 @@ def web(
         raise InputError(
             f"the page needs {err.name}, which is not installed", hint="pip install 'outgrow[web]'"
         ) from err
+    name_map = None
+    if map_file is not None:
+        from outgrow.compare.names import parse_name_map  # which loads torch
+
+        name_map = parse_name_map(map_file)
     options = Options(
-        expected=expected, actual=actual, name_map=map_file, port=port, roots=roots, static=static
+        expected=expected, actual=actual, name_map=name_map, port=port, roots=roots, static=static
     )
     with open_server(options) as server:
         click.echo(server.url)

@@ -1,8 +1,8 @@
 """Whatever the user gives, as a recording."""
 
-__all__ = ["Source", "open_file", "open_recording"]
+__all__ = ["Source", "open_file", "open_files", "open_recording"]
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from outgrow.compare.readers.entry import is_readable, read_entry
 from outgrow.compare.readers.files import READERS
 from outgrow.compare.readers.folder import read_folder
 from outgrow.compare.readers.limits import Limits
+from outgrow.compare.readers.loose_files import LooseFile, read_loose
 from outgrow.compare.readers.memory import read_memory
 from outgrow.compare.readers.records import records_of
 from outgrow.errors import InputError, nearest_names
@@ -68,13 +69,23 @@ def open_file(
     """
     limits = limits or Limits()
     if is_readable(name):
-        records, more = records_of([(name, read_entry(path, name, limits))], only=only)
-        return _checked(Recording(label=name, records=records, refused=more), only)
+        return open_files([LooseFile(path=path, name=name, is_link=True)], limits=limits, only=only)
     archive = open_archive(path, limits, name=name, listener=listener)
     records, more = records_of(archive.contents, only=only)
     return _checked(
         Recording(label=name, records=records, refused=(*archive.refused, *more), close=archive.close), only
     )
+
+
+def open_files(files: Sequence[LooseFile], *, limits: Limits | None = None, only: str = "*") -> Recording:
+    """Several files of tensors as one dump, as a folder of them would be.
+
+    Raises:
+        InputError: nothing in them can be read; it says what was refused.
+    """
+    records, refused = records_of(read_loose(files, limits or Limits()), only=only)
+    label = files[0].name if len(files) == 1 else f"{files[0].name} and {len(files) - 1:,} more"
+    return _checked(Recording(label=label, records=records, refused=refused), only)
 
 
 def _open_path(label: str, limits: Limits, only: str, listener: Listener) -> Recording:

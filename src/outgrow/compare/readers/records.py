@@ -1,6 +1,6 @@
 """From the files of a dump to records with names of their own."""
 
-__all__ = ["records_of"]
+__all__ = ["SHARD", "records_of"]
 
 import os.path
 import re
@@ -13,7 +13,7 @@ from outgrow.compare.readers.file_reader import FileContent, FoundTensor
 from outgrow.names import matches, natural_key
 
 # What Hugging Face writes between a model's name and the suffix of one of its several files.
-_SHARD = re.compile(r"-[0-9]{5}-of-[0-9]{5}$")
+SHARD = re.compile(r"-[0-9]{5}-of-[0-9]{5}$")
 
 
 def records_of(
@@ -53,8 +53,8 @@ def records_of(
 
 def _stems(entries: Sequence[str]) -> dict[str, str]:
     """What each file is called."""
-    without = {entry: _SHARD.sub("", str(PurePosixPath(entry).with_suffix(""))) for entry in entries}
-    shards = {entry for entry in entries if _SHARD.search(PurePosixPath(entry).stem)}
+    without = {entry: SHARD.sub("", str(PurePosixPath(entry).with_suffix(""))) for entry in entries}
+    shards = {entry for entry in entries if SHARD.search(PurePosixPath(entry).stem)}
     # Parts of one model share their name on purpose.
     distinct = {without[entry] for entry in shards}
     counted = Counter([PurePosixPath(without[entry]).name for entry in entries if entry not in shards])

@@ -2,11 +2,13 @@
 
 __all__ = ["make_app"]
 
+import asyncio
 import contextlib
 import traceback
 from collections.abc import AsyncIterator
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,24 +19,33 @@ from outgrow.compare.web.api import routes
 from outgrow.compare.web.options import Options
 from outgrow.compare.web.page import PageFiles
 from outgrow.compare.web.refusal import ApiError, error_response
+from outgrow.compare.web.roots import Roots
 from outgrow.compare.web.sessions import Sessions
+from outgrow.compare.web.turns import Turns
 from outgrow.errors import InputError, OutgrowError
+
+_SWEEP_SECONDS = 60.0
 
 
 def make_app(options: Options, *, token: str, port: int) -> Starlette:
     """The whole application; its lifespan closes every session at the end.
 
     Raises:
+        InputError: a root is no folder.
         StoreError: the built page is not there.
     """
     page = PageFiles(options.static)
-    sessions = Sessions(options)
+    roots = Roots(options.roots)
+    sessions = Sessions(options, roots)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        sessions.start()
+        sweeping = asyncio.create_task(_sweep(sessions))
         try:
             yield
         finally:
+            sweeping.cancel()
             sessions.close()
 
     app = Starlette(
@@ -45,7 +56,15 @@ def make_app(options: Options, *, token: str, port: int) -> Starlette:
     )
     app.state.sessions = sessions
     app.state.options = options
+    app.state.roots = roots
+    app.state.turns = Turns()
     return app
+
+
+async def _sweep(sessions: Sessions) -> None:
+    while True:
+        await asyncio.sleep(_SWEEP_SECONDS)
+        await run_in_threadpool(sessions.sweep)
 
 
 async def _refused(_: Request, err: Exception) -> Response:

@@ -2,32 +2,58 @@
 
 __all__ = ["Session"]
 
+import contextlib
 import secrets
 import threading
 import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from outgrow.compare.web.job import Job, Progressed
+from outgrow.compare.web.allowance import Allowance
+from outgrow.compare.web.job import Job
 from outgrow.compare.web.options import Options
+from outgrow.compare.web.progressed import Progressed
 from outgrow.compare.web.refusal import ApiError
-from outgrow.compare.web.side_item import SIDES, SideItem, SideName
+from outgrow.compare.web.roots import Roots
+from outgrow.compare.web.side import Side
+from outgrow.compare.web.side_item import SIDES, SideItem, SideKind, SideName
+from outgrow.compare.web.upload import Upload
 from outgrow.events import Listener
 
 if TYPE_CHECKING:
     from outgrow.compare.comparison import Comparison
 
+_RUNNING = ("opening", "comparing")
+
 
 class Session:
-    """Close it: its uploads and open files are given back."""
+    """Close it: its uploads and open files are given back. Any thread may call it."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, roots: Roots, *, shared: Job | None = None) -> None:
+        """`shared` is the job of what the server was started with; this tab looks at it until it compares
+        something of its own."""
         self.id = secrets.token_urlsafe(18)
-        self.options = options
-        self.job = Job()
+        self._options = options
+        self._roots = roots
+        self._allowance = Allowance(
+            max_bytes=options.max_session_bytes,
+            max_files=options.max_files,
+            max_running=options.max_running_uploads,
+        )
         self._lock = threading.Lock()
-        self._sides: dict[SideName, tuple[SideItem, ...]] = dict.fromkeys(SIDES, ())
+        self._sides: dict[SideName, Side] = dict.fromkeys(SIDES, Side())
+        self._is_closed = False
         self._used = time.monotonic()
+        # Held while a job begins: two calls at once must not both replace the shared one.
+        self._beginning = threading.Lock()
+        self._shared = shared
+        self._job = Job() if shared is None else shared
+        for side, paths in (("expected", (options.expected,)), ("actual", options.actual)):
+            for path in paths:
+                if path is not None:
+                    self._add(side, _path_item(path))  # type: ignore[arg-type]
 
     @property
     def idle_seconds(self) -> float:
@@ -38,78 +64,186 @@ class Session:
         """It was called."""
         self._used = time.monotonic()
 
-    def items(self, side: SideName) -> tuple[SideItem, ...]:
-        """What a side is made of, in order."""
+    @property
+    def sides(self) -> Mapping[SideName, Side]:
+        """What both are made of, as it is now."""
         with self._lock:
-            return self._sides[side]
+            return dict(self._sides)
 
-    def add(self, side: SideName, item: SideItem) -> None:
-        """Put it behind the others of its side."""
-        with self._lock:
-            self._sides[side] = (*self._sides[side], item)
-
-    def remove(self, side: SideName, item_id: str) -> None:
-        """Take it away and give back what it needs.
+    @contextlib.contextmanager
+    def receiving(self, nbytes: int | None) -> Iterator[Upload]:
+        """An upload on its way; `nbytes` where it says how many. Removed unless `keep` was called in it.
 
         Raises:
-            ApiError: there is no such item.
+            ApiError: there are too many, or there is no place for so much.
+        """
+        self._allowance.begin(sum(len(side.items) for side in self.sides.values()))
+        try:
+            upload = Upload(max_bytes=self._options.max_upload_bytes, reserve=self._allowance.reserve)
+            try:
+                upload.require(nbytes or 0)
+                yield upload
+            finally:
+                upload.close()
+        finally:
+            self._allowance.end()
+
+    def keep(self, side: SideName, upload: Upload, name: str) -> SideItem:
+        """What has come whole, as the last file of a side."""
+        held = upload.hold()
+        item = SideItem(
+            id=secrets.token_urlsafe(9), name=name, nbytes=held.nbytes, path=held.path, upload=held
+        )
+        try:
+            return self._add(side, item)
+        except BaseException:
+            item.close()
+            raise
+
+    def open_path(self, side: SideName, text: str) -> SideItem:
+        """A file or folder below the roots, as the last one of a side.
+
+        Raises:
+            ApiError: it is not there, or the page may not open it.
+        """
+        return self._add(side, _path_item(self._roots.find(text)))
+
+    def remove(self, side: SideName, item_id: str) -> None:
+        """Take a file away. What was compared stays as it is.
+
+        Raises:
+            ApiError: there is no such file.
         """
         with self._lock:
-            found = [item for item in self._sides[side] if item.id == item_id]
-            self._sides[side] = tuple(item for item in self._sides[side] if item.id != item_id)
-        if not found:
-            raise ApiError(f"there is no file {item_id!r} on that side", status=404, code="item")
-        for item in found:
-            item.close()
+            self._sides[side], item = self._sides[side].without(item_id)
+        item.close()
 
-    def begin(self) -> None:
-        """Open what the server was started with."""
-        for side, paths in (("expected", (self.options.expected,)), ("actual", self.options.actual)):
-            for path in paths:
-                if path is not None:
-                    self.add(side, path_item(path))  # type: ignore[arg-type]
-        if self.items("expected") and self.items("actual"):
-            self.compare({})
+    def arrange(self, side: SideName, order: Sequence[str], kind: SideKind) -> Side:
+        """Put the files of a side in another order, and say what they are.
 
-    def compare(self, settings: dict[str, Any]) -> Progressed:
+        Raises:
+            ApiError: `order` does not name each of them once.
+        """
+        with self._lock:
+            self._sides[side] = arranged = self._sides[side].arranged(order, kind)
+        return arranged
+
+    @property
+    def status(self) -> Progressed:
+        """How far comparing has come."""
+        return self._job.status
+
+    async def changed(self, after: int, seconds: float) -> Progressed:
+        """As `Job.changed`."""
+        await self._job.changed(after, seconds)
+        return self.status  # of another job, maybe
+
+    def wake(self) -> None:
+        """Let no call wait any more."""
+        self._job.wake()
+
+    def reading(self, revision: int | None = None) -> "contextlib.AbstractContextManager[Comparison]":
+        """As `Job.reading`."""
+        return self._job.reading(revision)
+
+    def compare(self, settings: Mapping[str, Any]) -> Progressed:
         """Begin to compare both sides as they are now.
 
         Raises:
             ApiError: a side is empty.
         """
+        sides = self.sides
         for side in SIDES:
-            if not self.items(side):
+            if not sides[side].items:
                 raise ApiError(
                     f"the {side} side is empty", status=400, code="empty", hint="drop a file on it"
                 )
-        sides = {side: self.items(side) for side in SIDES}
+        with self._beginning:
+            own = self._own_job()
+            status = own.start(opener(sides, settings, self._options, self._roots))
+            self._take(own)
+        return status
 
-        def make(listener: Listener) -> "Comparison":
-            from outgrow.compare.web.opening import open_comparison  # which loads torch
+    def alter(self, change: "Callable[[Comparison, Listener], Comparison]") -> Progressed:
+        """As `Job.alter`."""
+        with self._beginning:
+            own = self._own_job()
+            status = own.alter(change, source=self._job)
+            self._take(own)
+        return status
 
-            return open_comparison(sides, settings=settings, options=self.options, listener=listener)
-
-        return self.job.start(make)
+    def cancel(self) -> Progressed:
+        """Stop what runs; what is ready stays. What other tabs look at, too, runs on for them."""
+        with self._beginning:
+            if self._job is not self._shared:
+                return self._job.cancel()
+            status = self._job.status
+            if status.state in _RUNNING:
+                self._take(Job(replace(status, state="cancelled", revision=status.revision + 1)))
+        return self.status
 
     def close(self) -> None:
         """Give everything back; may be called twice."""
-        self.job.stop()
         with self._lock:
-            items = [item for side in SIDES for item in self._sides[side]]
-            self._sides = dict.fromkeys(SIDES, ())
+            self._is_closed = True
+            items = [item for side in SIDES for item in self._sides[side].items]
+            self._sides = dict.fromkeys(SIDES, Side())
+        with self._beginning:
+            if self._job is not self._shared:
+                self._job.close()
         for item in items:
             item.close()
+
+    def join(self, seconds: float) -> bool:
+        """Wait for what still runs after `close`; whether it has ended."""
+        return self._job is self._shared or self._job.join(seconds)
 
     def as_dict(self) -> dict[str, Any]:
         """What the page is told."""
         return {
             "session": self.id,
-            "sides": {side: [item.as_dict() for item in self.items(side)] for side in SIDES},
-            "comparison": self.job.status.as_dict(),
+            "sides": {name: [item.as_dict() for item in side.items] for name, side in self.sides.items()},
+            "comparison": self.status.as_dict(),
         }
 
+    def _add(self, side: SideName, item: SideItem) -> SideItem:
+        with self._lock:
+            self._check_open()
+            self._sides[side] = self._sides[side].with_item(item)
+        return item
 
-def path_item(path: Path) -> SideItem:
-    """A file or folder of this machine."""
-    size = path.stat().st_size if path.is_file() else 0
-    return SideItem(id=secrets.token_urlsafe(9), name=path.name, nbytes=size, source="path", path=path)
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise ApiError("this tab is not known any more", status=404, code="session", hint="reload it")
+
+    def _own_job(self) -> Job:
+        self._check_open()
+        if self._job is not self._shared:
+            return self._job
+        return Job(Progressed(revision=self._job.status.revision + 1))
+
+    def _take(self, own: Job) -> None:
+        before, self._job = self._job, own
+        if before is not own:
+            before.wake()  # calls of this tab wait for what is not its job any more
+
+
+def opener(
+    sides: Mapping[SideName, Side], settings: Mapping[str, Any], options: Options, roots: Roots
+) -> "Callable[[Listener], Comparison]":
+    """What makes the comparison of two sides, in a thread of its own."""
+
+    def make(listener: Listener) -> "Comparison":
+        from outgrow.compare.web.opening import open_comparison  # which loads torch
+
+        return open_comparison(sides, settings=settings, options=options, roots=roots, listener=listener)
+
+    return make
+
+
+def _path_item(path: Path) -> SideItem:
+    try:
+        size = path.stat().st_size if path.is_file() else 0
+    except OSError:
+        size = 0  # comparing will say what is the matter
+    return SideItem(id=secrets.token_urlsafe(9), name=path.name or str(path), nbytes=size, path=path)

@@ -3,21 +3,36 @@
 __all__ = ["Sessions"]
 
 import threading
+import time
 
+from outgrow.compare.web.job import Job
 from outgrow.compare.web.options import Options
 from outgrow.compare.web.refusal import ApiError
-from outgrow.compare.web.session import Session
+from outgrow.compare.web.roots import Roots
+from outgrow.compare.web.session import Session, opener
 
 _BUSY_SECONDS = 60.0
 
 
 class Sessions:
-    """Sessions by their random id. Those that were idle for too long are closed when a new one comes."""
+    """Sessions by their random id. Those that were idle for too long are closed.
 
-    def __init__(self, options: Options) -> None:
+    What the server was started with is compared once, for all tabs that look at it.
+    """
+
+    def __init__(self, options: Options, roots: Roots) -> None:
         self._options = options
+        self._roots = roots
         self._lock = threading.Lock()
         self._sessions: dict[str, Session] = {}
+        self._closing: list[Session] = []
+        self._shared = Job() if options.expected is not None and options.actual else None
+
+    def start(self) -> None:
+        """Compare what the server was started with, before the first tab asks."""
+        if self._shared is not None:
+            sides = Session(self._options, self._roots).sides
+            self._shared.start(opener(sides, {}, self._options, self._roots))
 
     def find(self, session_id: str) -> Session:
         """The session of that id.
@@ -40,33 +55,65 @@ class Sessions:
         Raises:
             ApiError: there are too many, and all of them are in use.
         """
-        session = Session(self._options)
+        session = Session(self._options, self._roots, shared=self._shared)
         with self._lock:
             gone = self._make_room()
             self._sessions[session.id] = session
-        for old in gone:
-            old.close()
-        session.begin()
+        self._close(gone)
         return session
 
     def end(self, session: Session) -> None:
         """Forget and close it."""
         with self._lock:
             self._sessions.pop(session.id, None)
-        session.close()
+        self._close([session])
 
-    def close(self) -> None:
-        """Close all."""
+    def sweep(self) -> None:
+        """Close those that were idle for too long."""
+        with self._lock:
+            gone = self._idle()
+            for session in gone:
+                del self._sessions[session.id]
+        self._close(gone)
+
+    def wake(self) -> None:
+        """Let no call wait any more; for a signal handler: it takes no lock that another thread may hold."""
+        for session in list(self._sessions.values()):
+            session.wake()
+
+    def close(self, seconds: float = 0.0) -> bool:
+        """Close all, and wait for their threads; whether all have ended."""
         with self._lock:
             sessions, self._sessions = list(self._sessions.values()), {}
+        self._close(sessions)
+        if self._shared is not None:
+            self._shared.close()
+        until = time.monotonic() + seconds
+        has_ended = True
+        for session in self._closing:
+            has_ended &= session.join(max(0.0, until - time.monotonic()))
+        if self._shared is not None:
+            has_ended &= self._shared.join(max(0.0, until - time.monotonic()))
+        return has_ended
+
+    def _close(self, sessions: list[Session]) -> None:
         for session in sessions:
             session.close()
+        with self._lock:
+            self._closing = [session for session in (*self._closing, *sessions) if not session.join(0)]
+
+    def _idle(self) -> list[Session]:
+        return [
+            session
+            for session in self._sessions.values()
+            if session.idle_seconds > self._options.idle_seconds
+        ]
 
     def _make_room(self) -> list[Session]:
-        by_age = sorted(self._sessions.values(), key=lambda session: -session.idle_seconds)
-        gone = [session for session in by_age if session.idle_seconds > self._options.idle_seconds]
-        if len(by_age) - len(gone) >= self._options.max_sessions:
-            oldest = by_age[len(gone)]
+        gone = self._idle()
+        if len(self._sessions) - len(gone) >= self._options.max_sessions:
+            rest = (session for session in self._sessions.values() if session not in gone)
+            oldest = max(rest, key=lambda session: session.idle_seconds)
             if oldest.idle_seconds < _BUSY_SECONDS:
                 raise ApiError(
                     f"{self._options.max_sessions} tabs are open already",

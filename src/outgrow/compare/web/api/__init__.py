@@ -4,10 +4,10 @@ __all__ = ["routes"]
 
 from starlette.routing import Route
 
-from outgrow.compare.web.api import comparison, mapping, rows, session, share, sides, tensors
+from outgrow.compare.web.api import comparison, mapping, places, rows, session, share, sides, tensors
 
 
 def routes() -> list[Route]:
     """Everything below `/api`."""
-    parts = (session, sides, comparison, rows, tensors, mapping, share)
+    parts = (session, sides, places, comparison, rows, tensors, mapping, share)
     return [route for part in parts for route in part.ROUTES]

@@ -1,8 +1,10 @@
 """What every call does first: find its session, read its body."""
 
-__all__ = ["find_session", "number", "read_json", "ready"]
+__all__ = ["SESSION_HEADER", "find_session", "number", "read_json", "reading", "ready"]
 
+import contextlib
 import json
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 _MAX_BODY = 2**22
 SESSION_HEADER = "x-outgrow-session"
+_REVISION_HEADER = "x-outgrow-revision"
 
 
 def find_session(request: Request) -> Session:
@@ -28,16 +31,30 @@ def find_session(request: Request) -> Session:
     return sessions.find(request.headers.get(SESSION_HEADER, ""))
 
 
+@contextlib.contextmanager
+def reading(request: Request) -> Iterator["Comparison"]:
+    """The comparison of the session that the call names, open until the end of the block.
+
+    Make the whole answer in the block. A call that names a revision means the comparison that was ready with
+    it: rows of another one have other numbers.
+
+    Raises:
+        ApiError: there is none yet, or another one has taken its place, before or meanwhile.
+    """
+    named = request.headers.get(_REVISION_HEADER)
+    revision = None if named is None else number(named, "the revision")
+    with find_session(request).reading(revision) as comparison:
+        yield comparison
+
+
 def ready(session: Session) -> "Comparison":
-    """Its comparison.
+    """Its comparison, which may be closed at any moment: use `reading`.
 
     Raises:
         ApiError: there is none yet.
     """
-    comparison = session.job.comparison
-    if comparison is None:
-        raise ApiError("nothing is compared yet", status=409, code="not-ready", hint="compare two runs first")
-    return comparison
+    with session.reading() as comparison:
+        return comparison
 
 
 async def read_json(request: Request) -> dict[str, Any]:
@@ -50,22 +67,26 @@ async def read_json(request: Request) -> dict[str, Any]:
     async for piece in request.stream():
         body += piece
         if len(body) > _MAX_BODY:
-            raise ApiError("the body is too large", status=413, code="too-large")
+            raise ApiError("the body is too large", status=413, code="too-large", hint="send less at a time")
     try:
         found = json.loads(bytes(body) or b"{}")
     except (ValueError, RecursionError) as err:
-        raise ApiError(f"the body is no JSON: {err}", status=400, code="input") from err
+        raise ApiError(
+            f"the body is no JSON: {err}", status=400, code="input", hint="send an object in UTF-8"
+        ) from err
     if not isinstance(found, dict):
-        raise ApiError("the body is no object", status=400, code="input")
+        raise ApiError("the body is no object", status=400, code="input", hint="send an object of JSON")
     return found
 
 
 def number(text: str | None, what: str) -> int:
-    """A whole number of a path or query.
+    """A whole number of a path, query or header.
 
     Raises:
         ApiError: it is none.
     """
     if text is None or not (text.isascii() and text.isdigit()) or len(text) > 12:
-        raise ApiError(f"{what} is no whole number: {text!r}", status=400, code="input")
+        raise ApiError(
+            f"{what} is no whole number: {text!r}", status=400, code="input", hint="write it in digits"
+        )
     return int(text)

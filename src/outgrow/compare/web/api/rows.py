@@ -6,26 +6,28 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from outgrow.compare.web.api.calls import find_session, number, ready
+from outgrow.compare.web.api.calls import number, reading
 
 
 def _verdict(request: Request) -> Response:
     from outgrow.compare.view.verdict import verdict_of
 
-    return JSONResponse(verdict_of(ready(find_session(request))))
+    with reading(request) as comparison:
+        return JSONResponse(verdict_of(comparison))
 
 
 def _rows(request: Request) -> Response:
     from outgrow.compare.view.rows import rows_of
 
-    return JSONResponse(rows_of(ready(find_session(request))))
+    with reading(request) as comparison:
+        return JSONResponse(rows_of(comparison))
 
 
 def _row(request: Request) -> Response:
     from outgrow.compare.view.detail import detail_of
 
-    comparison = ready(find_session(request))
-    return JSONResponse(detail_of(comparison, number(request.path_params["row"], "row")))
+    with reading(request) as comparison:
+        return JSONResponse(detail_of(comparison, number(request.path_params["row"], "row")))
 
 
 ROUTES = (

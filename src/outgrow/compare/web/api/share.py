@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from outgrow.compare.web.api.calls import find_session, ready
+from outgrow.compare.web.api.calls import reading
 from outgrow.compare.web.refusal import ApiError
 
 _kinds = {"html": "text/html", "json": "application/json"}
@@ -17,8 +17,11 @@ def _report(request: Request) -> Response:
 
     kind = request.path_params["kind"]
     if kind not in _kinds:
-        raise ApiError(f"there is no report as {kind!r}", status=404, code="report")
-    text = FORMATS[kind](ready(find_session(request)))
+        raise ApiError(
+            f"there is no report as {kind!r}", status=404, code="report", hint="there are html and json"
+        )
+    with reading(request) as comparison:
+        text = FORMATS[kind](comparison)
     headers = {"Content-Disposition": f'attachment; filename="outgrow-compare.{kind}"'}
     return Response(text, media_type=_kinds[kind], headers=headers)
 
