@@ -1,27 +1,27 @@
-import { STATUSES } from "../api/types";
-import { figureText } from "../state/format";
-import { rows, select, selectedRow } from "../state/page-state";
+import { clearFilters, isFiltered, listing } from "../state/list-state";
+import { rows } from "../state/page-state";
+import "./list.css";
+import { ListControls } from "./list-controls";
+import { ListRows } from "./list-rows";
 
-/** All tensors, in layer order. */
+/** All tensors, in layer order unless something else is asked for. */
 export function TensorList() {
-  const all = rows.value;
-  if (!all) return null;
+  if (!rows.value) return null;
   return (
-    <nav class="list" aria-label="Tensors">
-      {all.status.slice(0, 200).map((status, row) => (
-        <button
-          type="button"
-          key={row}
-          class="row"
-          data-testid="tensor-row"
-          data-name={all.expected[row] ?? all.actual[row]}
-          data-status={STATUSES[status]}
-          aria-current={selectedRow.value === row}
-          onClick={() => select(row)}
-        >
-          {all.expected[row] ?? all.actual[row]} <small>{figureText(all.error[row])}</small>
-        </button>
-      ))}
+    <nav class="tensor-list" aria-label="List of tensors">
+      <ListControls />
+      {listing.value.rows.length > 0 ? (
+        <ListRows />
+      ) : (
+        <div class="empty" data-testid="list-empty">
+          <p>{isFiltered.value ? "No tensor fits the filter." : "There are no tensors in either run."}</p>
+          {isFiltered.value && (
+            <button type="button" onClick={clearFilters}>
+              Clear filters
+            </button>
+          )}
+        </div>
+      )}
     </nav>
   );
 }
