@@ -1,4 +1,4 @@
-"""Windows show what a slice of the whole tensor would, whatever the layout, and copy no more than they show."""
+"""Windows show what a slice of the whole tensor would, whatever the layout, and copy nothing else."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from outgrow.compare.layout import PartialSum, Rearrange
 from outgrow.compare.view import Side, Spec
 from outgrow.compare.view.lattice import find_lattice
 from outgrow.compare.view.window import Window
-from tests.compare.view.made import bits, laid_out, plain_window, specs
+from tests.compare.view.windows import bits, laid_out, plain_window, specs
 
 
 @given(laid_out(), st.data())

@@ -2,7 +2,7 @@
 
 __all__ = ["MOST_PIXELS", "Tile", "draw_difference", "draw_tile"]
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from outgrow.compare.view.extreme import Pixels, extremes, largest_of
 from outgrow.compare.view.gap import gap
+from outgrow.compare.view.piece import pieces
 from outgrow.compare.view.plain import number_of
 from outgrow.compare.view.side import Side
 from outgrow.compare.view.spec import Spec
@@ -18,8 +19,6 @@ from outgrow.errors import InputError
 
 MOST_PIXELS = 1 << 22
 """Of a tile."""
-_BLOCK_ELEMENTS = 1 << 17
-"""So much stays in the cache of a core while it is looked at several times."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,39 +107,17 @@ def _draw(
     height, width = min(w.height for w in windows), min(w.width for w in windows)
     down, across = max(1, -(-height // max_height)), max(1, -(-width // max_width))
     pixels = np.full((-(-height // down), -(-width // across)), np.nan, dtype=np.float32)
-    rest = min([width, *(window.rest for window in windows if window.height == height)])
-    full = height if rest == width else height - 1
-    for row, rows, column, columns in _blocks(full, rest, width, down, across):
-        block = joined([window.block(row, rows, column, columns) for window in windows])
+    seen = 0
+    for piece in pieces(windows, down, across):
+        block = joined([window.block(*piece) for window in windows])
         found = extremes(block, down, across)
-        top, left = row // down, column // across
+        top, left = piece.row // down, piece.column // across
         place = pixels[top : top + found.shape[0], left : left + found.shape[1]]
-        is_begun = row % down or column % across
+        is_begun = piece.row % down or piece.column % across
         place[:] = largest_of(found, place) if is_begun else found
-    missing = 0 if full % down or full == height else pixels.shape[1] - -(-rest // across)
-    return _tile(pixels, down, across, missing, is_turned=is_turned)
-
-
-def _blocks(full: int, rest: int, width: int, down: int, across: int) -> Iterator[tuple[int, int, int, int]]:
-    """Rows and columns of a window, piece by piece: the first row, how many, the first column, how many. No
-    piece begins in the middle of a pixel and goes on in the next."""
-    widest = max(1, min(width, _BLOCK_ELEMENTS))
-    tallest = max(1, _BLOCK_ELEMENTS // widest)
-    for row, rows in _pieces(full, down, tallest):
-        for column, columns in _pieces(width, across, widest):
-            yield row, rows, column, columns
-    if rest < width:
-        for column, columns in _pieces(rest, across, widest):
-            yield full, 1, column, columns
-
-
-def _pieces(length: int, unit: int, most: int) -> Iterator[tuple[int, int]]:
-    size = most // unit * unit if most >= unit else most
-    step = max(unit, size)
-    for start in range(0, length, step):
-        stop = min(start + step, length)
-        for place in range(start, stop, size):
-            yield place, min(size, stop - place)
+        last = (top + found.shape[0] - 1) * pixels.shape[1] + left + found.shape[1]
+        seen = max(seen, last)
+    return _tile(pixels, down, across, pixels.size - seen, is_turned=is_turned)
 
 
 def _tile(pixels: Pixels, down: int, across: int, missing: int, *, is_turned: bool) -> Tile:
