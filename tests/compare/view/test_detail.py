@@ -8,7 +8,7 @@ from outgrow.compare import Rules
 from outgrow.compare.view.detail import detail_of
 from outgrow.compare.view.rows import rows_of
 from outgrow.errors import InputError
-from tests.compare.view.made import made, numbers
+from tests.compare.view.two_runs import made, numbers
 
 
 def detail(comparison, name, side="expected"):

@@ -7,7 +7,7 @@ import torch
 from outgrow.compare.view.listing import Listing
 from outgrow.compare.view.rows import STATUSES, rows_of
 from outgrow.errors import InputError
-from tests.compare.view.made import made, numbers
+from tests.compare.view.two_runs import made, numbers
 
 
 def column(rows, name, table):

@@ -4,7 +4,7 @@ import torch
 
 from outgrow.compare.view.rows import STATUSES, rows_of
 from outgrow.compare.view.verdict import verdict_of
-from tests.compare.view.made import made, numbers
+from tests.compare.view.two_runs import made, numbers
 
 
 def test_its_rows_are_those_of_the_list():
