@@ -13,10 +13,13 @@ __all__ = [
     "StageLayout",
     "check_hints",
     "find_stage_layouts",
+    "group_of",
+    "hint_of",
 ]
 
 from outgrow.compare.layout.chain import Chain
 from outgrow.compare.layout.layout import Identity, Layout
 from outgrow.compare.layout.ranks import Concatenate, PartialSum, Replicated, Sections, Stack
 from outgrow.compare.layout.rearrange import Rearrange
-from outgrow.compare.layout.stage import StageLayout, check_hints, find_stage_layouts
+from outgrow.compare.layout.stage import StageLayout, check_hints, find_stage_layouts, group_of
+from outgrow.compare.layout.written import hint_of

@@ -1,6 +1,6 @@
 """One layout for a stage, from the tensors of all its layers."""
 
-__all__ = ["StageLayout", "check_hints", "find_stage_layouts"]
+__all__ = ["StageLayout", "check_hints", "find_stage_layouts", "group_of"]
 
 import dataclasses
 from collections import Counter
@@ -125,6 +125,11 @@ def _told(pair: Pair, hint: str) -> Told:
 
 def _is_plain(pair: Pair) -> bool:
     return len(pair.actual) == 1 and pair.actual[0].shape == pair.expected.shape and pair.fused is None
+
+
+def group_of(pair: Pair) -> object:
+    """Equal for pairs whose layout is looked for together; None where there is nothing to look for."""
+    return None if pair.layout_hint is not None or _is_plain(pair) else _key(pair)
 
 
 def _key(pair: Pair) -> object:
