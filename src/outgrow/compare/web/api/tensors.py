@@ -1,7 +1,129 @@
-"""Numbers of one row: values, tiles, histograms, search."""
+"""Numbers of one row: values and tiles."""
 
 __all__ = ["ROUTES"]
 
+import asyncio
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-ROUTES: tuple[Route, ...] = ()
+from outgrow.compare.web.api.calls import find_session, number, read_json, reading
+from outgrow.compare.web.refusal import ApiError
+from outgrow.compare.web.turns import Turn, Turns
+
+if TYPE_CHECKING:
+    from outgrow.compare.comparison import Comparison
+
+Body = dict[str, Any]
+_SPECS = ("view", "expected", "actual")
+_WHICH = ("expected", "actual", "difference")
+
+
+def _values(comparison: "Comparison", row: int, body: Body, turn: Turn) -> Response:
+    from outgrow.compare.view import compare_cells, read_cells
+    from outgrow.compare.view.looking import Looking
+
+    _check_keys(body, _SPECS)
+    looking = Looking.of(comparison, row, body)
+    expected, actual = (None if look is None else read_cells(*look) for look in looking.both)
+    content: dict[str, Any] = {
+        "expected": None if expected is None else expected.as_json(),
+        "actual": None if actual is None else actual.as_json(),
+    }
+    if expected is None or actual is None:
+        content |= {"difference": [], "difference_text": [], "ulp": [], "differs": []}
+    else:
+        rtol, atol = looking.tolerance
+        content |= compare_cells(expected, actual, rtol=rtol, atol=atol).as_json()
+    return JSONResponse(content)
+
+
+def _tile(comparison: "Comparison", row: int, body: Body, turn: Turn) -> Response:
+    from outgrow.compare.view import draw_difference, draw_tile
+    from outgrow.compare.view.looking import Looking
+
+    _check_keys(body, (*_SPECS, "which", "max_height", "max_width"))
+    which = _choice(body, "which", _WHICH)
+    height, width = (_whole(body, name, least=1) for name in ("max_height", "max_width"))
+    looking = Looking.of(comparison, row, body)
+    if which == "difference":
+        tile = draw_difference(
+            *looking.wanted("expected"), *looking.wanted("actual"), max_height=height, max_width=width
+        )
+    else:
+        tile = draw_tile(*looking.wanted(which), max_height=height, max_width=width)
+    headers = {"X-Outgrow-Tile": json.dumps(tile.as_json())}
+    return Response(tile.as_bytes(), media_type="application/octet-stream", headers=headers)
+
+
+def _check_keys(body: Body, known: tuple[str, ...]) -> None:
+    for key in body:
+        if key not in known:
+            raise _wrong(f"the body has {_short(key)}", hint=f"it may have {', '.join(known)}")
+
+
+def _choice(body: Body, name: str, choices: tuple[str, ...]) -> str:
+    found = body.get(name)
+    if not isinstance(found, str) or found not in choices:
+        raise _wrong(f"{name} is {_short(found)}", hint=f"it is one of {', '.join(choices)}")
+    return found
+
+
+def _whole(body: Body, name: str, *, least: int) -> int:
+    found = body.get(name)
+    if not isinstance(found, int) or isinstance(found, bool) or found < least:
+        raise _wrong(f"{name} is {_short(found)}", hint=f"it is a whole number from {least} on")
+    return found
+
+
+def _short(value: object) -> str:
+    text = ascii(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _wrong(message: str, *, hint: str) -> ApiError:
+    return ApiError(message, status=400, code="input", hint=hint)
+
+
+Answer = Callable[["Comparison", int, Body, Turn], Response]
+
+
+def _answering(kind: str, answer: Answer, *, is_alone: bool = False) -> Callable[[Request], Any]:
+    """An endpoint that reads numbers, in a thread of its own, until the tab is gone, or where it asks for one
+    thing at a time, until it asks anew."""
+
+    async def endpoint(request: Request) -> Response:
+        row = number(request.path_params["row"], "row")
+        body = await read_json(request)
+        turns: Turns = request.app.state.turns
+        with turns.take((find_session(request).id, kind) if is_alone else None) as turn:
+
+            def work() -> Response:
+                with reading(request) as comparison:
+                    return answer(comparison, row, body, turn)
+
+            watching = asyncio.create_task(_watch(request, turn))
+            try:
+                return await run_in_threadpool(work)
+            finally:
+                watching.cancel()
+
+    return endpoint
+
+
+async def _watch(request: Request, turn: Turn) -> None:
+    """End the turn when the other end of the wire is gone."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    turn.end()
+
+
+ROUTES = (
+    Route("/rows/{row}/values", _answering("values", _values), methods=["POST"]),
+    Route("/rows/{row}/tile", _answering("tile", _tile), methods=["POST"]),
+)
