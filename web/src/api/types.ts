@@ -11,6 +11,30 @@ export interface Item {
   source: "upload" | "path";
 }
 
+/** What several files of one side are: ranks of one run, parts of one dump, or what their names say. */
+export type Several = "auto" | "ranks" | "parts";
+
+/** Something on this machine that the page may open without sending it. */
+export interface PlaceEntry {
+  path: string;
+  name: string;
+  kind?: "folder" | "dump" | "recording" | "other";
+  bytes: number | null;
+  changed: number | string | null;
+}
+
+export interface Places {
+  roots: string[];
+  recent: PlaceEntry[];
+  recordings: PlaceEntry[];
+}
+
+export interface Folder {
+  path: string;
+  parent: string | null;
+  entries: PlaceEntry[];
+}
+
 export type State = "empty" | "opening" | "comparing" | "ready" | "failed" | "cancelled";
 
 export interface Status {
@@ -152,21 +176,33 @@ export interface Window {
   actual: Spec | null;
 }
 
+/** Row by row; null where a folded line has ended. */
 export interface Cells {
   height: number;
   width: number;
+  /** Of all that the window is cut from. */
+  rows: number;
+  columns: number;
   shape: number[];
+  /** In which `index` counts. */
+  stored_shape: number[];
   dtype: string;
-  index: string[];
-  text: string[];
+  index: (string | null)[];
+  /** Whose tensor `index` counts in, where there are several ranks. */
+  rank: (number | null)[] | null;
+  /** Of how many ranks' numbers each is the sum. */
+  summands: number;
+  text: (string | null)[];
   value: Figure[];
 }
 
 export interface Values {
   expected: Cells | null;
   actual: Cells | null;
+  /** Of as many rows and columns as both windows have, like all that follows. */
   difference: Figure[];
-  ulp: (number | null)[];
+  difference_text: (string | null)[];
+  ulp: (number | string | null)[];
   differs: boolean[];
 }
 
@@ -175,6 +211,8 @@ export interface TileHead {
   width: number;
   rows_per_pixel: number;
   columns_per_pixel: number;
+  /** Pixels at the end of the last row that stand for nothing. */
+  missing: number;
   minimum: Figure;
   maximum: Figure;
   nan: number;

@@ -1,14 +1,22 @@
 import type { Detail } from "../api/types";
-import { shapeText } from "../state/format";
+import { look } from "../state/tensor-view";
+import { DimMapper } from "./dim-mapper";
+import { TensorHeader } from "./tensor-header";
+import { ValueWindow } from "./value-window";
+import "./tensor.css";
 
 /** One pair of tensors: numbers side by side, heat maps, search. */
 export function TensorView({ detail }: { detail: Detail }) {
+  const now = look.value;
   return (
-    <section class="tensor" data-testid="tensor-view">
-      <h1>{detail.expected?.name ?? detail.actual[0]?.name}</h1>
-      <p>
-        {shapeText(detail.shape)} {detail.reason}
-      </p>
+    <section class="tensor" data-testid="tensor-view" aria-label="Tensor">
+      <TensorHeader detail={detail} />
+      {now && (
+        <>
+          <DimMapper look={now} ranks={detail.actual} />
+          <ValueWindow look={now} />
+        </>
+      )}
     </section>
   );
 }

@@ -1,0 +1,44 @@
+/** The numbers that are written out, as they come from the server. */
+
+import { effect, signal } from "@preact/signals";
+
+import { getValues } from "../api/client";
+import type { Values } from "../api/types";
+import { report } from "./banner";
+import { selectedRow, status } from "./page-state";
+import { elementsOf } from "../tensor/tensor-index";
+import { Latest } from "./tensor-latest";
+import type { Look } from "./tensor-place";
+import { valuesWindow } from "./tensor-spec";
+import { look } from "./tensor-view";
+
+/** The numbers, with the look that asked for them; stays while new ones are on their way. */
+export const values = signal<{ look: Look; values: Values } | null>(null);
+/** A refusal of the numbers of this row, shown in their place. */
+export const valuesFailure = signal<string | null>(null);
+
+const latest = new Latest((error) => {
+  valuesFailure.value = error instanceof Error ? error.message : String(error);
+  report(error);
+});
+let last = "";
+
+/** Whether one of the sides has no number at all. */
+export const isEmpty = (now: Look) =>
+  [now.expected, now.actual].every((cut) => cut === null || elementsOf(cut.shape) === 0);
+
+effect(() => {
+  const now = look.value;
+  if (!now || now.row !== selectedRow.value || isEmpty(now)) return;
+  const window = valuesWindow(now);
+  const key = JSON.stringify([now.row, status.value.revision, window]);
+  if (!window || key === last) return;
+  if (values.peek() && values.peek()?.look.row !== now.row) values.value = null;
+  last = key;
+  latest.ask(async (signal) => {
+    const found = await getValues(now.row, window, signal);
+    if (last !== key) return;
+    values.value = { look: now, values: found };
+    valuesFailure.value = null;
+  });
+});

@@ -1,0 +1,92 @@
+import type { Figure, Values } from "../api/types";
+import { cursor } from "../state/tensor-cursor";
+import type { Cut, Look, SideKey } from "../state/tensor-place";
+import { largestOf } from "./number-look";
+import { ValueCell } from "./value-cell";
+import { allCells, shownOf, type WindowCell } from "./window-cells";
+
+const TITLES = { expected: "expected", actual: "actual", difference: "actual − expected" };
+
+/** A rectangle of numbers for each side, beside each other. */
+export function ValuePlane({ look, values }: { look: Look; values: Values }) {
+  const cells = allCells(values);
+  const sizes = largestOf(values.expected?.value ?? [], values.actual?.value ?? []);
+  const shown: (SideKey | "difference")[] = [];
+  if (values.expected) shown.push("expected");
+  if (values.actual) shown.push("actual");
+  if (shown.length === 2 && look.difference) shown.push("difference");
+  return (
+    <div class="planes">
+      {shown.map((side) => (
+        <Grid
+          key={side}
+          side={side}
+          cells={cells}
+          cut={look.expected && side !== "actual" ? look.expected : (look.actual ?? look.expected)}
+          largest={side === "difference" ? largestOf(values.difference) : sizes}
+          isFirst={side === shown[0]}
+        />
+      ))}
+    </div>
+  );
+}
+
+interface GridProperties {
+  side: SideKey | "difference";
+  cells: WindowCell[][];
+  cut: Cut | null;
+  largest: number;
+  isFirst: boolean;
+}
+
+function Grid({ side, cells, cut, largest, isFirst }: GridProperties) {
+  const here = cursor.value;
+  const first = (dim: number | null) => (cut && dim !== null ? (cut.at[dim] ?? 0) : 0);
+  const row0 = first(cut?.rows ?? null);
+  const column0 = first(cut?.columns ?? null);
+  const width = cells[0]?.length ?? 0;
+  return (
+    <figure class="plane">
+      <figcaption>{TITLES[side]}</figcaption>
+      <div class="scrolling">
+        <table class="numbers" role="grid" aria-label={`Numbers, ${TITLES[side]}`}>
+          <thead>
+            <tr>
+              <th class="corner" scope="col" title={`dim ${cut?.rows ?? "–"} downwards, dim ${cut?.columns ?? "–"} to the right`}>
+                {cut?.rows ?? ""}↓{cut?.columns ?? ""}→
+              </th>
+              {Array.from({ length: width }, (_, column) => (
+                <th scope="col" key={column} class="of-number">{column0 + column}</th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {cells.map((line, row) => (
+              <tr key={row}>
+                <th scope="row" class="index">{row0 + row}</th>
+                {line.map((cell) => {
+                  const isHere = here.row === row && here.column === cell.column;
+                  const found: { text: string; value: Figure; index?: string } | null = cell[side];
+                  return (
+                    <ValueCell
+                      key={cell.column}
+                      side={side}
+                      {...shownOf(found)}
+                      largest={largest}
+                      isDifferent={cell.differs}
+                      isHere={isHere}
+                      isFound={isHere && here.isFound}
+                      isFirst={isFirst}
+                      row={row}
+                      column={cell.column}
+                    />
+                  );
+                })}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </figure>
+  );
+}

@@ -1,0 +1,110 @@
+import { useEffect, useRef, useState } from "preact/hooks";
+
+import { cursor, pointTo } from "../state/tensor-cursor";
+import type { Look } from "../state/tensor-place";
+import { isEmpty, values as shown, valuesFailure } from "../state/tensor-values";
+import { setCut } from "../state/tensor-view";
+import { gridStep, movedCut } from "./grid-step";
+import { ValueLine } from "./value-line";
+import { ValuePlane } from "./value-plane";
+import { TIP_ID, ValueTip } from "./value-tip";
+import { WindowPages } from "./window-pages";
+import { cellAt, sizeOf, type WindowCell } from "./window-cells";
+
+interface Tip {
+  cell: WindowCell;
+  left: number;
+  top: number;
+}
+
+/** The very numbers of both sides, the keys that move among them, and what they tell when pointed at. */
+export function ValueWindow({ look }: { look: Look }) {
+  const frame = useRef<HTMLDivElement>(null);
+  const [tip, setTip] = useState<Tip | null>(null);
+  const found = shown.value;
+  const here = cursor.value;
+
+  useEffect(() => {
+    const cells = frame.current?.querySelectorAll<HTMLElement>(".cell.here") ?? [];
+    if (here.isFound || here.isWanted) for (const cell of cells) cell.scrollIntoView({ block: "nearest", inline: "nearest" });
+    if (!here.isWanted || cells.length === 0) return;
+    const wanted = [...cells].find((cell) => cell.dataset["side"] === side.current) ?? cells[0];
+    wanted?.focus({ preventScroll: true });
+    cursor.value = { ...here, isWanted: false };
+  }, [here, found]);
+
+  const side = useRef("expected");
+
+  if (isEmpty(look)) return <p class="nothing">There are no numbers in it: a dim has size 0.</p>;
+  if (!found) {
+    return <p class="nothing" aria-live="polite">{valuesFailure.value ?? "Reading the numbers…"}</p>;
+  }
+  const now = found.look;
+  const { values } = found;
+  const size = sizeOf(values);
+  const isLine = now.mode !== "plane" || size.height === 0 || (now.expected ?? now.actual)?.rows === null;
+
+  function pointAt(target: EventTarget | null) {
+    const element = target instanceof Element ? target.closest<HTMLElement>(".cell[data-row]") : null;
+    if (!element || !frame.current) return setTip(null);
+    const row = Number(element.dataset["row"]);
+    const column = Number(element.dataset["column"]);
+    const box = element.getBoundingClientRect();
+    const outer = frame.current.getBoundingClientRect();
+    const left = Math.max(0, Math.min(box.left - outer.left, outer.width - 300));
+    setTip({ cell: cellAt(values, row, column), left, top: box.bottom - outer.top + 4 });
+    return element;
+  }
+
+  function onKey(event: KeyboardEvent) {
+    if (event.key === "Escape" && tip) {
+      setTip(null);
+      event.stopPropagation();
+      return;
+    }
+    if (event.altKey || event.metaKey || !(event.target instanceof Element) || !event.target.closest(".cell")) return;
+    if (isLine && (event.key === "ArrowLeft" || event.key === "ArrowRight")) return void beside(event);
+    const step = gridStep(event.key, event.ctrlKey, cursor.peek(), size, isLine);
+    if (!step) return;
+    event.preventDefault();
+    event.stopPropagation();
+    for (const which of ["expected", "actual"] as const) {
+      const cut = look[which];
+      if (cut && (step.down !== 0 || step.right !== 0)) setCut(which, { at: movedCut(cut, look, step.down, step.right) });
+    }
+    pointTo(step.row, step.column, true);
+  }
+
+  function beside(event: KeyboardEvent) {
+    const cell = (event.target as Element).closest("td");
+    const all = [...(cell?.parentElement?.querySelectorAll<HTMLElement>(".cell") ?? [])];
+    const next = all[all.indexOf(cell as HTMLElement) + (event.key === "ArrowRight" ? 1 : -1)];
+    event.preventDefault();
+    event.stopPropagation();
+    next?.focus();
+  }
+
+  return (
+    <section class="values" aria-label="Numbers">
+      <WindowPages look={look} values={values} />
+      <div
+        ref={frame}
+        class={`window${found.look === look ? "" : " waiting"}`}
+        aria-describedby={tip ? TIP_ID : undefined}
+        onKeyDown={onKey}
+        onMouseOver={(event) => void pointAt(event.target)}
+        onMouseLeave={() => setTip(null)}
+        onFocusIn={(event) => {
+          const element = pointAt(event.target);
+          if (!element) return;
+          side.current = element.dataset["side"] ?? "expected";
+          pointTo(Number(element.dataset["row"]), Number(element.dataset["column"]));
+        }}
+        onFocusOut={() => setTip(null)}
+      >
+        {isLine ? <ValueLine look={now} values={values} /> : <ValuePlane look={now} values={values} />}
+        {tip && <ValueTip {...tip} />}
+      </div>
+    </section>
+  );
+}
