@@ -164,7 +164,8 @@ def numbers(*shape, seed=0):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-WHOLE = numbers(1, 8, 12, 16)
+# Multiples of a power of two, so that sums are exact.
+WHOLE = (numbers(1, 8, 12, 16) * 256).round() / 256
 QKV = numbers(96, 32)
 HEADS = numbers(2, 12, 16)
 FOUND = {

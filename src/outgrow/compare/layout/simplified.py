@@ -4,6 +4,7 @@ __all__ = ["simplified"]
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from outgrow.compare.layout.chain import Chain, chain
@@ -39,6 +40,10 @@ def _joined(first: Rearrange, second: Rearrange) -> Rearrange | None:
         return Rearrange(
             source=first.source, atoms=first.source, order=tuple(range(len(first.source))), shape=second.shape
         )
+    if second.is_reshape:
+        return replace(first, shape=second.shape)
+    if first.is_reshape:
+        return replace(second, source=first.source)
     between = [first.atoms[place] for place in first.order]
     pieces = _refined(between, second.atoms)
     if pieces is None:
