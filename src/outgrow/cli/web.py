@@ -2,14 +2,31 @@
 
 __all__ = ["web"]
 
+import contextlib
+import os
+import signal
+import sys
 import threading
 import webbrowser
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from outgrow.cli import render
+from outgrow.cli.interruption import Terminated
 from outgrow.errors import InputError
+from outgrow.quantities import parse_bytes
+
+if TYPE_CHECKING:
+    from outgrow.compare.names import NameMap
+    from outgrow.compare.readers.limits import Limits
+    from outgrow.compare.web import Server
+
+# The server takes a third of a second to come down; what keeps it longer is no reason to keep the terminal.
+_LEAVE_SECONDS = 0.8
+# torch stops everything else for a tenth of a second and more while it loads: by then the page is there.
+_LOAD_SECONDS = 0.6
 
 
 @click.command()
@@ -28,43 +45,97 @@ from outgrow.errors import InputError
 @click.option(
     "--map", "map_file", type=click.Path(path_type=Path), metavar="FILE", help="As in `outgrow compare`."
 )
+@click.option(
+    "--max-upload", metavar="SIZE", default="64GiB", show_default=True, help="Most bytes of an upload."
+)
+@click.option("--max-bytes", metavar="SIZE", help="Most bytes that a dump may unpack to.")
+@click.option("--max-ratio", type=float, metavar="N", help="Most bytes unpacked for each byte packed.")
+@click.option("--max-entries", type=int, metavar="N", help="Most entries of an archive, folder or file.")
+@click.option("--max-header-bytes", metavar="SIZE", help="Most bytes of a file's header or pickle.")
+@click.option(
+    "--max-expanded-bytes", metavar="SIZE", help="Most bytes of a file's tensors beyond those in it."
+)
+@click.option("--max-depth", type=int, metavar="N", help="Most levels of dicts and lists in a file.")
 @click.option("--static", envvar="OUTGROW_WEB_STATIC", type=click.Path(path_type=Path), hidden=True)
 @render.quiet_option
 def web(
     expected: Path | None, actual: tuple[Path, ...], port: int, no_browser: bool, roots: tuple[Path, ...],
-    map_file: Path | None, static: Path | None,
+    map_file: Path | None, max_upload: str, static: Path | None, **limits: Any,
 ) -> None:  # fmt: skip
     """Look at two runs in a browser: the verdict, every tensor, every number.
 
     With EXPECTED and ACTUAL the page opens on the verdict; without, on two drop zones. Nothing leaves this
-    machine: the server listens on 127.0.0.1 alone and answers only who has the URL that it prints.
+    machine: the server listens on 127.0.0.1 alone and answers only who has the URL that it prints. Ctrl-C
+    ends it.
     """
     if expected is not None and not actual:
         raise InputError("there is no actual run", hint="give both runs, or none and drop them on the page")
-    for path in (*([expected] if expected else []), *actual, *roots):
+    for path in (*([expected] if expected else []), *actual):
         if not path.exists():
             raise InputError(f"{str(path)!r} does not exist", hint="check the spelling")
+    max_upload_bytes = parse_bytes(max_upload)
     try:
         from outgrow.compare.web import Options, open_server
     except ImportError as err:
         raise InputError(
             f"the page needs {err.name}, which is not installed", hint="pip install 'outgrow[web]'"
         ) from err
-    name_map = None
-    if map_file is not None:
-        from outgrow.compare.names import parse_name_map  # which loads torch
-
-        name_map = parse_name_map(map_file)
     options = Options(
-        expected=expected, actual=actual, name_map=name_map, port=port, roots=roots, static=static
+        expected=expected, actual=actual, name_map=_name_map(map_file), limits=_limits(limits), port=port,
+        roots=roots, static=static, max_upload_bytes=max_upload_bytes,
+    )  # fmt: skip
+    try:
+        with open_server(options) as server:
+            _serve(server, opens_browser=not no_browser)
+    except KeyboardInterrupt:
+        _leave(signal.SIGINT)
+    except Terminated:
+        _leave(signal.SIGTERM)
+
+
+def _serve(server: "Server", *, opens_browser: bool) -> None:
+    click.echo(server.url)
+    sys.stdout.flush()
+    loading = threading.Timer(_LOAD_SECONDS, _load)
+    loading.daemon = True
+    loading.start()
+    if opens_browser:
+        threading.Thread(target=webbrowser.open, args=(server.url,), daemon=True).start()
+
+    def leave_soon(number: int) -> None:
+        timer = threading.Timer(_LEAVE_SECONDS, _leave, [number])
+        timer.daemon = True
+        timer.start()
+
+    server.serve(on_signal=leave_soon)
+
+
+def _leave(number: int) -> NoReturn:
+    """End the process. Its files go with it; to end threads that are in the middle of torch, and torch
+    itself, would take a second, or more."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write("Terminated.\n" if number == signal.SIGTERM else "Interrupted.\n")
+        sys.stderr.flush()
+    os._exit(128 + number)
+
+
+def _name_map(file: Path | None) -> "NameMap | None":
+    if file is None:
+        return None
+    from outgrow.compare.names import parse_name_map  # which loads torch
+
+    return parse_name_map(file)
+
+
+def _limits(given: dict[str, Any]) -> "Limits | None":
+    found = {name: limit for name, limit in given.items() if limit is not None}
+    if not found:
+        return None
+    from outgrow.compare.readers.limits import Limits  # which loads torch
+
+    return Limits(
+        **{name: parse_bytes(limit) if isinstance(limit, str) else limit for name, limit in found.items()}
     )
-    with open_server(options) as server:
-        click.echo(server.url)
-        # While nobody waits for it.
-        threading.Thread(target=_load, daemon=True).start()
-        if not no_browser:
-            threading.Thread(target=webbrowser.open, args=(server.url,), daemon=True).start()
-        server.serve()
 
 
 def _load() -> None:

@@ -2,18 +2,30 @@
 
 __all__ = ["Server", "open_server"]
 
+import contextlib
 import errno
 import secrets
+import signal
 import socket
+from collections.abc import Callable, Generator
+from types import FrameType
 from typing import Self
 
 import uvicorn
 
 from outgrow.compare.web.app import make_app
+from outgrow.compare.web.connection import Connection
 from outgrow.compare.web.options import Options
+from outgrow.compare.web.sessions import Sessions
 from outgrow.errors import InputError
 
 _HOST = "127.0.0.1"
+# Of all clients together; the others are told to come back. Each may take a descriptor and no more.
+_MOST_CONNECTIONS = 512
+# Browsers let a few connections rest; a new one costs nothing on the same machine.
+_REST_SECONDS = 30
+_GRACE_SECONDS = 1
+_JOIN_SECONDS = 0.2
 
 
 class Server:
@@ -24,32 +36,46 @@ class Server:
         self._socket = listening
         self.port: int = listening.getsockname()[1]
         self.token = secrets.token_urlsafe(24)
+        app = make_app(options, token=self.token, port=self.port)
+        self._sessions: Sessions = app.state.sessions
         config = uvicorn.Config(
-            make_app(options, token=self.token, port=self.port),
-            log_config=None,
-            access_log=False,
+            app,
+            loop="asyncio",
+            http=Connection,
+            ws="none",
             lifespan="on",
-            timeout_graceful_shutdown=2,
+            # Faults are printed where they are caught; of what strangers send nothing is worth a line.
+            log_config=None,
+            log_level="critical",
+            access_log=False,
+            proxy_headers=False,
             server_header=False,
+            limit_concurrency=_MOST_CONNECTIONS,
+            timeout_keep_alive=_REST_SECONDS,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
         )
-        self._uvicorn = uvicorn.Server(config)
+        self._uvicorn = _Loop(config, self._sessions)
 
     @property
     def url(self) -> str:
         """What people open, with the token behind `#`, which browsers keep to themselves."""
         return f"http://{_HOST}:{self.port}/#token={self.token}"
 
-    def serve(self) -> None:
-        """Answer calls until SIGINT, SIGTERM or `stop`; a signal is raised again at the end."""
+    def serve(self, *, on_signal: Callable[[int], None] = lambda _: None) -> None:
+        """Answer calls until SIGINT, SIGTERM or `stop`; a signal is raised again at the end. `on_signal` is
+        told its number at once."""
+        self._uvicorn.on_signal = on_signal
         self._uvicorn.run(sockets=[self._socket])
 
     def stop(self) -> None:
         """Let `serve` come to its end; may be called from any thread."""
         self._uvicorn.should_exit = True
 
-    def close(self) -> None:
-        """Give the port back; may be called twice."""
+    def close(self) -> bool:
+        """Give the port and all sessions back; whether no thread is left that still compares. May be called
+        twice."""
         self._socket.close()
+        return self._sessions.close(_JOIN_SECONDS)
 
     def __enter__(self) -> Self:
         return self
@@ -62,7 +88,7 @@ def open_server(options: Options) -> Server:
     """Take the port.
 
     Raises:
-        InputError: somebody else has it.
+        InputError: somebody else has it, or a root is no folder.
         StoreError: the built page is not there.
     """
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -80,3 +106,34 @@ def open_server(options: Options) -> Server:
     except BaseException:
         listening.close()
         raise
+
+
+class _Loop(uvicorn.Server):
+    """uvicorn's, that ends at once: nobody at a terminal waits for calls that wait themselves."""
+
+    def __init__(self, config: uvicorn.Config, sessions: Sessions) -> None:
+        super().__init__(config)
+        self._sessions = sessions
+        self.on_signal: Callable[[int], None] = lambda _: None
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._sessions.wake()
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, Connection):
+                connection.drop()
+        await super().shutdown(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.on_signal(sig)
+        super().handle_exit(sig, frame)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        # Who ignores signals, as `nohup` and jobs in the background do, goes on doing so.
+        ignored = [
+            number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is signal.SIG_IGN
+        ]
+        with super().capture_signals():
+            for number in ignored:
+                signal.signal(number, signal.SIG_IGN)
+            yield
