@@ -16,13 +16,19 @@ def simplified(layout: Layout) -> Layout:
     """With neighbouring rearrangements as one where that is possible, of as few atoms as possible."""
     done: list[Layout] = []
     for part in layout.layouts if isinstance(layout, Chain) else (layout,):
-        step = part
-        if isinstance(step, Rearrange):
-            before = done[-1] if done else None
-            if isinstance(before, Rearrange) and (joined := _joined(before, step)) is not None:
-                done.pop()
-                step = joined
-            step = _fewest(step)
+        if not isinstance(part, Rearrange):
+            done.append(part)
+            continue
+        step = _fewest(part)
+        while done and isinstance(before := done[-1], Rearrange):
+            joined = _joined(before, step)
+            if joined is None:
+                # Any shape would do between them.
+                done[-1] = replace(before, shape=step.atoms)
+                step = replace(step, source=step.atoms)
+                break
+            done.pop()
+            step = _fewest(joined)
         done.append(step)
     return chain(*done)
 
