@@ -41,7 +41,7 @@ def _lone(comparison: Comparison, lone: Lone) -> dict[str, Any]:
         "status": only,
         "reason": "the other run has nothing that answers it",
         "stage": shown(lone.stage), "layer": lone.layer, "evidence": None, "allowed": None, "tolerance": None,
-        "matched_by": None, "note": None, "fused": None, "layout": None, "near": [], "shape": None,
+        "matched_by": None, "note": None, "fused": None, "layout": None, "near": [], "shape": [],
         "measures": None, "diagnoses": [],
     }  # fmt: skip
     entry = lone.expected or lone.actual
