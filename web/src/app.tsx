@@ -1,49 +1,80 @@
+import { Notices } from "./frame/notices";
+import { Part } from "./frame/part";
+import { Starting } from "./frame/starting";
+import { isListShown } from "./frame/list-shown";
+import { HelpDialog } from "./keys/help-dialog";
 import { LayoutPanel } from "./layout/layout-panel";
 import { TensorList } from "./list/tensor-list";
 import { OpenScreen } from "./open/open-screen";
 import { Unlock } from "./open/unlock";
 import { Header } from "./share/header";
-import { banner } from "./state/banner";
-import { detail, isLocked, selectedRow, verdict } from "./state/page-state";
+import { detail, isLocked, isOpening, selectedRow, session, verdict } from "./state/page-state";
 import { TensorView } from "./tensor/tensor-view";
 import { VerdictView } from "./verdict/verdict-view";
+import "./frame/frame.css";
 
 export function App() {
   return (
     <>
+      <a
+        class="skip"
+        href="#main"
+        onClick={(event) => {
+          // The fragment is the state of the page; it is not given away for this.
+          event.preventDefault();
+          document.getElementById("main")?.focus();
+        }}
+      >
+        Skip to the content
+      </a>
       <Header />
-      {banner.value && (
-        <div class="banner" role="alert" data-testid="error-banner">
-          <span>
-            {banner.value.message}
-            {banner.value.hint && <small> {banner.value.hint}</small>}
-          </span>
-          <button type="button" onClick={() => (banner.value = null)}>
-            Close
-          </button>
-        </div>
-      )}
-      {isLocked.value ? <Unlock /> : verdict.value ? <Compared /> : <OpenScreen />}
+      <Notices />
+      <Part name="this screen">
+        <Screen />
+      </Part>
+      <HelpDialog />
     </>
   );
 }
 
+function Screen() {
+  if (isLocked.value) return <Unlock />;
+  if (session.value === null) return <Starting />;
+  return verdict.value && !isOpening.value ? <Compared /> : <OpenScreen />;
+}
+
 function Compared() {
   return (
-    <div class="compared">
-      <TensorList />
-      <main class="main">
+    <div class={isListShown.value ? "compared" : "compared wide"}>
+      <div class="side">
+        <Part name="the list">
+          <TensorList />
+        </Part>
+      </div>
+      <main class="main" id="main" tabIndex={-1}>
         {selectedRow.value === null ? (
-          <VerdictView />
+          <Part name="the verdict">
+            <VerdictView />
+          </Part>
         ) : (
-          detail.value && (
-            <>
-              <TensorView detail={detail.value} />
-              <LayoutPanel detail={detail.value} />
-            </>
-          )
+          detail.value && <Tensor />
         )}
       </main>
     </div>
+  );
+}
+
+function Tensor() {
+  const shown = detail.value;
+  if (!shown) return null;
+  return (
+    <>
+      <Part name="the tensor" of={shown.row}>
+        <TensorView detail={shown} />
+      </Part>
+      <Part name="the layout" of={shown.row}>
+        <LayoutPanel detail={shown} />
+      </Part>
+    </>
   );
 }

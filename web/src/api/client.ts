@@ -1,11 +1,13 @@
 /** Calls of the server: the token and the session go with each of them. */
 
 import type {
-  Detail, Found, Item, MapRule, Rows, SessionInfo, SideName, Status, TileHead, Values, Verdict, Window,
+  Detail, Folder, Found, Item, MapRule, Places, Rows, SessionInfo, Several, SideName, Status, TileHead, Values, Verdict,
+  Window,
 } from "./types";
 
 const TOKEN = "outgrow.token";
 const SESSION = "outgrow.session";
+const CLAIM_MS = 400;
 
 /** What the server refused: a message for people, what they can do, and a code for the page. */
 export class ApiFailure extends Error {
@@ -73,9 +75,10 @@ function body(method: string, content: unknown, signal?: AbortSignal): RequestIn
   return made;
 }
 
-/** The tab's session; a new one where it had none or the server has forgotten it. */
+/** The tab's session; a new one where it had none, the server has forgotten it, or another tab lives in it. */
 export async function openSession(): Promise<SessionInfo> {
   let info: SessionInfo;
+  if (session && !(await claim(session))) session = "";
   try {
     info = await ask<SessionInfo>("/session");
   } catch (error) {
@@ -85,7 +88,25 @@ export async function openSession(): Promise<SessionInfo> {
   }
   session = info.session;
   sessionStorage.setItem(SESSION, session);
+  await claim(session);
   return info;
+}
+
+const claimed = new Set<string>();
+
+/** Take a session for this tab alone: a browser that doubles a tab copies what the tab has stored. */
+function claim(id: string): Promise<boolean> {
+  if (claimed.has(id) || !("locks" in navigator)) return Promise.resolve(true);
+  return new Promise((resolve) => {
+    // After a reload it can take a moment until the page of before has let go.
+    navigator.locks
+      .request(`outgrow-${id}`, { signal: AbortSignal.timeout(CLAIM_MS) }, () => {
+        claimed.add(id);
+        resolve(true);
+        return new Promise<void>(() => undefined);
+      })
+      .catch(() => resolve(false));
+  });
 }
 
 /** Send a file; `progress` hears of the bytes that are on their way. */
@@ -114,8 +135,16 @@ export const removeItem = (side: SideName, id: string) =>
   send(`/sides/${side}/${encodeURIComponent(id)}`, { method: "DELETE" }).then(() => undefined);
 export const addPath = (side: SideName, path: string) => ask<Item>(`/sides/${side}/paths`, body("POST", { path }));
 
+/** Their order, and what several files of a side are. */
+export const putSide = (side: SideName, items: string[], as: Several) =>
+  ask<{ items: Item[] }>(`/sides/${side}`, body("PUT", { items, as }));
+
+export const getPlaces = () => ask<Places>("/places");
+export const getFolder = (path: string) => ask<Folder>(`/places?path=${encodeURIComponent(path)}`);
+
 export const startComparison = (settings: object = {}) => ask<Status>("/comparison", body("POST", settings));
 export const cancelComparison = () => ask<Status>("/comparison", { method: "DELETE" });
+export const getStatus = () => ask<Status>("/comparison");
 export const waitForStatus = (after: number) => ask<Status>(`/comparison?after=${after}`);
 
 export const getVerdict = () => ask<Verdict>("/verdict");

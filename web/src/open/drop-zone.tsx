@@ -1,54 +1,98 @@
 import { useSignal } from "@preact/signals";
+import { useRef } from "preact/hooks";
 
-import { upload } from "../api/client";
 import type { SideName } from "../api/types";
 import { report } from "../state/banner";
 import { bytesText } from "../state/format";
-import { sides } from "../state/page-state";
+import { session, sides } from "../state/page-state";
+import { send, sendings } from "../state/uploads";
+import { entriesOf, filesOf, inOrder } from "./dropped-files";
+import { FileList } from "./file-list";
+import { SendingLine } from "./sending-line";
 
-const TITLES: Record<SideName, string> = { expected: "Expected: the run that is right", actual: "Actual: the run in question" };
+export const SIDE_TITLES: Record<SideName, { title: string; about: string }> = {
+  expected: { title: "Expected", about: "the run that is right" },
+  actual: { title: "Actual", about: "the run in question" },
+};
 
-/** Where files of one side are dropped or picked. */
-export function DropZone({ side }: { side: SideName }) {
-  const sent = useSignal<number | null>(null);
+/** Where files of one side are dropped or picked. `isOver`: what is dragged over the window would land here. */
+export function DropZone({ side, isOver }: { side: SideName; isOver: boolean }) {
+  const isInside = useSignal(0);
+  const picker = useRef<HTMLInputElement>(null);
+  const items = sides.value[side];
+  const mine = sendings.value.filter((one) => one.side === side);
+  const { title, about } = SIDE_TITLES[side];
+  const most = session.value?.limits.max_upload_bytes;
+  const isEmpty = items.length === 0 && mine.length === 0;
 
-  async function take(files: FileList | null): Promise<void> {
-    for (const file of files ?? []) {
-      try {
-        sent.value = 0;
-        const item = await upload(side, file, (bytes) => (sent.value = bytes / file.size), new AbortController().signal);
-        sides.value = { ...sides.value, [side]: [...sides.value[side], item] };
-      } catch (error) {
-        report(error);
-      } finally {
-        sent.value = null;
-      }
+  const take = async (data: DataTransfer) => {
+    try {
+      send(side, await filesOf(entriesOf(data)));
+    } catch (error) {
+      report(error);
     }
-  }
-
+  };
   return (
     <section
-      class="zone"
+      class={`zone${isOver || isInside.value > 0 ? " over" : ""}${isEmpty ? " empty" : ""}`}
       data-testid={`drop-${side}`}
-      aria-label={TITLES[side]}
+      aria-labelledby={`zone-${side}`}
+      onDragEnter={() => (isInside.value += 1)}
+      onDragLeave={() => (isInside.value = Math.max(0, isInside.value - 1))}
       onDragOver={(event) => event.preventDefault()}
       onDrop={(event) => {
         event.preventDefault();
-        void take(event.dataTransfer?.files ?? null);
+        event.stopPropagation();
+        isInside.value = 0;
+        window.dispatchEvent(new Event("outgrow-dropped"));
+        if (event.dataTransfer) void take(event.dataTransfer);
       }}
     >
-      <h2>{TITLES[side]}</h2>
-      <label>
-        Pick files <input type="file" multiple onChange={(event) => void take(event.currentTarget.files)} />
-      </label>
-      {sent.value !== null && <progress data-testid="upload-progress" max={1} value={sent.value} />}
-      <ul>
-        {sides.value[side].map((item) => (
-          <li key={item.id}>
-            {item.name} <small>{bytesText(item.bytes)}</small>
-          </li>
-        ))}
-      </ul>
+      <h2 id={`zone-${side}`}>
+        {title} <small>{about}</small>
+      </h2>
+      <FileList side={side} />
+      {mine.length > 0 && (
+        <ul class="files">
+          {mine.map((one) => (
+            <SendingLine key={one.key} sending={one} />
+          ))}
+        </ul>
+      )}
+      <div class="invite">
+        {isEmpty && <DropSign />}
+        <p>
+          {isEmpty ? "Drop files or a folder here, or " : "Drop more (ranks, parts), or "}
+          <label class="pick">
+            pick files
+            <input
+              ref={picker}
+              class="unseen"
+              type="file"
+              multiple
+              aria-label={`Pick files of the ${side} run`}
+              onChange={(event) => {
+                const files = [...(event.currentTarget.files ?? [])].map((file) => ({ path: file.name, file }));
+                send(side, inOrder(files).map(({ file }) => file));
+                // So that the same file can be picked again.
+                event.currentTarget.value = "";
+              }}
+            />
+          </label>
+        </p>
+        {isEmpty && most !== undefined && <p class="small soft">Up to {bytesText(most)} a file</p>}
+      </div>
     </section>
+  );
+}
+
+function DropSign() {
+  return (
+    <svg class="drop-sign" width="34" height="34" viewBox="0 0 24 24" aria-hidden="true">
+      <path
+        d="M12 3v11M7.500 9.500L12 14l4.500-4.500M4 15v3.500A2.500 2.500 0 0 0 6.500 21h11a2.500 2.500 0 0 0 2.500-2.500V15"
+        fill="none" stroke="currentColor" stroke-width="1.6" stroke-linecap="round" stroke-linejoin="round"
+      />
+    </svg>
   );
 }

@@ -1,25 +1,42 @@
-import { useState } from "preact/hooks";
+import { useSignal } from "@preact/signals";
 
-import { unlock } from "../state/page-state";
+import { currentToken } from "../api/client";
+import { unlock } from "../state/session";
 
-/** Asks for the token where the address brought none. */
+/** Asks for the token where the address brought none, or a wrong one. */
 export function Unlock() {
-  const [token, setToken] = useState("");
+  const token = useSignal("");
+  const isWrong = currentToken() !== "";
   return (
-    <main class="open">
-      <h1>This page needs its token</h1>
-      <p>Open the address that <code>outgrow web</code> printed, or give the part behind <code>#token=</code>.</p>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          void unlock(token.trim());
-        }}
-      >
-        <label>
-          Token <input type="password" value={token} onInput={(event) => setToken(event.currentTarget.value)} />
-        </label>
-        <button type="submit">Open</button>
-      </form>
+    <main class="screen" id="main" tabIndex={-1}>
+      <div class="open unlock">
+        <h1>This page needs its token</h1>
+        <p>
+          Open the address that <code>outgrow web</code> has printed. It ends in <code>#token=…</code>, and the part behind the equals sign can
+          be given here, too.
+        </p>
+        {isWrong && (
+          <p role="alert" class="fault">
+            The token that this tab has is not the server's: it was started anew.
+          </p>
+        )}
+        <form
+          class="card"
+          onSubmit={(event) => {
+            event.preventDefault();
+            const given = token.value.trim();
+            void unlock(given.slice(given.lastIndexOf("token=") + (given.includes("token=") ? 6 : 1)));
+          }}
+        >
+          <label>
+            Token
+            <input type="password" autocomplete="off" value={token.value} onInput={(event) => (token.value = event.currentTarget.value)} />
+          </label>
+          <button type="submit" class="primary" disabled={token.value.trim() === ""}>
+            Open
+          </button>
+        </form>
+      </div>
     </main>
   );
 }
