@@ -35,12 +35,12 @@ export function GroupLine({ group, top, isActive, place, size }: Props) {
 export function GroupText({ group }: { group: Group }) {
   return (
     <>
-      <svg class={group.isOpen ? "fold open" : "fold"} viewBox="0 0 12 12" aria-hidden="true">
+      <svg class={group.isOpen ? "fold is-open" : "fold"} viewBox="0 0 12 12" aria-hidden="true">
         <path d="M4 2 8.5 6 4 10" />
       </svg>
       <StatusMark status={group.worst} />
-      <span class="label">{group.label}</span>
-      <span class="counts">{groupCounts(group)}</span>
+      <span class="group-name">{group.label}</span>
+      <span class="group-counts">{groupCounts(group)}</span>
     </>
   );
 }

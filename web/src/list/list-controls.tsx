@@ -1,6 +1,7 @@
 import { STATUSES } from "../api/types";
 import { ask, foldAll, listing, query, setFilterInput, statusCounts } from "../state/list-state";
 import { rows } from "../state/page-state";
+import { DepthStrip } from "../verdict/depth-strip";
 import { GROUPINGS, SEVERITY, type Grouping } from "./row-groups";
 import { SORT_KEYS, type SortKey } from "./row-order";
 import { StatusMark, statusClass } from "./status-mark";
@@ -15,6 +16,7 @@ export function ListControls() {
   const count = rows.value?.count ?? 0;
   return (
     <div class="list-controls" role="search" aria-label="Tensors shown">
+      <DepthStrip />
       <div class="line">
         <input
           type="search"

@@ -9,7 +9,7 @@ import { pointAfterKey } from "./depth-keys";
 import { clampSpan, nearestPoint, pointAt, spanWith, zoomSpan, type Plot } from "./depth-scale";
 import { DepthTip } from "./depth-tip";
 
-const [HEIGHT, LEFT, RIGHT, TOP, BOTTOM, LANE] = [280, 68, 14, 40, 40, 22];
+const [HEIGHT, LEFT, RIGHT, TOP, BOTTOM, LANE] = [280, 68, 14, 40, 26, 30];
 /** A pointer that moved less has clicked. */
 const DRAG = 4;
 /** While it is zoomed, a click waits so long for a second one. */
