@@ -200,6 +200,17 @@ class TestPartialSums:
         ]
         assert isinstance(find_stage_layouts(pairs)[0].layout, PartialSum)
 
+    def test_layers_of_a_stage_may_declare_different_placements(self):
+        """As eager sharding gives them: summands in some layers, whole in others."""
+        summed, whole = torch.randn(2, 8, 16)
+        found = find_stage_layouts(
+            [
+                pair(summed, *self.summands(summed), layer=0, placement="Partial(sum)"),
+                pair(whole, whole, whole, layer=1, placement="Replicate()"),
+            ]
+        )
+        assert [one.layout.describe() for one in found] == ["sum of 2 ranks", "replicated on 2 ranks"]
+
     def test_declared_replicas_are_not_added_up(self):
         expected = torch.randn(76, 64)
         (found,) = find_stage_layouts([pair(expected, *self.summands(expected), placement="Replicate()")])

@@ -134,7 +134,9 @@ def group_of(pair: Pair) -> object:
 
 def _key(pair: Pair) -> object:
     fused = pair.fused and (pair.fused.side, pair.fused.parts, pair.fused.index)
-    return pair.stage, pair.expected.kind, pair.expected.shape, *(r.shape for r in pair.actual), fused
+    shapes = pair.expected.shape, *(record.shape for record in pair.actual)
+    # A recording may hold a stage as summands in one layer and whole in the next, and says so itself.
+    return pair.stage, pair.expected.kind, shapes, fused, declared_combination(pair.actual)
 
 
 def _vote(pairs: Sequence[Pair], memory: Memory) -> tuple[list[StageLayout], tuple[Option, ...]]:
