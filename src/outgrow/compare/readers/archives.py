@@ -59,7 +59,7 @@ def is_archive(path: Path) -> bool:
     """
     if is_readable(path.name):
         return False
-    return is_archive_name(path.name) or _kind(path, _ends(path)) is not None
+    return is_archive_name(path.name) or _kind(path, _ends(path, path)) is not None
 
 
 def open_archive(
@@ -77,19 +77,18 @@ def open_archive(
         StoreCorrupt: it contradicts itself, so that nothing in it can be trusted.
         StoreError: it cannot be read, or the disk for temporary files is full.
     """
-    ends = _ends(path)
-    kind = _kind(path, ends)
+    shown = path if name is None else Path(name)
+    ends = _ends(path, shown)
+    kind = _kind(shown, ends)
     if kind is None:
-        raise InputError(
-            f"{name or str(path)!r} {_what_else(path, ends[0])}", hint="unpack it and give the folder"
-        )
+        raise InputError(f"{str(shown)!r} {_what_else(shown, ends[0])}", hint="unpack it and give the folder")
     spool = Spool()
     try:
         try:
             with path.open("rb") as file:
-                contents, refused = _read(file, path, kind, limits, spool, listener)
+                contents, refused = _read(file, path, shown, kind, limits, spool, listener)
         except OSError as err:
-            raise StoreError(f"cannot read {str(path)!r}: {err.strerror or err}") from err
+            raise StoreError(f"cannot read {str(shown)!r}: {err.strerror or err}") from err
     except BaseException:
         # Ctrl-C too: nothing of what was unpacked may stay.
         spool.close()
@@ -98,27 +97,30 @@ def open_archive(
 
 
 def _read(
-    file: BinaryIO, path: Path, kind: Kind, limits: Limits, spool: Spool, listener: Listener
+    file: BinaryIO, path: Path, shown: Path, kind: Kind, limits: Limits, spool: Spool, listener: Listener
 ) -> tuple[list[tuple[str, FileContent]], list[Refusal]]:
     entries: list[ArchiveEntry]
     if kind == "zip":
-        listed, refused = read_zip_directory(file, path, limits)
+        listed, refused = read_zip_directory(file, shown, limits)
         if is_torch_file(listed):
-            return [(path.name, _read_torch(path, limits))], []
-        entries, more = read_zip(file, path, listed, limits, screen=_screen, spool=spool, listener=listener)
+            region = None if shown is path else (0, os.fstat(file.fileno()).st_size)
+            return [(shown.name, _read_torch(path, shown.name, limits, region))], []
+        entries, more = read_zip(
+            file, path, listed, limits, screen=_screen, spool=spool, listener=listener, shown=shown
+        )
         refused += more
     else:
         source: TarSource = PlainTar(file, path)
         if kind != "tar":
-            stream = UnpackedStream(file, path, kind, limits, listener=listener)
+            stream = UnpackedStream(file, shown, kind, limits, listener=listener)
             source = PackedTar(stream, spool)
-        entries, refused = read_tar(source, path, limits, screen=_screen)
+        entries, refused = read_tar(source, shown, limits, screen=_screen)
     # Only now: readers remember what a file was like, and the spool does not change any more.
     contents = []
     for entry in entries:
         content = read_entry(entry.path, entry.name, limits, entry.region)
         if entry.path != path:
-            guarded = tuple(_guarded(found, path, spool) for found in content.records)
+            guarded = tuple(_guarded(found, shown, spool) for found in content.records)
             content = FileContent(records=guarded, refused=content.refused)
         contents.append((entry.name, content))
     return contents, refused
@@ -146,25 +148,25 @@ def _screen(name: str) -> str | None:
     return refusal.reason
 
 
-def _read_torch(path: Path, limits: Limits) -> FileContent:
+def _read_torch(path: Path, name: str, limits: Limits, region: tuple[int, int] | None) -> FileContent:
     try:
-        return READERS[".pth"].read(path, path.name, limits)
+        return READERS[".pth"].read(path, name, limits, region)
     except OutgrowError as err:
-        return FileContent(refused=(Refusal(entry=path.name, reason=err.message),))
+        return FileContent(refused=(Refusal(entry=name, reason=err.message),))
 
 
-def _ends(path: Path) -> tuple[bytes, bytes]:
+def _ends(path: Path, shown: Path) -> tuple[bytes, bytes]:
     """The first bytes of a regular file, and the last."""
     try:
         # Opening a pipe would wait for somebody to write to it.
         if not stat.S_ISREG(path.stat().st_mode):
-            raise InputError(f"{str(path)!r} is not a regular file", hint="give an archive or a folder")
+            raise InputError(f"{str(shown)!r} is not a regular file", hint="give an archive or a folder")
         with path.open("rb") as file:
             beginning = file.read(BLOCK)
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
             return beginning, file.read()
     except OSError as err:
-        raise StoreError(f"cannot read {str(path)!r}: {err.strerror or err}") from err
+        raise StoreError(f"cannot read {str(shown)!r}: {err.strerror or err}") from err
 
 
 def _kind(path: Path, ends: tuple[bytes, bytes]) -> Kind | None:

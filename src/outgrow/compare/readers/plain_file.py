@@ -40,13 +40,15 @@ class PlainFile:
     identity: tuple[int, ...]
     """Device and inode, and unless it is a part, size and time of the last change, when it was first looked
     at."""
+    shown: str
+    """What people call it."""
     is_part: bool
     """Whether it is a part of a file that somebody else has looked at: an archive, or a temporary file, which
     may be a link of `/proc` and still grow."""
 
     @classmethod
-    def of(cls, path: Path, region: tuple[int, int] | None = None) -> Self:
-        """Look at a file without reading it.
+    def of(cls, path: Path, region: tuple[int, int] | None = None, entry: str | None = None) -> Self:
+        """Look at a file without reading it. `entry` is what people call a part of a file.
 
         Raises:
             InputError: it is not a regular file, or shorter than `region` says.
@@ -65,7 +67,8 @@ class PlainFile:
             raise InputError(f"should end at byte {start + length:,} of a file of {found.st_size:,} bytes")
         is_part = region is not None
         identity = _identity(found, is_part=is_part)
-        return cls(path=path, start=start, length=length, identity=identity, is_part=is_part)
+        shown = entry if is_part and entry is not None else str(path)
+        return cls(path=path, start=start, length=length, identity=identity, shown=shown, is_part=is_part)
 
     def read(self, offset: int, nbytes: int) -> bytes:
         """Exactly `nbytes` bytes, fewer than 2 GiB.
@@ -79,9 +82,9 @@ class PlainFile:
             try:
                 data = os.pread(file.fileno(), nbytes, self.start + offset)
             except OSError as err:
-                raise StoreError(f"cannot read {str(self.path)!r}: {err.strerror or err}") from err
+                raise StoreError(f"cannot read {self.shown!r}: {err.strerror or err}") from err
         if len(data) != nbytes:
-            raise StoreError(f"{str(self.path)!r} ended at byte {self.start + offset + len(data):,}")
+            raise StoreError(f"{self.shown!r} ended at byte {self.start + offset + len(data):,}")
         return data
 
     def open(self) -> io.BufferedReader:
@@ -105,7 +108,7 @@ class PlainFile:
             try:
                 return map_pages(file.fileno(), self.start + offset, nbytes)
             except OSError as err:
-                raise StoreError(f"cannot map {str(self.path)!r}: {err.strerror or err}") from err
+                raise StoreError(f"cannot map {self.shown!r}: {err.strerror or err}") from err
 
     def tensor(self, offset: int, dtype: torch.dtype, shape: tuple[int, ...]) -> Tensor:
         """A contiguous tensor whose bytes lie in the file, mapped; a copy where they are not aligned."""
@@ -127,11 +130,11 @@ class PlainFile:
         try:
             file = io.FileIO(self.path, "rb", opener=lambda name, _: os.open(name, flags))
         except OSError as err:
-            raise StoreError(f"cannot open {str(self.path)!r}: {err.strerror or err}") from err
+            raise StoreError(f"cannot open {self.shown!r}: {err.strerror or err}") from err
         if _identity(os.fstat(file.fileno()), is_part=self.is_part) != self.identity:
             file.close()
             raise StoreChanged(
-                f"{str(self.path)!r} was changed or replaced since it was opened", hint="open it again"
+                f"{self.shown!r} was changed or replaced since it was opened", hint="open it again"
             )
         return file
 

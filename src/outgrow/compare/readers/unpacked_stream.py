@@ -4,6 +4,7 @@ __all__ = ["FLOOR_BYTES", "PackedKind", "Truncated", "UnpackedStream", "packed_k
 
 import bz2
 import lzma
+import os
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -80,14 +81,14 @@ class UnpackedStream:
     def __init__(
         self, file: BinaryIO, path: Path, kind: PackedKind, limits: Limits, *, listener: Listener
     ) -> None:
-        """`file` is read from where it stands; it stays the caller's."""
+        """`file` is read from where it stands; it stays the caller's. `path` is what people call it."""
         self._file = file
         self._path = path
         self._kind = kind
         self._limits = limits
         self._listener = listener
         self._inner = _NEW[kind]()
-        self._total = path.stat().st_size
+        self._total = os.fstat(file.fileno()).st_size
         self._told = 0
         self._ready = b""
         self._at = 0

@@ -39,10 +39,12 @@ def read_zip(
     screen: Screen,
     spool: Spool,
     listener: Listener,
+    shown: Path,
 ) -> tuple[list[ArchiveEntry], list[Refusal]]:
     """The files of `listed` that are wanted, and what is refused.
 
-    Every byte of a wanted file is read once and checked against the archive's CRC.
+    Every byte of a wanted file is read once and checked against the archive's CRC. `shown` is what people
+    call the archive.
 
     Raises:
         InputError: the archive says to hold more than `limits` allow.
@@ -58,15 +60,15 @@ def read_zip(
             wanted.append(entry)
         else:
             refused.append(Refusal(entry=entry.name, reason=reason))
-    _check_sum(file, path, wanted, limits)
+    _check_sum(file, shown, wanted, limits)
     spool.require(sum(entry.unpacked for entry in wanted if entry.method == DEFLATED))
     entries = []
-    told = _Told(path, sum(entry.packed for entry in wanted), listener)
+    told = _Told(shown, sum(entry.packed for entry in wanted), listener)
     for entry in wanted:
         try:
             found = _place(file, path, entry, spool, told)
         except OSError as err:
-            raise StoreError(f"cannot read {str(path)!r}: {err.strerror or err}") from err
+            raise StoreError(f"cannot read {str(shown)!r}: {err.strerror or err}") from err
         if isinstance(found, ArchiveEntry):
             entries.append(found)
         else:

@@ -31,7 +31,7 @@ class NumpyFiles:
         self, path: Path, entry: str, limits: Limits, region: tuple[int, int] | None = None
     ) -> FileContent:
         """As `FileReader.read`."""
-        file = PlainFile.of(path, region)
+        file = PlainFile.of(path, region, entry)
         if not file.length:
             raise InputError("is empty")
         piece = Piece(file, entry, 0, file.length, file.length, None)
@@ -45,7 +45,7 @@ class NumpyArchives:
         self, path: Path, entry: str, limits: Limits, region: tuple[int, int] | None = None
     ) -> FileContent:
         """As `FileReader.read`."""
-        file = PlainFile.of(path, region)
+        file = PlainFile.of(path, region, entry)
         if not file.length:
             raise InputError("is empty")
         pieces, refused = pieces_of_zip(file, entry, limits)

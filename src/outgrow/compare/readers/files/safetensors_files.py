@@ -27,7 +27,7 @@ class SafetensorsFiles:
         self, path: Path, entry: str, limits: Limits, region: tuple[int, int] | None = None
     ) -> FileContent:
         """As `FileReader.read`. Tensors that the header lies about are refused, the others are read."""
-        file = PlainFile.of(path, region)
+        file = PlainFile.of(path, region, entry)
         raw = _raw_header(file, limits)
         metas, _, problems = parse_header(raw, Path(entry), file_bytes=file.length)
         refused = [

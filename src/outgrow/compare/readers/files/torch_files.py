@@ -27,7 +27,7 @@ class TorchFiles:
         self, path: Path, entry: str, limits: Limits, region: tuple[int, int] | None = None
     ) -> FileContent:
         """As `FileReader.read`."""
-        file = PlainFile.of(path, region)
+        file = PlainFile.of(path, region, entry)
         start = file.read(0, min(len(_LEGACY), file.length))
         if start.startswith(_ZIP):
             return _read_zip(file, entry, limits)
