@@ -4,6 +4,7 @@ __all__ = ["web"]
 
 import contextlib
 import os
+import resource
 import signal
 import sys
 import threading
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 _LEAVE_SECONDS = 0.8
 # torch stops everything else for a tenth of a second and more while it loads: by then the page is there.
 _LOAD_SECONDS = 0.6
+
+_MOST_FILES = 2**16
 
 
 @click.command()
@@ -96,6 +99,7 @@ def web(
 def _serve(server: "Server", *, opens_browser: bool) -> None:
     click.echo(server.url)
     sys.stdout.flush()
+    _allow_files()
     loading = threading.Timer(_LOAD_SECONDS, _load)
     loading.daemon = True
     loading.start()
@@ -108,6 +112,14 @@ def _serve(server: "Server", *, opens_browser: bool) -> None:
         timer.start()
 
     server.serve(on_signal=leave_soon)
+
+
+def _allow_files() -> None:
+    """Each upload needs a descriptor, and the usual 1,024 are fewer than a dump may have files."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _leave(number: int) -> NoReturn:

@@ -1,6 +1,6 @@
 """Who may call: this machine, this page, with the token; and what every answer forbids the browser."""
 
-__all__ = ["Access"]
+__all__ = ["Access", "Token"]
 
 import secrets
 
@@ -21,15 +21,19 @@ _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+_HINT = "open the URL that `outgrow web` printed"
 
 
 class Access:
-    """Middleware around everything: checks Host, Origin and token before any other code sees the request."""
+    """Middleware around everything: checks Host and Origin before any other code sees the request, and puts
+    its headers on every answer."""
 
-    def __init__(self, app: ASGIApp, *, token: str, port: int) -> None:
+    def __init__(self, app: ASGIApp, *, port: int) -> None:
         self._app = app
-        self._token = token.encode()
-        self._hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
+        names = ("127.0.0.1", "localhost")
+        self._hosts = {f"{name}:{port}" for name in names}
+        if port == 80:
+            self._hosts.update(names)  # browsers leave it out
         self._origins = {f"http://{host}" for host in self._hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,23 +50,30 @@ class Access:
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        refusal = self._refusal(scope)
-        app = self._app if refusal is None else refusal
+        headers = Headers(scope=scope)
+        app = self._app
+        if headers.get("host", "").lower() not in self._hosts:
+            app = error_response(403, "host", "this server answers only under its own address", _HINT)
+        elif headers.get("origin") is not None and headers["origin"] not in self._origins:
+            app = error_response(403, "origin", "another page may not call this server", _HINT)
         await app(scope, receive, send_guarded)
 
-    def _refusal(self, scope: Scope) -> ASGIApp | None:
-        headers = Headers(scope=scope)
-        if headers.get("host", "") not in self._hosts:
-            return error_response(403, "host", "this server answers only under its own address")
-        origin = headers.get("origin")
-        if origin is not None and origin not in self._origins:
-            return error_response(403, "origin", "another page may not call this server")
-        path: str = scope["path"]
-        if path != "/api" and not path.startswith("/api/"):
-            return None
-        kind, _, given = headers.get("authorization", "").partition(" ")
-        if kind.lower() != "bearer" or not secrets.compare_digest(given.strip().encode(), self._token):
-            return error_response(
-                401, "token", "the token is missing or wrong", "open the URL that `outgrow web` printed"
-            )
-        return None
+
+class Token:
+    """Middleware around all calls of the API, and around nothing else: there is no way past it."""
+
+    def __init__(self, app: ASGIApp, *, token: str) -> None:
+        self._app = app
+        self._token = token.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As ASGI wants it."""
+        kind, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
+        # In a time that says nothing of how much of it is right.
+        is_right = secrets.compare_digest(given.strip().encode(), self._token)
+        if kind.lower() == "bearer" and is_right:
+            await self._app(scope, receive, send)
+            return
+        refusal = error_response(401, "token", "the token is missing or wrong", _HINT)
+        refusal.headers["WWW-Authenticate"] = "Bearer"
+        await refusal(scope, receive, send)

@@ -9,12 +9,13 @@ from collections.abc import AsyncIterator
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 
-from outgrow.compare.web.access import Access
+from outgrow.compare.web.access import Access, Token
 from outgrow.compare.web.api import routes
 from outgrow.compare.web.options import Options
 from outgrow.compare.web.page import PageFiles
@@ -49,9 +50,12 @@ def make_app(options: Options, *, token: str, port: int) -> Starlette:
             sessions.close()
 
     app = Starlette(
-        routes=[Mount("/api", routes=routes()), Route("/{path:path}", page.answer)],
-        middleware=[Middleware(Access, token=token, port=port)],
-        exception_handlers={OutgrowError: _refused, Exception: _fault},
+        routes=[
+            Mount("/api", routes=routes(), middleware=[Middleware(Token, token=token)]),
+            Route("/{path:path}", page.answer),
+        ],
+        middleware=[Middleware(Access, port=port)],
+        exception_handlers={OutgrowError: _refused, HTTPException: _unknown, Exception: _fault},
         lifespan=lifespan,
     )
     app.state.sessions = sessions
@@ -73,6 +77,13 @@ async def _refused(_: Request, err: Exception) -> Response:
         return error_response(err.status, err.code, err.message, err.hint)
     status, code = (400, "input") if isinstance(err, InputError) else (422, "store")
     return error_response(status, code, err.message, err.hint)
+
+
+async def _unknown(_: Request, err: Exception) -> Response:
+    assert isinstance(err, HTTPException)
+    answer = error_response(err.status_code, "call", f"there is no such call: {err.detail}")
+    answer.headers.update(err.headers or {})
+    return answer
 
 
 async def _fault(_: Request, err: Exception) -> Response:

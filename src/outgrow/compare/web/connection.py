@@ -52,8 +52,8 @@ class Connection(H11Protocol):
         super().on_response_complete()
 
     def drop(self) -> None:
-        """End a call whose body has not come whole, which nobody will wait for."""
-        if self._is_in_call and self.cycle.more_body:
+        """End a call that has no answer yet: nobody will wait for it."""
+        if self._is_in_call:
             self.transport.abort()
 
     @property

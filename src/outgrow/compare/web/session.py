@@ -200,9 +200,11 @@ class Session:
 
     def as_dict(self) -> dict[str, Any]:
         """What the page is told."""
+        sides = self.sides
         return {
             "session": self.id,
-            "sides": {name: [item.as_dict() for item in side.items] for name, side in self.sides.items()},
+            "sides": {name: [item.as_dict() for item in side.items] for name, side in sides.items()},
+            "as": {name: side.kind for name, side in sides.items()},
             "comparison": self.status.as_dict(),
         }
 

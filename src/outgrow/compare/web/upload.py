@@ -4,6 +4,7 @@ __all__ = ["Upload"]
 
 import errno
 import os
+import resource
 import tempfile
 import threading
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from typing import BinaryIO, Self, cast
 
 from outgrow.compare.web.refusal import ApiError
 
+# For connections, and for reading what was uploaded.
+_SPARE_FILES = 256
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _HINT = "set TMPDIR to a folder on a larger disk, or give the path to `outgrow web`"
 
@@ -37,6 +40,10 @@ class Upload:
             self._file = cast("BinaryIO", tempfile.TemporaryFile(prefix="outgrow-"))  # noqa: SIM115
         except OSError as err:
             raise _disk_error(err) from err
+        # The lowest free number is taken: it says how many there are.
+        if self._file.fileno() >= resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _SPARE_FILES:
+            self._file.close()
+            raise _too_many()
         self.nbytes = 0
         """So far."""
 
@@ -111,15 +118,17 @@ class Upload:
 
 def _disk_error(err: OSError) -> ApiError:
     if err.errno in (errno.EMFILE, errno.ENFILE):
-        return ApiError(
-            "too many files are open",
-            status=503,
-            code="files",
-            hint="put them into one archive: .zip or .tar",
-        )
+        return _too_many()
     return ApiError(
         f"cannot keep the upload: {err.strerror or err}",
         status=507 if err.errno in _FULL else 500,
         code="disk",
         hint=_HINT,
     )
+
+
+def _too_many() -> ApiError:
+    return ApiError(
+        "the server has too many files open",
+        status=503, code="files", hint="put them into one archive: .zip or .tar",
+    )  # fmt: skip

@@ -1,6 +1,6 @@
 """What every call does first: find its session, read its body."""
 
-__all__ = ["SESSION_HEADER", "find_session", "number", "read_json", "reading", "ready"]
+__all__ = ["SESSION_HEADER", "find_session", "number", "read_json", "reading"]
 
 import contextlib
 import json
@@ -45,16 +45,6 @@ def reading(request: Request) -> Iterator["Comparison"]:
     revision = None if named is None else number(named, "the revision")
     with find_session(request).reading(revision) as comparison:
         yield comparison
-
-
-def ready(session: Session) -> "Comparison":
-    """Its comparison, which may be closed at any moment: use `reading`.
-
-    Raises:
-        ApiError: there is none yet.
-    """
-    with session.reading() as comparison:
-        return comparison
 
 
 async def read_json(request: Request) -> dict[str, Any]:
