@@ -17,7 +17,7 @@ from outgrow.compare.layout import (
 )
 from outgrow.compare.layout.parts import Part, Repeat
 from outgrow.compare.readers.dtypes import DTYPES
-from outgrow.compare.view import Side, Spec
+from outgrow.compare.view import Spec
 from outgrow.testing.strategies import tensor_of_bytes
 
 DTYPE_LIST = list(DTYPES.values())

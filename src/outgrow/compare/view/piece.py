@@ -39,11 +39,14 @@ def pieces(windows: Sequence[Window], down: int = 1, across: int = 1) -> Iterato
 
 
 def sampled_pieces(windows: Sequence[Window], elements: int) -> Iterator[Piece]:
-    """Runs of neighbours, spread evenly, with about so many cells in all. Not where a folded line ends."""
-    _, width, full, _ = _common(windows)
+    """Runs of neighbours, spread evenly, with about so many cells in all; none in a row where a folded line
+    ends, unless there is no other."""
+    _, width, rows, rest = _common(windows)
+    if not rows:
+        rows, width = 1, rest
     runs = -(-width // _RUN)
     wanted = max(1, elements // min(width, _RUN))
-    for place in np.unique((np.arange(wanted) * _GOLDEN % 1.0 * (full * runs)).astype(np.int64)).tolist():
+    for place in np.unique((np.arange(wanted) * _GOLDEN % 1.0 * (rows * runs)).astype(np.int64)).tolist():
         row, run = divmod(place, runs)
         yield Piece(row, 1, run * _RUN, min(_RUN, width - run * _RUN))
 
