@@ -93,8 +93,11 @@ function foldOf(length: number, shape: Shape): number {
 
 function planeSpec(cut: Cut, mode: Mode): Spec {
   const { fold } = planeOf(cut, mode);
-  if (fold === 0) return { ...plain(cut), rows: cut.rows };
-  return { ...plain(cut), flat: mode === "flat", fold };
+  // Where the numbers begin that are written out does not change the picture: it is not asked for again.
+  const isShown = (dim: number) => mode === "flat" || dim === cut.columns || (fold === 0 && dim === cut.rows);
+  const fixed = cut.at.map((index, dim) => (isShown(dim) ? 0 : index));
+  if (fold === 0) return { ...plain(cut), fixed, rows: cut.rows };
+  return { ...plain(cut), fixed, flat: mode === "flat", fold };
 }
 
 /** The index of a cell of the heat map; null behind the end of a folded line. */

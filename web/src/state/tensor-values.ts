@@ -22,6 +22,7 @@ const latest = new Latest((error) => {
   report(error);
 });
 let last = "";
+let shown = "";
 
 /** Whether one of the sides has no number at all. */
 export const isEmpty = (now: Look) =>
@@ -32,13 +33,20 @@ effect(() => {
   if (!now || now.row !== selectedRow.value || isEmpty(now)) return;
   const window = valuesWindow(now);
   const key = JSON.stringify([now.row, status.value.revision, window]);
-  if (!window || key === last) return;
+  if (!window) return;
+  if (key === last) {
+    // The same numbers under another look: other columns, other colours.
+    const found = values.peek();
+    if (found && shown === key && found.look !== now) values.value = { look: now, values: found.values };
+    return;
+  }
   if (values.peek() && values.peek()?.look.row !== now.row) values.value = null;
   last = key;
   latest.ask(async (signal) => {
     const found = await getValues(now.row, window, signal);
     if (last !== key) return;
-    values.value = { look: now, values: found };
+    shown = key;
+    values.value = { look: look.peek() ?? now, values: found };
     valuesFailure.value = null;
   });
 });

@@ -17,7 +17,7 @@ export function TensorHeader({ detail }: { detail: Detail }) {
           <code>{expected?.name ?? first?.name}</code>
         </h1>
         <span class={`status ${statusClass(detail.status)}`}>{detail.status}</span>
-        {isFirst && <span class="status first">first divergence</span>}
+        {isFirst && <span class="status is-first">first divergence</span>}
         <Neighbours row={detail.row} />
       </div>
       <ul class="sides">
@@ -60,7 +60,7 @@ function Neighbours({ row }: { row: number }) {
     ["next different", 1, true, "≠⇥"],
   ] as const;
   return (
-    <span class="turning" role="group" aria-label="Other tensors">
+    <span class="moves" role="group" aria-label="Other tensors">
       {buttons.map(([name, direction, isDifferent, sign]) => (
         <button
           type="button"

@@ -1,6 +1,7 @@
 import type { Detail } from "../api/types";
 import { look } from "../state/tensor-view";
 import { DimMapper } from "./dim-mapper";
+import { HeatMaps } from "./heat-maps";
 import { TensorHeader } from "./tensor-header";
 import { ValueWindow } from "./value-window";
 import "./tensor.css";
@@ -15,6 +16,7 @@ export function TensorView({ detail }: { detail: Detail }) {
         <>
           <DimMapper look={now} ranks={detail.actual} />
           <ValueWindow look={now} />
+          <HeatMaps look={now} measures={detail.measures} />
         </>
       )}
     </section>

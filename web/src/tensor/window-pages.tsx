@@ -21,7 +21,7 @@ export function WindowPages({ look, values }: { look: Look; values: Values }) {
   return (
     <div class="pages">
       <p class="where" aria-live="polite">{windowText(look)}</p>
-      <div class="turning" role="group" aria-label="Move the window">
+      <div class="moves" role="group" aria-label="Move the window">
         {isPlane && <button type="button" onClick={() => page(-1, 0)} aria-label={`${look.count} rows up`} title="page up">↑</button>}
         {isPlane && <button type="button" onClick={() => page(1, 0)} aria-label={`${look.count} rows down`} title="page down">↓</button>}
         <button type="button" onClick={() => page(0, -1)} aria-label={`previous ${look.count} numbers`} title="previous">←</button>
