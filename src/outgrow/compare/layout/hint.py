@@ -1,6 +1,6 @@
 """Layouts that the user gave: `permute(1, 0, 2)`, `concatenate(1), reshape(76, 8, 64)`."""
 
-__all__ = ["Told", "parse_hint"]
+__all__ = ["Heard", "HeardStep", "Told", "hear_hint", "parse_hint"]
 
 import math
 import re
@@ -38,6 +38,30 @@ class Told:
     """Whether it says which of the ranks that hold the same is to be measured."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeardStep:
+    """One call of a hint."""
+
+    call: str
+    """As it was understood: `reshape(76, 8, 64)`."""
+    layout: Layout
+    shape: Shape
+    """What it gives."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """What a hint says, call by call, whether or not both sides come out alike."""
+
+    actual: tuple[HeardStep, ...]
+    expected: tuple[HeardStep, ...]
+    shape: Shape
+    """Of the actual side."""
+    target: Shape
+    """Of the expected side."""
+    has_rank: bool
+
+
 def parse_hint(text: str, *, shapes: Sequence[Shape], target: Shape, part: str = "part") -> Told:
     """The layouts that `text` says, of actual tensors of these shapes, one for each rank, and of the expected
     one of shape `target`. Dims are counted as torch does. `part` is what a part of a fused tensor is called.
@@ -45,39 +69,57 @@ def parse_hint(text: str, *, shapes: Sequence[Shape], target: Shape, part: str =
     Raises:
         InputError: it says none, or one that does not fit the shapes.
     """
+    heard = hear_hint(text, shapes=shapes, target=target, part=part)
+    if heard.shape != heard.target:
+        raise _wrong(text, f"it makes {list(heard.shape)}, but {list(heard.target)} is expected")
+    return Told(
+        layout=_all([step.layout for step in heard.actual]),
+        expected_layout=_all([step.layout for step in heard.expected]),
+        has_rank=heard.has_rank,
+    )
+
+
+def hear_hint(text: str, *, shapes: Sequence[Shape], target: Shape, part: str = "part") -> Heard:
+    """As `parse_hint`, but call by call, and also where both sides come out with different shapes.
+
+    Raises:
+        InputError: a call is none, or cannot be done to what comes before it.
+    """
     here, *there = _OTHER_SIDE.split(text)
     if len(there) > 1:
         raise _wrong(text, "`expected:` is there twice")
-    expected: list[Layout] = []
+    expected: list[HeardStep] = []
     for name, numbers in _calls(text, there[0]) if there else []:
         if name in _COMBINATIONS:
             raise _wrong(text, f"the expected side is one tensor, to which {name} cannot be done")
         if name == "reshape" and numbers is None:
             raise _wrong(text, "a reshape of the expected side has to say to which sizes")
-        step, target = _step(_Given(text, target, numbers, target, part), name)
-        expected.append(step)
+        expected.append(_step(_Given(text, target, numbers, target, part), name))
+        target = expected[-1].shape
     calls = _calls(text, here)
-    layouts: list[Layout] = []
+    actual: list[HeardStep] = []
     has_rank = False
     if calls and calls[0][0] in _COMBINATIONS:
         has_rank = calls[0][0] == "replicated" and bool(calls[0][1])
-        combination = _combination(text, *calls.pop(0), shapes)
-        layouts.append(combination)
-        shape = combination.shape
+        name, numbers = calls.pop(0)
+        combination = _combination(text, name, numbers, shapes)
+        actual.append(
+            HeardStep(call=_call_text(name, numbers), layout=combination, shape=combination.shape)
+        )  # fmt: skip
     elif len(shapes) > 1:
         raise _wrong(text, f"there are {len(shapes)} ranks, and it does not say how they make one tensor")
-    else:
-        shape = shapes[0]
     for name, numbers in calls:
         if name in _COMBINATIONS:
             raise _wrong(text, f"{name} can only come first")
-        step, shape = _step(_Given(text, shape, numbers, target, part), name)
-        layouts.append(step)
-    if shape != target:
-        raise _wrong(text, f"it makes {list(shape)}, but {list(target)} is expected")
-    return Told(
-        layout=_all(layouts), expected_layout=_all(expected), has_rank=has_rank
-    )  # fmt: skip
+        shape = actual[-1].shape if actual else shapes[0]
+        actual.append(_step(_Given(text, shape, numbers, target, part), name))
+    return Heard(
+        actual=tuple(actual),
+        expected=tuple(expected),
+        shape=actual[-1].shape if actual else shapes[0],
+        target=target,
+        has_rank=has_rank,
+    )
 
 
 def _all(layouts: Sequence[Layout]) -> Layout:
@@ -134,11 +176,16 @@ def _combination(text: str, name: str, numbers: list[int] | None, shapes: Sequen
     return (Replicated if name == "replicated" else PartialSum)(ranks=len(shapes), local=shapes[0])
 
 
-def _step(given: _Given, name: str) -> tuple[Layout, Shape]:
+def _step(given: _Given, name: str) -> HeardStep:
     if name not in _STEPS:
         raise _wrong(given.text, f"there is no {name!r}")
     step = _STEPS[name](given)
-    return step, step.shape
+    numbers = list(step.shape) if name == "reshape" else given.numbers
+    return HeardStep(call=_call_text(name, numbers), layout=step, shape=step.shape)
+
+
+def _call_text(name: str, numbers: list[int] | None) -> str:
+    return name if numbers is None else f"{name}({', '.join(map(str, numbers))})"
 
 
 def _permute(given: _Given) -> Rearrange:

@@ -1,0 +1,167 @@
+"""Layouts that people put together: from dims set against each other, or from a list of the usual ones."""
+
+__all__ = ["CommonLayout", "common_layouts", "hint_by_hand"]
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from outgrow.compare.layout.candidates import find_candidates, raw_reshape
+from outgrow.compare.layout.chain import chain, split_chain
+from outgrow.compare.layout.combining import concatenations, one_tensor, straight
+from outgrow.compare.layout.fused import fused_in_actual, fused_in_expected, repeated
+from outgrow.compare.layout.layout import Identity, Layout
+from outgrow.compare.layout.ranks import Concatenate, PartialSum, Replicated, Sections, Stack
+from outgrow.compare.layout.rearrange import Rearrange, squeezed
+from outgrow.compare.layout.sides import Option
+from outgrow.compare.layout.simplified import simplified
+from outgrow.compare.layout.written import hint_of
+from outgrow.compare.pair import FusedPart
+from outgrow.errors import InputError
+
+Shape = tuple[int, ...]
+_MOST = 12
+_LOOKED_AT = 48
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommonLayout:
+    """One of the usual layouts for two shapes."""
+
+    name: str
+    """In words: `heads first`."""
+    hint: str
+
+
+def common_layouts(
+    expected_shape: Shape, actual_shapes: Sequence[Shape], *, fused: FusedPart | None = None
+) -> tuple[CommonLayout, ...]:
+    """What the shapes allow, the simplest first; no numbers are looked at. Empty where nothing fits."""
+    found: dict[str, CommonLayout] = {}
+    levels = _levels(expected_shape, list(actual_shapes), fused)
+    for option in itertools.islice(itertools.chain.from_iterable(levels), _LOOKED_AT):
+        hint = hint_of(option.layout, option.expected_layout)
+        if hint is not None and len(found) < _MOST:
+            found.setdefault(hint, CommonLayout(name=_name(option), hint=hint))
+    return tuple(found.values())
+
+
+def hint_by_hand(
+    shape: Shape, pieces: Sequence[Sequence[int]], order: Sequence[Sequence[int]], target: Shape
+) -> str:
+    """The layout that takes a tensor of `shape` to `target`.
+
+    Args:
+        shape: of the actual tensor, or of what its ranks make.
+        pieces: for each of its dims the factors it is cut into, from the outermost; one where it stays whole.
+        order: for each dim of `target` the pieces it is made of, from the outermost, counted through all of
+            `pieces`.
+        target: what is expected.
+
+    Raises:
+        InputError: the pieces are not the dims, or do not make the target.
+    """
+    if [math.prod(cut) for cut in pieces] != list(shape):
+        raise InputError(
+            f"the pieces {[list(cut) for cut in pieces]} do not make up the dims {list(shape)}",
+            hint="the factors of a dim multiply to its size",
+        )
+    atoms = [size for cut in pieces for size in cut]
+    places = [place for dim in order for place in dim]
+    left = [place for place in range(len(atoms)) if place not in places and atoms[place] != 1]
+    if left or len(set(places)) != len(places) or not all(0 <= place < len(atoms) for place in places):
+        unused = f"pieces that are used nowhere: {[atoms[place] for place in left]}"
+        raise InputError(
+            "each piece of the actual tensor belongs to one dim of the expected one",
+            hint=unused if left else "use each piece once",
+        )
+    made = tuple(math.prod(atoms[place] for place in dim) for dim in order)
+    if made != tuple(target):
+        raise InputError(
+            f"this makes {list(made)}, but {list(target)} is expected", hint="move or cut dims until they fit"
+        )
+    real = [place for place in places if atoms[place] != 1]
+    ranked = sorted(real)
+    step = Rearrange(
+        source=tuple(shape),
+        atoms=tuple(atoms[place] for place in ranked),
+        order=tuple(ranked.index(place) for place in real),
+        shape=made,
+    )
+    hint = hint_of(simplified(step))
+    assert hint is not None, "a rearrangement can always be written"
+    return hint
+
+
+def _levels(target: Shape, shapes: list[Shape], fused: FusedPart | None) -> Iterator[Sequence[Option]]:
+    counts, wanted = [math.prod(shape) for shape in shapes], math.prod(target)
+    if fused is not None:
+        if wanted and sum(counts):
+            find = fused_in_actual if fused.side == "actual" else fused_in_expected
+            yield from find(shapes, target, fused, are_equal=False)
+        return
+    if len(shapes) == 1 and counts[0] == wanted:
+        yield from _single(shapes[0], target)
+    if len(shapes) > 1 and sum(counts) == wanted:
+        yield from (concatenations(shapes, target) if wanted else _empty(shapes, target))
+    if len(shapes) > 1 and len(set(shapes)) == 1 and counts[0] == wanted:
+        for combined in (
+            Replicated(ranks=len(shapes), local=shapes[0]),
+            PartialSum(ranks=len(shapes), local=shapes[0]),
+        ):
+            yield from itertools.islice(one_tensor(shapes[0], target, before=combined), 1)
+    elif wanted and sum(counts) and sum(counts) != wanted:
+        yield from repeated(shapes, target)
+
+
+def _single(shape: Shape, target: Shape) -> Iterator[list[Option]]:
+    if squeezed(shape) == squeezed(target) or 0 in shape:
+        yield from one_tensor(shape, target)
+    if 0 in shape:
+        return
+    for level in find_candidates(shape, target, max_level=0, limit=_LOOKED_AT):
+        yield [Option.of(candidate, lambda found: found.rearrange) for candidate in level]
+    yield [Option.of(raw_reshape(shape, target), lambda found: found.rearrange)]
+
+
+def _empty(shapes: Sequence[Shape], target: Shape) -> Iterator[list[Option]]:
+    for combined, shape in straight(shapes):
+        if math.prod(shape) == math.prod(target):
+            yield from one_tensor(shape, target, before=combined)
+
+
+def _name(option: Option) -> str:
+    first, rest = split_chain(simplified(option.layout))
+    names = {
+        Concatenate: "side by side", Sections: "side by side, in sections", Stack: "ranks as a dim",
+        Replicated: "all ranks alike", PartialSum: "sum of the ranks",
+    }  # fmt: skip
+    words = [names[type(first)]] if type(first) in names else []
+    if not words:
+        rest = chain(first, rest)
+    if (move := _move(rest)) is not None:
+        words.append(move)
+    if not option.expected_layout.is_identity:
+        words.append(f"expected: {option.expected_layout.describe()}")
+    return ", ".join(words) or "as it is"
+
+
+def _move(layout: Layout) -> str | None:
+    if isinstance(layout, Identity):
+        return None
+    if not isinstance(layout, Rearrange):
+        return layout.describe()
+    if layout.is_reshape:
+        if squeezed(layout.source) == squeezed(layout.shape):
+            return "dims of size 1"
+        return "flatten" if len(squeezed(layout.shape)) == 1 else "reshape"
+    atoms, order = layout.merged
+    usual = {
+        (1, 0): "transpose", (1, 0, 2): "heads first", (0, 2, 1): "last two dims exchanged",
+        (0, 2, 1, 3): "heads first in each batch", (2, 0, 1): "last dim first", (1, 2, 0): "first dim last",
+    }  # fmt: skip
+    is_cut = squeezed(layout.source) != atoms or squeezed(layout.shape) != tuple(
+        atoms[place] for place in order
+    )
+    return usual.get(order, "permute") + (", dims cut or merged" if is_cut else "")

@@ -1,0 +1,140 @@
+"""Layouts put together by hand, the usual ones for two shapes, and pictures of them."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from outgrow.compare.layout.by_hand import common_layouts, hint_by_hand
+from outgrow.compare.layout.hint import parse_hint
+from outgrow.compare.layout.steps import check_layout, steps_of
+from outgrow.errors import InputError
+from tests.compare.layout.pairs import qkv
+
+SHAPES = st.lists(st.sampled_from((1, 2, 3, 4, 6, 8)), max_size=4).map(tuple)
+
+
+@pytest.mark.parametrize(
+    ("expected", "actual", "first"),
+    [
+        ((1, 8, 76, 64), [(76, 8, 64)], ("heads first", "permute(1, 0, 2), unsqueeze(0)")),
+        ((8, 6), [(8, 6)], ("as it is", "identity")),
+        ((8, 6), [(6, 8)], ("transpose", "transpose(0, 1)")),
+        ((24,), [(2, 3, 4)], ("flatten", "reshape(24)")),
+        ((2, 3, 4), [(24,)], ("reshape", "reshape(2, 3, 4)")),
+        ((), [(1,)], ("dims of size 1", "squeeze(0)")),
+        ((0, 3), [(3, 0)], ("reshape", "reshape(0, 3)")),
+        ((4, 12, 16), [(4, 6, 16)] * 2, ("side by side", "concatenate(1)")),
+        ((4, 12), [(4, 12)] * 3, ("all ranks alike", "replicated")),
+        ((4, 12), [(16, 12)],
+         ("expected: repeat each entry of dim 0 4 times", "identity; expected: repeat(0, 4, 1)")),
+    ],
+)  # fmt: skip
+def test_the_simplest_comes_first(expected, actual, first):
+    found = common_layouts(expected, actual)
+    assert (found[0].name, found[0].hint) == first
+    assert len({one.hint for one in found}) == len(found)
+
+
+def test_a_square_may_be_turned_and_everything_be_reshaped():
+    assert [one.hint for one in common_layouts((8, 8), [(8, 8)])] == ["identity", "transpose(0, 1)"]
+    assert "reshape(8, 6)" in [one.hint for one in common_layouts((8, 6), [(6, 8)])]
+    assert common_layouts((5,), [(7,)]) == ()
+    assert common_layouts((5,), [(0,)]) == ()
+
+
+def test_parts_of_fused_tensors_have_their_usual_places():
+    found = common_layouts((16, 12), [(48, 12)], fused=qkv(1))
+    assert "part(0, 16, 32)" in [one.hint for one in found]
+
+
+@given(SHAPES, st.data())
+def test_every_common_layout_fits(shape, data):
+    ranks = data.draw(st.sampled_from((1, 1, 2)))
+    target = tuple(data.draw(st.permutations(shape)))
+    if data.draw(st.booleans()):
+        target = (math.prod(target),)
+    shapes = [shape] * ranks
+    for one in common_layouts(target, shapes):
+        assert check_layout(target, shapes, one.hint).is_fit
+
+
+@given(st.data())
+def test_dims_set_against_each_other_do_what_torch_does(data):
+    pieces = data.draw(st.lists(st.lists(st.sampled_from((1, 2, 3)), max_size=3), max_size=4))
+    shape = tuple(math.prod(cut) for cut in pieces)
+    atoms = [size for cut in pieces for size in cut]
+    places = data.draw(st.permutations(range(len(atoms))))
+    ends = sorted(data.draw(st.lists(st.integers(0, len(atoms)), max_size=3)))
+    order = [places[start:end] for start, end in zip([0, *ends], [*ends, len(atoms)], strict=True)]
+    target = tuple(math.prod(atoms[place] for place in dim) for dim in order)
+    hint = hint_by_hand(shape, pieces, order, target)
+    numbers = torch.arange(math.prod(shape)).reshape(shape)
+    told = parse_hint(hint, shapes=[shape], target=target)
+    assert torch.equal(told.layout.apply([numbers]), numbers.reshape(atoms).permute(places).reshape(target))
+
+
+def test_the_flagship_by_hand():
+    assert hint_by_hand((76, 8, 64), [[76], [8], [64]], [[], [1], [0], [2]], (1, 8, 76, 64)) == (
+        "permute(1, 0, 2), unsqueeze(0)"
+    )
+    assert hint_by_hand((76, 512), [[76], [8, 64]], [[], [1], [0], [2]], (1, 8, 76, 64)) == (
+        "reshape(76, 8, 64), permute(1, 0, 2), unsqueeze(0)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("pieces", "order", "message"),
+    [
+        ([[2], [4]], [[0], [1]], "do not make up the dims"),
+        ([[2], [3], [1]], [[0], [1]], "do not make up the dims"),
+        ([[2], [3]], [[0], []], "belongs to one dim"),
+        ([[2], [3]], [[0], [0]], "belongs to one dim"),
+        ([[2], [3]], [[0], [1, 2]], "belongs to one dim"),
+        ([[2], [3]], [[1], [0]], r"makes \[3, 2\], but \[2, 3\] is expected"),
+    ],
+)
+def test_what_does_not_fit_is_refused(pieces, order, message):
+    with pytest.raises(InputError, match=message) as caught:
+        hint_by_hand((2, 3), pieces, order, (2, 3))
+    assert caught.value.hint
+
+
+def pictured(expected, actual, hint):
+    return [(step.side, step.name, step.shape, step.dims) for step in steps_of(expected, actual, hint)]
+
+
+def test_a_picture_has_every_step_and_the_dims_that_it_is_made_of():
+    hint = "reshape(76, 8, 64), permute(1, 0, 2), unsqueeze(0)"
+    assert pictured((1, 8, 76, 64), [(76, 512)], hint) == [
+        ("actual", "", (76, 512), ((), ())),
+        ("actual", "reshape(76, 8, 64)", (76, 8, 64), ((0,), (1,), (1,))),
+        ("actual", "permute(1, 0, 2)", (8, 76, 64), ((1,), (0,), (2,))),
+        ("actual", "unsqueeze(0)", (1, 8, 76, 64), ((), (0,), (1,), (2,))),
+        ("expected", "", (1, 8, 76, 64), ((), (), (), ())),
+    ]
+    assert pictured((8, 2), [(2, 2)] * 2, "stack, reshape; expected: part(0, 0, 4)") == [
+        ("actual", "2 ranks", (2, 2), ((), ())),
+        ("actual", "stack", (2, 2, 2), ((), (0,), (1,))),
+        ("actual", "reshape(4, 2)", (4, 2), ((0, 1), (2,))),
+        ("expected", "", (8, 2), ((), ())),
+        ("expected", "part(0, 0, 4)", (4, 2), ((0,), (1,))),
+    ]
+    with pytest.raises(InputError, match="is expected"):
+        steps_of((3, 2), [(2, 3)], "identity")
+
+
+def test_a_check_says_what_a_hint_makes():
+    found = check_layout((3, 2), [(2, 3)], "permute(0, 1)")
+    assert (found.is_fit, found.shape, found.message) == (
+        False,
+        (2, 3),
+        "it makes [2, 3], but [3, 2] is expected",
+    )
+    found = check_layout((3, 2), [(2, 3)], "transpose(0, 1)")
+    assert (found.is_fit, found.shape) == (True, (3, 2))
+    found = check_layout((3, 2), [(2, 3)], "turn")
+    assert (found.is_fit, found.shape, found.steps) == (False, None, ())
+    assert "there is no 'turn'" in found.message
