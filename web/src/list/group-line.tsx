@@ -1,9 +1,11 @@
+import type { ReadonlySignal } from "@preact/signals";
+
+import { foldGroup, groupOf, listing } from "../state/list-state";
 import type { Group } from "./listing";
 import { StatusMark } from "./status-mark";
 
 interface Props {
   group: Group;
-  id?: string;
   top: number;
   isActive: boolean;
   place: number;
@@ -26,6 +28,18 @@ export function GroupLine({ group, top, isActive, place, size }: Props) {
       data-testid="tensor-group"
       data-group={group.key}
     >
+      <GroupText group={group} />
+    </div>
+  );
+}
+
+/** The header of the group that is seen first, where its own is scrolled out of view. */
+export function FloatingGroup({ first }: { first: ReadonlySignal<number> }) {
+  const index = first.value;
+  const group = listing.value.groups[groupOf(index)];
+  if (!group || !group.isOpen || index <= group.header) return null;
+  return (
+    <div class="group-row floating" aria-hidden="true" data-testid="floating-group" onClick={() => foldGroup(group.key)}>
       <GroupText group={group} />
     </div>
   );

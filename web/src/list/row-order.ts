@@ -13,8 +13,8 @@ const ALL = 0xffffffff;
 export function rowOrder(rows: Rows, key: SortKey, isDescending: boolean): Uint32Array {
   if (key === "error") return byFigure(rows.error, isDescending);
   if (key === "max") return byFigure(rows.max_abs, isDescending);
-  const order = Uint32Array.from({ length: rows.count }, (_, row) => row);
-  if (key === "name") byName(rows, order);
+  const order = key === "name" ? byName(rows) : new Uint32Array(rows.count);
+  if (key === "order") for (let row = 0; row < rows.count; row += 1) order[row] = row;
   return isDescending ? order.reverse() : order;
 }
 
@@ -28,18 +28,21 @@ export function figureValue(figure: Figure): number {
 /** `layer.9` before `layer.10`: each number is led by its length. */
 export function naturalKey(name: string): string {
   return name.toLowerCase().replace(/\d+/g, (digits) => {
-    const bare = digits.replace(/^0+(?=\d)/, "");
+    const bare = digits.startsWith("0") ? digits.replace(/^0+(?=\d)/, "") : digits;
     return String.fromCharCode(0x30 + Math.min(bare.length, 64)) + bare;
   });
 }
 
-function byName(rows: Rows, order: Uint32Array): void {
+function byName(rows: Rows): Uint32Array {
   const keys = rows.expected.map((name, row) => naturalKey(name ?? rows.actual[row] ?? ""));
+  // A plain array: its sort is quick where most names stand in order already, that of a typed one is not.
+  const order = keys.map((_, row) => row);
   order.sort((one, other) => {
     const first = keys[one] as string;
     const second = keys[other] as string;
     return first < second ? -1 : first > second ? 1 : one - other;
   });
+  return Uint32Array.from(order);
 }
 
 function byFigure(figures: readonly Figure[], isDescending: boolean): Uint32Array {

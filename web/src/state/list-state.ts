@@ -1,11 +1,12 @@
 /** The list of tensors: what is asked of it, what it shows, where one is in it. */
 
-import { computed, effect, signal, untracked } from "@preact/signals";
+import { batch, computed, effect, signal, untracked } from "@preact/signals";
 
 import { fitting, groupAt, groupOrder, inGroups, type Listing } from "../list/listing";
 import { foldNames } from "../list/name-filter";
 import { rowGroups } from "../list/row-groups";
 import { rowOrder } from "../list/row-order";
+import { isRenamed } from "../list/row-text";
 import { nextPlace, nextWrong } from "../list/row-steps";
 import { hasFilters, isClosed, placeOfQuery, queryOf, withGroup, withoutFilters, type ListQuery } from "./list-query";
 import { move, place, rows, select, selectedRow } from "./page-state";
@@ -49,6 +50,9 @@ export const listing = computed<Listing>(() => {
   return inGroups(all.status, fit.value, grouped.value, groups, (key) => isClosed(now, key));
 });
 
+/** Whether names stand on two lines. */
+export const hasTwoNames = computed(() => rows.value !== null && isRenamed(rows.value));
+
 /** How many rows have each status, filters aside. */
 export const statusCounts = computed(() => {
   const counts = [0, 0, 0, 0, 0, 0, 0];
@@ -63,6 +67,15 @@ export const activeIndex = computed(() => (activeEntry.value === null ? -1 : ent
 
 /** Goes up whenever the active entry should come into view. */
 export const revealed = signal(0);
+
+/** Go to an entry with the keyboard, without showing its tensor. */
+export function goTo(entry: number | undefined): void {
+  if (entry === undefined) return;
+  batch(() => {
+    activeEntry.value = entry;
+    revealed.value += 1;
+  });
+}
 
 /** Ask for something else. */
 export function ask(changes: Partial<ListQuery>): void {

@@ -1,8 +1,9 @@
+import type { ReadonlySignal } from "@preact/signals";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import { readColours } from "./depth-colours";
 import { paint, type Picture } from "./depth-paint";
-import type { Plot } from "./depth-scale";
+import { pointX, type Plot } from "./depth-scale";
 
 export interface Size {
   width: number;
@@ -29,9 +30,18 @@ export function DepthCanvas({ size, plot, picture }: Props) {
     context.setTransform(density, 0, 0, density, 0, 0);
     paint(context, size.width, size.height, { ...picture, plot, colours: readColours(element) });
   }, [
-    size.width, size.height, theme, picture.points, picture.span.from, picture.span.to, picture.marks, picture.selected, picture.isThin,
+    size.width, size.height, theme, picture.points, picture.span.from, picture.span.to, picture.marks, picture.isThin,
   ]);
   return <canvas ref={canvas} class="depth-canvas" aria-hidden="true" />;
+}
+
+/** Where the selected row is: over the picture, which is not drawn again for it. */
+export function SelectedLine({ selected, picture, plot }: { selected: ReadonlySignal<number> } & Omit<Props, "size">) {
+  const point = selected.value;
+  const { span } = picture;
+  if (point < span.from || point > span.to) return null;
+  const [top, height] = [`${plot.top}px`, `${plot.height}px`];
+  return <i class="depth-selected" data-testid="depth-selected" style={{ left: `${pointX(point, span, plot)}px`, top, height }} />;
 }
 
 /** How often the theme, or the pixels of the screen, have changed. */

@@ -3,7 +3,7 @@ import { useEffect, useRef } from "preact/hooks";
 
 import { label, marks, points, selectedPoint, span, zoom } from "../state/list-depth";
 import { rows, select } from "../state/page-state";
-import { DepthCanvas, useWidth } from "./depth-canvas";
+import { DepthCanvas, SelectedLine, useWidth } from "./depth-canvas";
 import "./depth-chart.css";
 import { pointAfterKey } from "./depth-keys";
 import { clampSpan, nearestPoint, pointAt, spanWith, zoomSpan, type Plot } from "./depth-scale";
@@ -28,6 +28,7 @@ export function DepthChart() {
   const shown = span.value;
   const isZoomed = shown.from > 0 || shown.to < all.count - 1;
   const plot: Plot = { left: LEFT, top: TOP, width: width - LEFT - RIGHT, height: HEIGHT - TOP - BOTTOM, lane: LANE };
+  const picture = { points: all, span: shown, marks: marks.value, isThin: false };
 
   const pointBelow = (event: MouseEvent): [number, number] => {
     const box = (event.currentTarget as HTMLElement).getBoundingClientRect();
@@ -116,8 +117,9 @@ export function DepthChart() {
         <DepthCanvas
           size={{ width, height: HEIGHT }}
           plot={plot}
-          picture={{ points: all, span: shown, marks: marks.value, selected: selectedPoint.value, isThin: false }}
+          picture={picture}
         />
+        <SelectedLine selected={selectedPoint} picture={picture} plot={plot} />
         {drag.value && <Choice from={drag.value.from} to={drag.value.to} plot={plot} />}
       </div>
       <DepthTip point={drag.value ? -1 : pointed.value} points={all} rows={found} span={shown} plot={plot} isSpoken={byKeyboard.value} />

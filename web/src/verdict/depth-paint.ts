@@ -18,8 +18,6 @@ export interface Picture {
   plot: Plot;
   colours: Colours;
   marks: Mark[];
-  /** The point of the row that is selected; -1 for none. */
-  selected: number;
   /** Without axes and words. */
   isThin: boolean;
 }
@@ -33,7 +31,6 @@ export function paint(context: CanvasRenderingContext2D, width: number, height: 
   context.lineJoin = "round";
   drawBands(context, picture);
   if (!picture.isThin) drawGrid(context, picture);
-  drawSelected(context, picture);
   drawLinks(context, picture);
   for (const mark of picture.marks) drawLine(context, picture, mark);
   context.save();
@@ -110,15 +107,6 @@ function drawLinks(context: CanvasRenderingContext2D, { points, span, plot, colo
     }
   }
   context.stroke();
-  context.globalAlpha = 1;
-}
-
-function drawSelected(context: CanvasRenderingContext2D, { points, selected, span, plot, colours }: Picture): void {
-  if (selected < span.from || selected > span.to || selected >= points.count) return;
-  const x = pointX(selected, span, plot);
-  context.fillStyle = colours.accent;
-  context.globalAlpha = 0.35;
-  context.fillRect(x - 2, plot.top, 4, plot.height);
   context.globalAlpha = 1;
 }
 

@@ -1,6 +1,6 @@
 import { marks, points, selectedPoint } from "../state/list-depth";
 import { select } from "../state/page-state";
-import { DepthCanvas, useWidth } from "./depth-canvas";
+import { DepthCanvas, SelectedLine, useWidth } from "./depth-canvas";
 import "./depth-chart.css";
 import { nearestPoint, wholeSpan, type Plot } from "./depth-scale";
 
@@ -13,6 +13,7 @@ export function DepthStrip() {
   if (!all || all.count < 3) return null;
   const span = wholeSpan(all);
   const plot: Plot = { left: 4, top: 4, width: width - 8, height: HEIGHT - 8, lane: 5 };
+  const picture = { points: all, span, marks: marks.value, isThin: true };
   return (
     <div
       class="depth-strip"
@@ -29,8 +30,9 @@ export function DepthStrip() {
       <DepthCanvas
         size={{ width, height: HEIGHT }}
         plot={plot}
-        picture={{ points: all, span, marks: marks.value, selected: selectedPoint.value, isThin: true }}
+        picture={picture}
       />
+      <SelectedLine selected={selectedPoint} picture={picture} plot={plot} />
     </div>
   );
 }
