@@ -41,7 +41,8 @@ class Upload:
         except OSError as err:
             raise _disk_error(err) from err
         # The lowest free number is taken: it says how many there are.
-        if self._file.fileno() >= resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _SPARE_FILES:
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        if most != resource.RLIM_INFINITY and self._file.fileno() >= most - _SPARE_FILES:
             self._file.close()
             raise _too_many()
         self.nbytes = 0
