@@ -6,10 +6,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outgrow.compare.layout import PartialSum, Rearrange
+from outgrow.compare.layout import Concatenate, Identity, PartialSum, Rearrange, Replicated, Stack
 from outgrow.compare.view import Side, Spec
 from outgrow.compare.view.lattice import find_lattice
 from outgrow.compare.view.window import Window
+from outgrow.errors import InputError
 from tests.compare.view.windows import bits, laid_out, plain_window, specs
 
 
@@ -88,3 +89,72 @@ def test_few_dims_have_windows_too(shape):
     side = Side([torch.ones(shape)])
     window = Window(side, Spec.of_shape(shape))
     assert window.height * window.width == side.elements
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        Concatenate(dim=0, shapes=((2, 3), (2, 3))),
+        Replicated(ranks=2, local=(2, 3), uses=1),
+        PartialSum(ranks=2, local=(2, 3)),
+    ],
+    ids=lambda layout: type(layout).__name__,
+)
+def test_ranks_of_two_dtypes_are_what_the_layout_makes_of_them(layout):
+    stored = [torch.rand(2, 3).bfloat16(), torch.rand(2, 3)]
+    side, whole = Side(stored, layout), layout.apply(stored)
+    assert (side.shape, side.dtype) == (tuple(whole.shape), whole.dtype)
+    assert bits(side.take(np.arange(whole.numel()))) == bits(whole)
+    window = Window(side, Spec.of_shape(side.shape))
+    assert bits(window.block(0, window.height, 0, window.width)) == bits(whole)
+
+
+class Flipped:
+    """A layout of somebody else's, which says nothing about itself."""
+
+    is_identity = False
+
+    def apply(self, tensors):
+        return tensors[0].flip(0)
+
+    def describe(self):
+        return "flipped"
+
+
+def test_layouts_of_somebody_else_show_their_numbers_but_not_their_places():
+    stored = torch.arange(6.0).view(3, 2)
+    side = Side([stored], Flipped())
+    assert side.shape == (3, 2)
+    assert side.take(np.array([0, 5])).tolist() == [4.0, 1.0]
+    assert (
+        Window(side, Spec(fixed=(0, 0), rows=0, columns=1)).block(0, 3, 0, 2).tolist()
+        == stored.flip(0).tolist()
+    )
+    with pytest.raises(InputError, match="cannot say"):
+        side.place(np.array([0]))
+
+
+@pytest.mark.parametrize(
+    ("layout", "shapes"),
+    [
+        (Identity(), [(2,), (2,)]),
+        (Rearrange(source=(2, 3), atoms=(2, 3), order=(1, 0), shape=(3, 2)), [(3, 2)]),
+        (Concatenate(dim=0, shapes=((2, 3), (2, 3))), [(2, 3), (1, 3)]),
+        (Stack(ranks=2, local=(3,)), [(3,)]),
+    ],
+    ids=str,
+)
+def test_tensors_that_a_layout_does_not_take_are_refused(layout, shapes):
+    with pytest.raises(InputError, match="was given"):
+        Side([torch.zeros(shape) for shape in shapes], layout)
+
+
+def test_large_tensors_whose_ranks_are_not_equal_are_read_where_they_are_looked_at(monkeypatch):
+    monkeypatch.setattr("outgrow.compare.view.side._SMALL_BYTES", 0)
+    stored = [torch.rand(2, 3), torch.rand(5, 3)]
+    layout = Concatenate(dim=0, shapes=((2, 3), (5, 3)))
+    monkeypatch.setattr(Concatenate, "apply", None)
+    side = Side(stored, layout)
+    assert side.lattice is None
+    window = Window(side, Spec(fixed=(0, 0), rows=0, columns=1))
+    assert torch.equal(window.block(1, 4, 1, 2), torch.cat(stored)[1:5, 1:3])

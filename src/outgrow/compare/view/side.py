@@ -1,6 +1,6 @@
 """One side of a pair, as it is looked at: as it was stored, or laid out as its counterpart."""
 
-__all__ = ["Place", "Side", "aligned_sides", "own_side"]
+__all__ = ["Side", "aligned_sides", "own_side"]
 
 import math
 from collections.abc import Sequence
@@ -17,6 +17,7 @@ from outgrow.compare.layout.chain import located
 from outgrow.compare.layout.layout import Positions
 from outgrow.compare.readers.dtypes import DTYPES
 from outgrow.compare.view.lattice import Lattice, find_lattice, summed
+from outgrow.compare.view.outcome import foresee
 from outgrow.compare.view.place import Place
 from outgrow.errors import InputError
 
@@ -43,10 +44,8 @@ class Side:
         plain = (tensor.detach().cpu().resolve_conj().resolve_neg() for tensor in tensors)
         self.tensors = tuple(plain)
         self.layout = layout or Identity()
-        # Tensors without numbers say at once which shape comes out, and whether the layout fits.
-        made = self.layout.apply([torch.empty_like(tensor, device="meta") for tensor in self.tensors])
-        self.shape = tuple(made.shape)
-        self.dtype = made.dtype
+        outcome = foresee(self.layout, self.tensors)
+        self.shape, self.dtype = outcome.shape, outcome.dtype
 
     @property
     def elements(self) -> int:
@@ -59,15 +58,15 @@ class Side:
         found = find_lattice(self.layout, self.tensors)
         if found is not None or 0 in self.shape:
             return found
-        if self.elements * self.dtype.itemsize <= _SMALL_BYTES or not self._can_locate:
-            return find_lattice(Identity(), [self.layout.apply(self.tensors)])
+        if self.elements * self.dtype.itemsize <= _SMALL_BYTES or not self._can_pick:
+            return find_lattice(Identity(), [self._applied])
         return None
 
     def take(self, positions: Positions) -> Tensor:
         """`[places]`: the numbers at these places of the whole, which count in row-major order."""
         flat = positions.reshape(-1)
-        if not self._can_locate:
-            return _pick(self.layout.apply(self.tensors), flat)
+        if not self._can_pick:
+            return _pick(self._applied, flat)
         parts = [self._pick(ranks, places) for ranks, places in located(self.layout, flat)]
         return parts[0] if len(parts) == 1 else summed(parts)
 
@@ -87,13 +86,23 @@ class Side:
             summands=len(found),
         )
 
-    @property
+    @cached_property
+    def _applied(self) -> Tensor:
+        return self.layout.apply(self.tensors)
+
+    @cached_property
     def _can_locate(self) -> bool:
         try:
             located(self.layout, np.zeros(0, dtype=np.int64))
         except InputError:
             return False
         return True
+
+    @property
+    def _can_pick(self) -> bool:
+        """Whether numbers can be fetched one by one: those of ranks that differ in dtype are put together by
+        the layout alone."""
+        return self._can_locate and len({tensor.dtype for tensor in self.tensors}) == 1
 
     def _pick(self, ranks: Positions, places: Positions) -> Tensor:
         if len(self.tensors) == 1:
