@@ -4,6 +4,7 @@ import errno
 import os
 import resource
 import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -94,12 +95,12 @@ def test_a_folder_that_is_not_there_is_told(monkeypatch, temporary):
 
 
 def test_some_descriptors_are_kept_for_others(monkeypatch):
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     free = os.dup(0)
     os.close(free)
     monkeypatch.setattr(resource, "getrlimit", lambda _: (free + 256, 4096))
     assert refusal(Upload, max_bytes=10) == (503, "files")
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
     monkeypatch.setattr(resource, "getrlimit", lambda _: (free + 257, 4096))
     Upload(max_bytes=10).close()
     monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY, 4096))
