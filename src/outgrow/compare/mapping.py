@@ -1,6 +1,6 @@
 """All that was paired and laid out, as a map that says it again."""
 
-__all__ = ["mapping_text", "whole_map"]
+__all__ = ["for_all_layers", "mapping_text", "whole_map"]
 
 import re
 from collections import defaultdict
@@ -119,7 +119,7 @@ def _by_layer(rules: Iterable[NameRule], known: KnownNames) -> list[NameRule]:
     """Rules that differ in the layer's number alone as one, where that says nothing of other tensors."""
     groups: dict[NameRule, list[NameRule]] = defaultdict(list)
     for rule in rules:
-        groups[_pattern(rule) or rule].append(rule)
+        groups[for_all_layers(rule) or rule].append(rule)
     made: list[NameRule] = []
     for pattern, alike in groups.items():
         about = {_PART.sub("", rule.expected or "") for rule in alike}
@@ -130,7 +130,8 @@ def _by_layer(rules: Iterable[NameRule], known: KnownNames) -> list[NameRule]:
     return made
 
 
-def _pattern(rule: NameRule) -> NameRule | None:
+def for_all_layers(rule: NameRule) -> NameRule | None:
+    """The same of every layer; None where the names have no layer's number, or the two do not go together."""
     if rule.is_literal or rule.expected is None or _PLAIN.fullmatch(rule.expected) is None:
         return None
     here = layer_span(rule.expected)

@@ -113,13 +113,22 @@ def test_steps_and_calls_are_paired_one_by_one():
         ({"query": "keyz"}, "the actual run has nothing", "'key"),
         ({"z*": "a*"}, "the expected run has nothing", "no name is like it"),
         ({"q*": "z*"}, "the actual run has nothing", ""),
-        ({"query": "a", "q*": "key*"}, "two rules of the map want", "keep one"),
+        ({"*s": "z*", "q*": "key*"}, "two rules of the map want", "keep one"),
     ],
 )
 def test_a_rule_about_nothing_or_twice_about_one_thing_is_refused(rules, message, near):
     with pytest.raises(InputError, match=message) as caught:
-        paired(["query", "qs"], ["a", "keys", "keyuery"], rules)
+        paired(["query", "qs"], ["a", "keys", "keyuery", "zq"], rules)
     assert near in caught.value.hint
+
+
+def test_a_name_goes_before_a_pattern():
+    here, there = layers(range(4), "q"), layers(range(4), "k", "x")
+    rules = {"{layer}_q": "{layer}_k", "1_q": "3_k", "2_q": None}
+    assert shown(paired(here, there, rules)) == {"0_q": "0_k", "1_q": "3_k"}
+    assert shown(paired(here, there, {"1_q": "1_x", "*_q": "*_k"})) == {
+        f"{layer}_q": f"{layer}_{'x' if layer == 1 else 'k'}" for layer in range(4)
+    }
 
 
 def test_a_pattern_may_find_only_some():

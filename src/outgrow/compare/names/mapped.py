@@ -31,6 +31,7 @@ class _Place:
 
 def apply_name_map(name_map: NameMap, matcher: Matcher) -> None:
     """Pair what the map says; what it pairs, or says to have no partner, is not looked at by anybody else.
+    A rule with a name goes before one with a pattern.
 
     Raises:
         InputError: a rule names what is not there, none of what a pattern is about is there, or two rules
@@ -39,8 +40,10 @@ def apply_name_map(name_map: NameMap, matcher: Matcher) -> None:
     left, right = KnownNames(matcher.expected), KnownNames(matcher.actual)
     taken: dict[_Place, tuple[_Place | None, NameRule]] = {}
     answers: dict[_Place, tuple[_Place | None, NameRule]] = {}
-    for rule in name_map.rules:
+    for rule in sorted(name_map.rules, key=lambda rule: rule.is_pattern):
         for here, there in _meant(rule, left, right):
+            if rule.is_pattern and (_is_named(taken, here) or _is_named(answers, there)):
+                continue
             for side, key, value in ((taken, here, there), (answers, there, here)):
                 if key is None:
                     continue
@@ -62,6 +65,11 @@ def apply_name_map(name_map: NameMap, matcher: Matcher) -> None:
     for here, (there, rule) in taken.items():
         if there is not None:
             _pair(matcher, left[here.name], right[there.name], (here, there), rule, parts)
+
+
+def _is_named(side: dict[_Place, tuple[_Place | None, NameRule]], place: _Place | None) -> bool:
+    """Whether a rule is about this tensor by its name."""
+    return place is not None and place in side and not side[place][1].is_pattern
 
 
 def _meant(

@@ -52,16 +52,18 @@ class NameRule:
         )
 
     @property
+    def sides(self) -> tuple[str, str]:
+        """Both as they stand in a map: in quotes where they have to be, `-` for nothing."""
+        here, there = (_side_text(side, is_literal=self.is_literal) for side in (self.expected, self.actual))
+        return here, there
+
+    @property
     def text(self) -> str:
         """As a line of a map, which `parse_name_map` reads as the same."""
-        return self._sides() + ("" if self.layout is None else f" : {self.layout}")
+        return " = ".join(self.sides) + ("" if self.layout is None else f" : {self.layout}")
 
     def __str__(self) -> str:
-        return self._sides() + (f" (line {self.line})" if self.line is not None else "")
-
-    def _sides(self) -> str:
-        here, there = (_side_text(side, is_literal=self.is_literal) for side in (self.expected, self.actual))
-        return f"{here} = {there}"
+        return " = ".join(self.sides) + (f" (line {self.line})" if self.line is not None else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from outgrow.compare.layout.chain import located
 from outgrow.compare.measures import Measures, SideFigures
 from outgrow.compare.pair import Lone, Pair
 from outgrow.compare.view.listing import Listing
+from outgrow.compare.view.mapping import layout_of
 from outgrow.compare.view.plain import number_of, shown, whole_number_of
 from outgrow.difference.numbers import E2M1_PAIR
 from outgrow.errors import InputError
@@ -58,13 +59,12 @@ def _pair(comparison: Comparison, finding: Finding) -> dict[str, Any]:
     if found.layout is not None:
         layout = {
             "text": shown(found.layout.describe()),
-            "hint": None if pair.layout_hint is None else shown(pair.layout_hint),
             "reason": None if found.reason is None else shown(found.reason),
             "expected_text": None
             if found.expected_layout.is_identity
             else shown(found.expected_layout.describe()),
-            "steps": [],
             "is_identity": found.layout.is_identity and found.expected_layout.is_identity,
+            **layout_of(finding),
         }
     return {
         "expected": side_of(pair.expected, name=pair.expected_name),
