@@ -1,16 +1,20 @@
 """Numbers of a row, as the page gets them."""
 
+import asyncio
 import json
 import threading
+import time
 
 import numpy as np
 import pytest
 import torch
 
+from outgrow.compare import view
+from outgrow.compare.web import turns
 from outgrow.compare.web.refusal import ApiError
 from outgrow.compare.web.turns import Turns
 from tests.compare.view.two_runs import numbers, two_runs
-from tests.compare.web.served import save, served
+from tests.compare.web.served import TOKEN, save, served
 
 
 def spec(*fixed, **more):
@@ -241,20 +245,171 @@ def test_many_calls_at_once_get_their_own_answers(tab, runs):
         np.testing.assert_array_equal(found[place], wanted[:, :, place % 5].numpy())
 
 
+def ask(tab, name, call, body, side="expected"):
+    answer = tab.post(f"/rows/{row_of(tab, name, side)}/{call}", body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_the_largest_difference_is_found_in_both_stored_shapes(tab):
+    found = ask(tab, "3_key", "find", {"what": "maximum"})
+    assert found["index"] == found["expected_index"] == [1, 2, 4]
+    assert found["actual_index"] == [4, 1, 2]
+    assert found["actual_rank"] == 0
+
+
+def test_a_search_goes_on_from_where_it_was(tab, runs):
+    value = runs[0]["3_key"]
+    wanted = [list(place) for place in torch.nonzero(value > 1).tolist()]
+    assert len(wanted) > 3
+    body = {"what": "range", "side": "expected", "low": 1, "count": True}
+    seen, at = [], None
+    for _ in wanted:
+        found = ask(tab, "3_key", "find", body | {"from": at})
+        assert not found["wrapped"]
+        assert found["count"] == len(wanted)
+        at = found["index"]
+        seen.append(at)
+    assert seen == wanted
+    again = ask(tab, "3_key", "find", body | {"from": at})
+    assert (again["index"], again["wrapped"]) == (wanted[0], True)
+    back = ask(tab, "3_key", "find", body | {"from": wanted[1], "direction": -1})
+    assert back["index"] == wanted[0]
+
+
+def test_a_search_in_the_stored_shape_is_of_one_side(tab, runs):
+    actual = runs[1]["3_key"]
+    value = float(actual[4, 1, 2])
+    found = ask(tab, "3_key", "find", {"what": "value", "low": value, "side": "actual", "view": "own"})
+    assert found["index"] == found["actual_index"] == [4, 1, 2]
+    answer = tab.post(f"/rows/{row_of(tab, '3_key')}/find", {"what": "nan", "view": "own"})
+    assert answer.status_code == 400
+    alone = ask(tab, "1_sliding", "find", {"what": "value", "low": "1", "count": True}, "actual")
+    assert (alone["index"], alone["count"]) == ([0], 2)
+
+
+def test_what_is_not_there_is_not_found(tab):
+    found = ask(tab, "3_key", "find", {"what": "nan", "count": True})
+    assert (found["index"], found["count"]) == (None, 0)
+
+
+def test_histograms_count_windows_and_whole_tensors(tab, runs):
+    whole = ask(tab, "3_key", "histogram", {"bins": 8})
+    assert sum(whole["expected"]) == sum(whole["actual"]) == sum(whole["difference"]) == 60
+    assert len(whole["edges"]) == 9
+    part = ask(tab, "3_key", "histogram", {"bins": 4, "expected": spec(0, 0, 4, rows=0, columns=1)})
+    counts, _ = np.histogram(runs[0]["3_key"][:, :, 4].numpy(), bins=np.array(part["edges"]))
+    assert part["expected"] == counts.tolist()
+    own = ask(tab, "3_key", "histogram", {"bins": 4, "view": "own"})
+    assert sum(own["actual"]) == 60
+    alone = ask(tab, "1_sliding", "histogram", {"bins": 2}, "actual")
+    assert alone["expected"] is None
+    assert sum(alone["actual"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("call", "body"),
+    [
+        ("find", {}), ("find", {"what": "everything"}), ("find", {"what": "value"}),
+        ("find", {"what": "value", "low": "x"}), ("find", {"what": "nan", "from": [0]}),
+        ("find", {"what": "nan", "from": [0, 0, True]}), ("find", {"what": "nan", "from": "0"}),
+        ("find", {"what": "nan", "from": [10**30, 0, 0]}), ("find", {"what": "nan", "direction": 2}),
+        ("find", {"what": "nan", "direction": True}), ("find", {"what": "nan", "count": 1}),
+        ("find", {"what": "nan", "side": "both"}), ("find", {"what": "range", "low": 2, "high": 1}),
+        ("find", {"what": "nan", "rank": 1}), ("find", {"what": "nan", "extra": 1}),
+        ("find", {"what": ["nan"]}), ("find", {"what": "nan", "side": []}),
+        ("histogram", {}), ("histogram", {"bins": 0}), ("histogram", {"bins": 10**9}),
+        ("histogram", {"bins": 2.0}), ("histogram", {"bins": 2, "extra": 1}),
+        ("histogram", {"bins": 2, "view": "own", "rank": 7}),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_wrong_search_or_histogram_is_refused_in_words(tab, call, body):
+    answer = tab.post(f"/rows/{row_of(tab, '3_key')}/{call}", body)
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["error"]["hint"]
+
+
+@pytest.fixture
+def endless(monkeypatch):
+    """A search that goes on until it is ended; the second one finds something."""
+    begun, ended = threading.Event(), threading.Event()
+
+    def find(*_, check, **__):
+        if begun.is_set():
+            return view.Found(index=(0, 0, 0))
+        begun.set()
+        try:
+            while True:
+                check()
+                time.sleep(0.002)
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(view, "find", find)
+    return begun, ended
+
+
+def test_a_new_search_ends_the_one_before(tab, endless):
+    begun, ended = endless
+    path, answers = f"/rows/{row_of(tab, '3_key')}/find", []
+    first = threading.Thread(target=lambda: answers.append(tab.post(path, {"what": "nan"})))
+    first.start()
+    assert begun.wait(10)
+    assert tab.post(path, {"what": "nan"}).json()["index"] == [0, 0, 0]
+    first.join()
+    assert ended.is_set()
+    assert answers[0].status_code == 499
+    assert answers[0].json()["error"]["code"] == "cancelled"
+
+
+def test_a_search_ends_with_its_connection(tab, endless):
+    begun, ended = endless
+    path = f"/api/rows/{row_of(tab, '3_key')}/find"
+    headers = {"host": "127.0.0.1:5000", "authorization": f"Bearer {TOKEN}", **tab.headers}
+    scope = {
+        "type": "http", "http_version": "1.1", "method": "POST", "path": path, "raw_path": path.encode(),
+        "query_string": b"", "scheme": "http", "server": ("127.0.0.1", 5000), "client": ("127.0.0.1", 1),
+        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+    }  # fmt: skip
+    sent = [{"type": "http.request", "body": b'{"what": "nan"}', "more_body": False}]
+    statuses = []
+
+    async def receive():
+        if sent:
+            return sent.pop()
+        await asyncio.to_thread(begun.wait, 10)
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        statuses.append(message.get("status"))
+
+    asyncio.run(tab.app(scope, receive, send))
+    assert ended.is_set()
+    assert statuses[0] == 499
+
+
+def test_a_call_that_takes_too_long_ends(monkeypatch):
+    monkeypatch.setattr(turns, "_MOST_SECONDS", -1.0)
+    with Turns().take("one") as turn, pytest.raises(ApiError, match="took more than") as caught:
+        turn()
+    assert caught.value.status == 503
+
+
 def test_who_asks_anew_ends_what_was_asked_before():
-    turns = Turns()
-    with turns.take("one") as first:
-        with turns.take("two") as other, turns.take(None), turns.take(None) as free:
+    held = Turns()
+    with held.take("one") as first:
+        with held.take("two") as other, held.take(None), held.take(None) as free:
             first()
-            with turns.take("one") as second:
+            with held.take("one") as second:
                 with pytest.raises(ApiError, match="was cancelled") as caught:
                     first()
                 assert caught.value.status == 499
                 second()
             other()
             free()
-        with turns.take("one") as third:
+        with held.take("one") as third:
             third()
         with pytest.raises(ApiError):
             first()
-    assert not turns._turns
+    assert not held._turns

@@ -1,11 +1,11 @@
-"""Numbers of one row: values and tiles."""
+"""Numbers of one row: values, tiles, histograms, search."""
 
 __all__ = ["ROUTES"]
 
 import asyncio
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from outgrow.compare.comparison import Comparison
 
 Body = dict[str, Any]
+_T = TypeVar("_T")
 _SPECS = ("view", "expected", "actual")
 _WHICH = ("expected", "actual", "difference")
 
@@ -61,17 +62,75 @@ def _tile(comparison: "Comparison", row: int, body: Body, turn: Turn) -> Respons
     return Response(tile.as_bytes(), media_type="application/octet-stream", headers=headers)
 
 
+def _histogram(comparison: "Comparison", row: int, body: Body, turn: Turn) -> Response:
+    from outgrow.compare.view import draw_histogram
+    from outgrow.compare.view.looking import Looking, view_of
+
+    _check_keys(body, (*_SPECS, "bins", "rank"))
+    bins = _whole(body, "bins", least=1)
+    if body.get("expected") is None and body.get("actual") is None:
+        looking = Looking.whole(comparison, row, view_of(body), rank=_rank(body))
+    else:
+        looking = Looking.of(comparison, row, body)
+    return JSONResponse(draw_histogram(*looking.windows, bins=bins, check=turn).as_json())
+
+
+def _find(comparison: "Comparison", row: int, body: Body, turn: Turn) -> Response:
+    from outgrow.compare.view import Query, find, find_maximum
+    from outgrow.compare.view.looking import sides_of, tolerance_of, view_of
+
+    _check_keys(body, ("view", "rank", "what", "side", "low", "high", "from", "direction", "count"))
+    view = view_of(body)
+    expected, actual = sides_of(comparison, row, view, rank=_rank(body))
+    if body.get("what") == "maximum":
+        if expected is None or actual is None:
+            raise _wrong("a difference was looked for on one side", hint="look at both sides")
+        return JSONResponse(find_maximum(expected, actual, check=turn).as_json())
+    rtol, atol = tolerance_of(comparison, row)
+    query = Query.parse(body, rtol=rtol, atol=atol)
+    if view == "own" and query.what != "difference":
+        # Each side in its own shape: only one of them can be searched.
+        expected = None if query.side == "actual" else expected
+        actual = None if query.side == "expected" else actual
+    found = find(
+        query, expected, actual, start=_index(body), direction=_direction(body),
+        is_counted=_choice(body, "count", (True, False), default=False), check=turn,
+    )  # fmt: skip
+    return JSONResponse(found.as_json())
+
+
+def _index(body: Body) -> tuple[int, ...] | None:
+    found = body.get("from")
+    if found is None:
+        return None
+    if not isinstance(found, list) or not all(
+        isinstance(at, int) and not isinstance(at, bool) for at in found
+    ):
+        raise _wrong(f"from is {_short(found)}", hint="it is an index, a whole number for each dim")
+    return tuple(found)
+
+
+def _direction(body: Body) -> Literal[1, -1]:
+    return 1 if _choice(body, "direction", (1, -1), default=1) == 1 else -1
+
+
+def _rank(body: Body) -> int:
+    return _whole(body, "rank", least=0) if "rank" in body else 0
+
+
 def _check_keys(body: Body, known: tuple[str, ...]) -> None:
     for key in body:
         if key not in known:
             raise _wrong(f"the body has {_short(key)}", hint=f"it may have {', '.join(known)}")
 
 
-def _choice(body: Body, name: str, choices: tuple[str, ...]) -> str:
-    found = body.get(name)
-    if not isinstance(found, str) or found not in choices:
-        raise _wrong(f"{name} is {_short(found)}", hint=f"it is one of {', '.join(choices)}")
-    return found
+def _choice(body: Body, name: str, choices: tuple[_T, ...], *, default: _T | None = None) -> _T:
+    found = body.get(name, default)
+    # By type, too: True is 1 to Python.
+    for choice in choices:
+        if type(found) is type(choice) and found == choice:
+            return choice
+    raise _wrong(f"{name} is {_short(found)}", hint=f"it is one of {', '.join(map(str, choices))}")
 
 
 def _whole(body: Body, name: str, *, least: int) -> int:
@@ -101,7 +160,9 @@ def _answering(kind: str, answer: Answer, *, is_alone: bool = False) -> Callable
         row = number(request.path_params["row"], "row")
         body = await read_json(request)
         turns: Turns = request.app.state.turns
-        with turns.take((find_session(request).id, kind) if is_alone else None) as turn:
+        is_whole = body.get("expected") is None and body.get("actual") is None
+        key = (find_session(request).id, kind, is_whole) if is_alone else None
+        with turns.take(key) as turn:
 
             def work() -> Response:
                 with reading(request) as comparison:
@@ -126,4 +187,6 @@ async def _watch(request: Request, turn: Turn) -> None:
 ROUTES = (
     Route("/rows/{row}/values", _answering("values", _values), methods=["POST"]),
     Route("/rows/{row}/tile", _answering("tile", _tile), methods=["POST"]),
+    Route("/rows/{row}/histogram", _answering("histogram", _histogram, is_alone=True), methods=["POST"]),
+    Route("/rows/{row}/find", _answering("find", _find, is_alone=True), methods=["POST"]),
 )
