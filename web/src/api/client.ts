@@ -1,7 +1,7 @@
 /** Calls of the server: the token and the session go with each of them. */
 
 import type {
-  Detail, Folder, Found, Item, MapRule, Places, Rows, SessionInfo, Several, SideName, Status, TileHead, Values, Verdict,
+  Counts, Detail, Folder, Found, Item, MapRule, Places, Rows, SessionInfo, Several, SideName, Status, TileHead, Values, Verdict,
   Window,
 } from "./types";
 
@@ -109,14 +109,14 @@ function claim(id: string): Promise<boolean> {
   });
 }
 
-/** Send a file; `progress` hears of the bytes that are on their way. */
+/** Send a file under a name, folders included; `progress` hears of the bytes that are on their way. */
 export function upload(
-  side: SideName, file: File, progress: (sent: number) => void, signal: AbortSignal,
+  side: SideName, file: File, name: string, progress: (sent: number) => void, signal: AbortSignal,
 ): Promise<Item> {
   // fetch() cannot tell how far an upload is.
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    request.open("POST", `/api/sides/${side}/uploads?name=${encodeURIComponent(file.name)}`);
+    request.open("POST", `/api/sides/${side}/uploads?name=${encodeURIComponent(name)}`);
     for (const [name, value] of Object.entries(headers())) request.setRequestHeader(name, value);
     request.upload.onprogress = (event) => progress(event.loaded);
     request.onload = () => {
@@ -137,7 +137,8 @@ export const addPath = (side: SideName, path: string) => ask<Item>(`/sides/${sid
 
 /** Their order, and what several files of a side are. */
 export const putSide = (side: SideName, items: string[], as: Several) =>
-  ask<{ items: Item[] }>(`/sides/${side}`, body("PUT", { items, as }));
+  ask<{ items: Item[]; as: Several }>(`/sides/${side}`, body("PUT", { items, as }));
+export const swapSides = () => ask<Pick<SessionInfo, "sides" | "as">>("/sides/swap", body("POST", {}));
 
 export const getPlaces = () => ask<Places>("/places");
 export const getFolder = (path: string) => ask<Folder>(`/places?path=${encodeURIComponent(path)}`);
@@ -166,6 +167,9 @@ export async function getTile(
 
 export const find = (row: number, request: object, signal?: AbortSignal) =>
   ask<Found>(`/rows/${row}/find`, body("POST", request, signal));
+
+export const getHistogram = (row: number, request: object, signal?: AbortSignal) =>
+  ask<Counts>(`/rows/${row}/histogram`, body("POST", request, signal));
 
 export const getMapping = () => ask<{ rules: MapRule[]; text: string }>("/mapping");
 export const putMapping = (rules: MapRule[]) => ask<Status>("/mapping", body("PUT", { rules }));

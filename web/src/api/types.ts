@@ -18,9 +18,11 @@ export type Several = "auto" | "ranks" | "parts";
 export interface PlaceEntry {
   path: string;
   name: string;
-  kind?: "folder" | "dump" | "recording" | "other";
-  bytes: number | null;
-  changed: number | string | null;
+  kind: "folder" | "dump" | "recording" | "other";
+  /** 0 of a folder. */
+  bytes: number;
+  /** Seconds since 1970. */
+  changed: number;
 }
 
 export interface Places {
@@ -33,6 +35,8 @@ export interface Folder {
   path: string;
   parent: string | null;
   entries: PlaceEntry[];
+  /** So many more than are listed. */
+  left_out: number;
 }
 
 export type State = "empty" | "opening" | "comparing" | "ready" | "failed" | "cancelled";
@@ -51,6 +55,7 @@ export interface SessionInfo {
   session: string;
   version: string;
   sides: Record<SideName, Item[]>;
+  as: Record<SideName, Several>;
   comparison: Status;
   limits: { max_upload_bytes: number };
   roots: string[];
@@ -220,10 +225,28 @@ export interface TileHead {
 }
 
 export interface Found {
+  /** In the shape in which both sides are compared. */
   index: number[] | null;
+  /** In the stored tensors. */
+  expected_index: number[] | null;
   actual_index: number[] | null;
+  actual_rank: number | null;
   wrapped: boolean;
   count: number | null;
+}
+
+/** How many numbers lie from each edge to the next; NaN and infinities of expected, actual and difference. */
+export interface Counts {
+  edges: Figure[];
+  expected: number[] | null;
+  actual: number[] | null;
+  difference_edges: Figure[];
+  difference: number[] | null;
+  nan: (number | null)[];
+  inf: (number | null)[];
+  elements: number;
+  of: number;
+  is_sampled: boolean;
 }
 
 export interface MapRule {

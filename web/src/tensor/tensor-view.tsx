@@ -2,8 +2,10 @@ import type { Detail } from "../api/types";
 import { look } from "../state/tensor-view";
 import { DimMapper } from "./dim-mapper";
 import { HeatMaps } from "./heat-maps";
+import { SearchBar } from "./search-bar";
 import { TensorHeader } from "./tensor-header";
 import { ValueWindow } from "./value-window";
+import "./search.css";
 import "./tensor.css";
 
 /** One pair of tensors: numbers side by side, heat maps, search. */
@@ -15,6 +17,7 @@ export function TensorView({ detail }: { detail: Detail }) {
       {now && (
         <>
           <DimMapper look={now} ranks={detail.actual} />
+          <SearchBar look={now} />
           <ValueWindow look={now} />
           <HeatMaps look={now} measures={detail.measures} />
         </>

@@ -1,0 +1,162 @@
+/** Going to a number: by its index, to the largest difference, to the next one, to a value. */
+
+import { batch, computed, signal } from "@preact/signals";
+
+import { find } from "../api/client";
+import type { Found } from "../api/types";
+import { indexAt, parseIndex, positionOf } from "../tensor/tensor-index";
+import { parseSearch } from "../tensor/search-query";
+import { announce } from "./announce";
+import { report } from "./banner";
+import { detail, selectedRow } from "./page-state";
+import { windowsAround } from "./tensor-around";
+import { cursor } from "./tensor-cursor";
+import { Latest } from "./tensor-latest";
+import type { Cut, Look, SideKey } from "./tensor-place";
+import { look, setCut } from "./tensor-view";
+
+export type SearchSide = SideKey | "either";
+
+export const searchText = signal("");
+export const searchSide = signal<SearchSide>("either");
+/** What came of the last search or jump, in words. */
+export const findMessage = signal("");
+/** Grows when the search box is to have the keyboard. */
+export const searchFocus = signal(0);
+export const isFinding = signal(false);
+
+const latest = new Latest((error) => {
+  findMessage.value = "";
+  report(error);
+});
+/** What was looked for last in which row, and where it was found: the next search goes on from there. */
+let before: { key: string; index: number[] } | null = null;
+
+export const hasBoth = computed(() => {
+  const now = detail.value;
+  return now !== null && now.expected !== null && now.actual.length > 0;
+});
+/** Whether differences can be gone to: both sides are laid out alike. */
+export const canCompare = computed(() => hasBoth.value && detail.value?.layout != null);
+
+export function focusSearch(): void {
+  searchFocus.value += 1;
+}
+
+export function jumpToMaximum(): void {
+  if (canCompare.peek()) ask({ what: "maximum" }, "the largest difference", 1, null);
+  else say("there is no difference to go to: the sides are not laid out alike");
+}
+
+export function nextDifference(direction: 1 | -1): void {
+  if (canCompare.peek()) ask({ what: "difference" }, "differences", direction, hereIndex());
+  else say("there is no difference to go to: the sides are not laid out alike");
+}
+
+export function nextMatch(direction: 1 | -1): void {
+  const query = parseSearch(searchText.peek());
+  if (typeof query === "string") {
+    say(query);
+    return;
+  }
+  const { words, ...asked } = query;
+  const now = detail.peek();
+  const side = now && !hasBoth.peek() ? (now.expected ? "expected" : "actual") : searchSide.peek();
+  const request = { ...asked, side };
+  const key = JSON.stringify([selectedRow.peek(), request]);
+  ask(request, words, direction, before?.key === key ? before.index : null, key);
+}
+
+/** Go to what somebody typed; a text says what is wrong with it. */
+export function goToIndex(text: string, side: SideKey): string | null {
+  const now = look.peek();
+  const cut = now?.[side];
+  if (!now || !cut) return null;
+  const index = parseIndex(text, cut.shape);
+  if (typeof index === "string") return index;
+  show(now, side === "expected" ? { expected: index } : { actual: index }, null);
+  say(`at ${index.join(", ") || "the only number"}`);
+  return null;
+}
+
+function say(text: string): void {
+  findMessage.value = text;
+  announce(text);
+}
+
+function ask(request: object, words: string, direction: 1 | -1, from: number[] | null, key = ""): void {
+  const row = selectedRow.peek();
+  if (row === null) return;
+  isFinding.value = true;
+  latest.ask(async (signal) => {
+    try {
+      const found = await find(row, { ...request, from, direction }, signal);
+      if (selectedRow.peek() === row) tell(found, words, direction, key);
+    } finally {
+      isFinding.value = false;
+    }
+  });
+}
+
+function tell(found: Found, words: string, direction: 1 | -1, key: string): void {
+  const now = look.peek();
+  if (!now) return;
+  if (!found.index) {
+    say(words === "the largest difference" ? "both sides are equal" : `no ${words} found`.replace("no differences found", "no differences"));
+    return;
+  }
+  before = key ? { key, index: found.index } : before;
+  show(now, placesOf(now, found), found.actual_rank);
+  const count = found.count === null ? "" : `${found.count.toLocaleString("en")} in all, `;
+  const where = found.wrapped ? `, from the ${direction === 1 ? "beginning" : "end"} again` : "";
+  say(`${words}: ${count}at ${found.index.join(", ") || "the only number"}${where}`);
+}
+
+/** Where it is on each side that is looked at by itself. */
+function placesOf(now: Look, found: Found): Partial<Record<SideKey, number[]>> {
+  if (now.view === "aligned") return { expected: found.index ?? [] };
+  const expected = found.expected_index ?? (now.actual === null ? found.index : null);
+  const actual = found.actual_index ?? (now.expected === null ? found.index : null);
+  return { ...(expected ? { expected } : {}), ...(actual ? { actual } : {}) };
+}
+
+function show(now: Look, places: Partial<Record<SideKey, number[]>>, rank: number | null): void {
+  const targets = (["expected", "actual"] as const).flatMap((side) => {
+    const cut = now[side];
+    const index = places[side];
+    return cut && index && index.length === cut.shape.length ? [{ side, cut, index }] : [];
+  });
+  if (targets.length === 0) return;
+  const around = windowsAround(targets, now.mode, now.count);
+  batch(() => {
+    for (const [which, { side, cut }] of targets.entries()) {
+      const at = around.at[which] ?? cut.at;
+      setCut(side, side === "actual" && rank !== null && rank !== cut.rank ? { at, rank } : { at });
+    }
+    cursor.value = { row: around.row, column: around.column, isWanted: isOnNumbers(), isFound: true };
+  });
+}
+
+/** Whether the keyboard is on the numbers, or nowhere: then it follows what was found. */
+function isOnNumbers(): boolean {
+  const active = document.activeElement;
+  return active === null || active === document.body || active.closest(".window") !== null;
+}
+
+/** The index of the marked cell in the dims in which both sides are compared; null at the very beginning. */
+function hereIndex(): number[] | null {
+  const now = look.peek();
+  const cut = now?.view === "aligned" ? now.expected : null;
+  if (!now || !cut) return before?.index ?? null;
+  const { row, column, isFound } = cursor.peek();
+  const index = cellIndex(cut, now, row, column);
+  return isFound || index.some((entry) => entry > 0) ? index : null;
+}
+
+function cellIndex(cut: Cut, now: Look, row: number, column: number): number[] {
+  if (now.mode === "flat") return indexAt(positionOf(cut.at, cut.shape) + column, cut.shape);
+  const index = [...cut.at];
+  if (now.mode === "plane" && cut.rows !== null) index[cut.rows] = (index[cut.rows] ?? 0) + row;
+  if (cut.columns !== null) index[cut.columns] = (index[cut.columns] ?? 0) + column;
+  return index;
+}
