@@ -1,8 +1,8 @@
 /** Calls of the server: the token and the session go with each of them. */
 
 import type {
-  Counts, Detail, Folder, Found, Item, MapRule, Places, Rows, SessionInfo, Several, SideName, Status, TileHead, Values, Verdict,
-  Window,
+  Counts, Detail, Folder, Found, Item, MapRule, Mapping, MappingCheck, Places, Rows, SessionInfo, Several, SideName, Status,
+  TileHead, Values, Verdict, Window,
 } from "./types";
 
 const TOKEN = "outgrow.token";
@@ -171,8 +171,10 @@ export const find = (row: number, request: object, signal?: AbortSignal) =>
 export const getHistogram = (row: number, request: object, signal?: AbortSignal) =>
   ask<Counts>(`/rows/${row}/histogram`, body("POST", request, signal));
 
-export const getMapping = () => ask<{ rules: MapRule[]; text: string }>("/mapping");
+export const getMapping = (isWhole = false) => ask<Mapping>(`/mapping${isWhole ? "?whole=true" : ""}`);
 export const putMapping = (rules: MapRule[]) => ask<Status>("/mapping", body("PUT", { rules }));
+export const checkMapping = (request: MapRule & { pieces?: number[][]; order?: number[][] }, signal?: AbortSignal) =>
+  ask<MappingCheck>("/mapping/check", body("POST", request, signal));
 
 /** A file that the server makes; links cannot carry the token. */
 export async function getReport(kind: "html" | "json"): Promise<Blob> {

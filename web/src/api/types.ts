@@ -136,12 +136,24 @@ export interface Measures {
   actual: SideFigures;
 }
 
+/** A line of a layout's picture; `dims` says of each dim of which dims of the line before it is made. */
+export interface LayoutStep {
+  side: SideName;
+  /** The call; of the first line of a side how many ranks there are, or nothing. */
+  name: string;
+  shape: number[];
+  dims: number[][];
+}
+
 export interface LayoutDetail {
   text: string;
+  /** What says it again in a mapping. */
   hint: string | null;
+  /** Whether the user said it. */
+  is_given: boolean;
   reason: string | null;
   expected_text: string | null;
-  steps: { name: string; shape: number[]; dims: number[][] }[];
+  steps: LayoutStep[];
   is_identity: boolean;
 }
 
@@ -249,8 +261,27 @@ export interface Counts {
   is_sampled: boolean;
 }
 
+/** Sides as in a map: a name, a pattern, a name in quotes, `-`. */
 export interface MapRule {
   expected: string;
   actual: string;
   layout: string | null;
+}
+
+export interface Mapping {
+  rules: MapRule[];
+  text: string;
+}
+
+/** What would come of pairing two tensors and laying them out so. */
+export interface MappingCheck {
+  ok: boolean;
+  shape: number[] | null;
+  message: string;
+  layout: string | null;
+  steps: LayoutStep[];
+  expected_shape: number[];
+  actual_shapes: number[][];
+  common: { name: string; layout: string }[];
+  for_all_layers: { expected: string; actual: string } | null;
 }
