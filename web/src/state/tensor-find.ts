@@ -15,6 +15,9 @@ import { Latest } from "./tensor-latest";
 import type { Cut, Look, SideKey } from "./tensor-place";
 import { look, setCut } from "./tensor-view";
 
+const MAXIMUM = "largest difference";
+const DIFFERENCE = "difference";
+
 export type SearchSide = SideKey | "either";
 
 export const searchText = signal("");
@@ -44,12 +47,12 @@ export function focusSearch(): void {
 }
 
 export function jumpToMaximum(): void {
-  if (canCompare.peek()) ask({ what: "maximum" }, "the largest difference", 1, null);
+  if (canCompare.peek()) ask({ what: "maximum" }, MAXIMUM, 1, null);
   else say("there is no difference to go to: the sides are not laid out alike");
 }
 
 export function nextDifference(direction: 1 | -1): void {
-  if (canCompare.peek()) ask({ what: "difference" }, "differences", direction, hereIndex());
+  if (canCompare.peek()) ask({ what: "difference" }, DIFFERENCE, direction, hereIndex());
   else say("there is no difference to go to: the sides are not laid out alike");
 }
 
@@ -75,7 +78,7 @@ export function goToIndex(text: string, side: SideKey): string | null {
   const index = parseIndex(text, cut.shape);
   if (typeof index === "string") return index;
   show(now, side === "expected" ? { expected: index } : { actual: index }, null);
-  say(`at ${index.join(", ") || "the only number"}`);
+  say(`at [${index.join(", ")}]`);
   return null;
 }
 
@@ -102,14 +105,14 @@ function tell(found: Found, words: string, direction: 1 | -1, key: string): void
   const now = look.peek();
   if (!now) return;
   if (!found.index) {
-    say(words === "the largest difference" ? "both sides are equal" : `no ${words} found`.replace("no differences found", "no differences"));
+    say(words === MAXIMUM || words === DIFFERENCE ? "no number differs" : `${words}: not found`);
     return;
   }
   before = key ? { key, index: found.index } : before;
   show(now, placesOf(now, found), found.actual_rank);
-  const count = found.count === null ? "" : `${found.count.toLocaleString("en")} in all, `;
-  const where = found.wrapped ? `, from the ${direction === 1 ? "beginning" : "end"} again` : "";
-  say(`${words}: ${count}at ${found.index.join(", ") || "the only number"}${where}`);
+  const count = found.count === null ? "" : `, ${found.count.toLocaleString("en")} in all`;
+  const where = found.wrapped ? `, gone on from the ${direction === 1 ? "beginning" : "end"}` : "";
+  say(`${words} at [${found.index.join(", ")}]${count}${where}`);
 }
 
 /** Where it is on each side that is looked at by itself. */

@@ -3,7 +3,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { figureText } from "../state/format";
 import { pointTo } from "../state/tensor-cursor";
 import { indexInPlane, placeInPlane, planeOf } from "../state/tensor-spec";
-import type { Cut, Look } from "../state/tensor-place";
+import type { Cut, Look, Viewport } from "../state/tensor-place";
 import { pointed, pointedCell } from "../state/tensor-pointed";
 import type { Tile, Which } from "../state/tensor-tiles";
 import { setCut, setZoom } from "../state/tensor-view";
@@ -95,6 +95,9 @@ export function HeatMap({ which, look, tile, range, height }: Properties) {
     event.stopPropagation();
   }
 
+  // The lone wrong number among millions is a pixel that nobody sees.
+  const extreme = which === "difference" && tile ? extremeOf(tile) : null;
+  const largest = extreme !== null && extreme.value !== 0 ? extreme : null;
   const shown = placeInPlane(cut, look.mode, cut.at);
   const left = (column: number) => `${((column - part.column0) / part.width) * 100}%`;
   const top = (row: number) => `${((row - part.row0) / part.height) * 100}%`;
@@ -134,8 +137,9 @@ export function HeatMap({ which, look, tile, range, height }: Properties) {
           }}
           onKeyDown={onKey}
         />
-        {isInside(shown.row, shown.column) && (
-          <span class="here-mark" style={{ left: left(shown.column), top: top(shown.row), width: `${(1 / part.width) * 100}%`, height: `${(1 / part.height) * 100}%` }} />
+        <WindowMark shown={shown} part={part} plane={plane} look={look} />
+        {largest && isInside(largest.row, largest.column) && (
+          <span class="largest-mark" title="largest" style={{ left: left(largest.column + 0.5), top: top(largest.row + 0.5) }} />
         )}
         {place && isInside(place.row, place.column) && (
           <>
@@ -149,6 +153,34 @@ export function HeatMap({ which, look, tile, range, height }: Properties) {
       </div>
       <HeatLegend which={which} range={range} tile={tile} isLog={look.scale.isLog} />
     </figure>
+  );
+}
+
+interface MarkProperties {
+  shown: { row: number; column: number };
+  part: Viewport;
+  plane: { rows: number; columns: number; fold: number };
+  look: Look;
+}
+
+/** The part whose numbers are written out, as far as it is in the picture. */
+function WindowMark({ shown, part, plane, look }: MarkProperties) {
+  const isPlane = look.mode === "plane" && plane.fold === 0;
+  const [bottom, right] = [shown.row + (isPlane ? look.count : 1), Math.min(plane.columns, shown.column + look.count)];
+  const from = { row: Math.max(shown.row, part.row0), column: Math.max(shown.column, part.column0) };
+  const to = { row: Math.min(bottom, part.row0 + part.height, plane.rows), column: Math.min(right, part.column0 + part.width) };
+  if (to.row <= from.row || to.column <= from.column) return null;
+  const share = (cells: number, of: number) => `${(cells / of) * 100}%`;
+  return (
+    <span
+      class="here-mark"
+      style={{
+        left: share(from.column - part.column0, part.width),
+        top: share(from.row - part.row0, part.height),
+        width: share(to.column - from.column, part.width),
+        height: share(to.row - from.row, part.height),
+      }}
+    />
   );
 }
 

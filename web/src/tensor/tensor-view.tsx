@@ -2,7 +2,9 @@ import type { Detail } from "../api/types";
 import { look } from "../state/tensor-view";
 import { DimMapper } from "./dim-mapper";
 import { HeatMaps } from "./heat-maps";
+import { Histogram } from "./histogram";
 import { SearchBar } from "./search-bar";
+import { Statistics } from "./statistics";
 import { TensorHeader } from "./tensor-header";
 import { ValueWindow } from "./value-window";
 import "./search.css";
@@ -20,6 +22,8 @@ export function TensorView({ detail }: { detail: Detail }) {
           <SearchBar look={now} />
           <ValueWindow look={now} />
           <HeatMaps look={now} measures={detail.measures} />
+          <Histogram look={now} />
+          {detail.measures && <Statistics measures={detail.measures} />}
         </>
       )}
     </section>

@@ -1,3 +1,5 @@
+import { useRef } from "preact/hooks";
+
 import type { Figure, Values } from "../api/types";
 import { cursor } from "../state/tensor-cursor";
 import type { Cut, Look, SideKey } from "../state/tensor-place";
@@ -15,8 +17,19 @@ export function ValuePlane({ look, values }: { look: Look; values: Values }) {
   if (values.expected) shown.push("expected");
   if (values.actual) shown.push("actual");
   if (shown.length === 2 && look.difference) shown.push("difference");
+  const frame = useRef<HTMLDivElement>(null);
+
+  function scrollTogether(event: Event) {
+    const moved = event.target as HTMLElement;
+    for (const other of frame.current?.querySelectorAll<HTMLElement>(".scrolling") ?? []) {
+      if (other === moved) continue;
+      other.scrollLeft = moved.scrollLeft;
+      other.scrollTop = moved.scrollTop;
+    }
+  }
+
   return (
-    <div class="planes">
+    <div class="planes" ref={frame} onScrollCapture={scrollTogether}>
       {shown.map((side) => (
         <Grid
           key={side}

@@ -26,7 +26,8 @@ export function ValueWindow({ look }: { look: Look }) {
 
   useEffect(() => {
     const cells = frame.current?.querySelectorAll<HTMLElement>(".cell.here") ?? [];
-    if (here.isFound || here.isWanted) for (const cell of cells) cell.scrollIntoView({ block: "nearest", inline: "nearest" });
+    // The other sides scroll along with the first.
+    if (here.isFound || here.isWanted) cells[0]?.scrollIntoView({ block: "nearest", inline: "nearest" });
     if (!here.isWanted || cells.length === 0) return;
     const wanted = [...cells].find((cell) => cell.dataset["side"] === side.current) ?? cells[0];
     wanted?.focus({ preventScroll: true });

@@ -1,0 +1,71 @@
+import type { Figure, Measures } from "../api/types";
+import { figureText } from "../state/format";
+import { indexText } from "./tensor-index";
+import "./statistics.css";
+
+const SIDES = [
+  ["mean", "mean"],
+  ["std", "standard deviation"],
+  ["minimum", "minimum"],
+  ["maximum", "maximum"],
+  ["nan", "NaN"],
+  ["inf", "Inf"],
+] as const;
+
+/** Figures of both sides and between them, out of the way until somebody wants them. */
+export function Statistics({ measures }: { measures: Measures }) {
+  const { expected, actual } = measures;
+  const between: [string, string][] = [
+    ["relative error", figureText(measures.relative_error, 4)],
+    ["largest difference", figureText(measures.max_abs, 4) + (measures.max_abs_index ? ` at [${indexText(measures.max_abs_index).replaceAll(",", ", ")}]` : "")],
+    ["mean squared error", figureText(measures.mse, 4)],
+    ["cosine", figureText(measures.cosine, 6)],
+    ["best factor", figureText(measures.scale, 6)],
+    ["largest ULP distance", Number(measures.max_ulp).toLocaleString("en")],
+    ["not equal", countText(measures.mismatched, measures.elements)],
+    ["beyond what is allowed", countText(measures.outside, measures.elements)],
+  ];
+  return (
+    <details class="fold" data-testid="statistics">
+      <summary>Statistics</summary>
+      <div class="statistics">
+        <table>
+          <caption>Each side</caption>
+          <thead>
+            <tr>
+              <td />
+              <th scope="col">expected</th>
+              <th scope="col">actual</th>
+            </tr>
+          </thead>
+          <tbody>
+            {SIDES.map(([field, name]) => (
+              <tr key={field}>
+                <th scope="row">{name}</th>
+                <td>{sideText(expected[field])}</td>
+                <td>{sideText(actual[field])}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+        <table>
+          <caption>Between them</caption>
+          <tbody>
+            {between.map(([name, text]) => (
+              <tr key={name}>
+                <th scope="row">{name}</th>
+                <td>{text}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </details>
+  );
+}
+
+const sideText = (figure: Figure) => figureText(figure, 4);
+
+function countText(count: number, of: number): string {
+  return `${count.toLocaleString("en")} of ${of.toLocaleString("en")}`;
+}
