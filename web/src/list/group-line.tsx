@@ -33,13 +33,30 @@ export function GroupLine({ group, top, isActive, place, size }: Props) {
   );
 }
 
-/** The header of the group that is seen first, where its own is scrolled out of view. */
-export function FloatingGroup({ first }: { first: ReadonlySignal<number> }) {
-  const index = first.value;
-  const group = listing.value.groups[groupOf(index)];
-  if (!group || !group.isOpen || index <= group.header) return null;
+interface FloatingProps {
+  scrolled: ReadonlySignal<number>;
+  rowHeight: number;
+  /** Height of the floating header. */
+  height: number;
+}
+
+/** The header of the group that is seen first, where its own is scrolled out of view; the next one pushes it away. */
+export function FloatingGroup({ scrolled, rowHeight, height }: FloatingProps) {
+  const top = scrolled.value;
+  const groups = listing.value.groups;
+  const place = groupOf(Math.floor(top / rowHeight));
+  const group = groups[place];
+  if (!group || !group.isOpen || top <= group.header * rowHeight) return null;
+  const next = groups[place + 1];
+  const pushed = next ? Math.min(0, next.header * rowHeight - top - height) : 0;
   return (
-    <div class="group-row floating" aria-hidden="true" data-testid="floating-group" onClick={() => foldGroup(group.key)}>
+    <div
+      class="group-row floating"
+      style={{ transform: `translateY(${pushed}px)` }}
+      aria-hidden="true"
+      data-testid="floating-group"
+      onClick={() => foldGroup(group.key, true)}
+    >
       <GroupText group={group} />
     </div>
   );
@@ -49,7 +66,7 @@ export function FloatingGroup({ first }: { first: ReadonlySignal<number> }) {
 export function GroupText({ group }: { group: Group }) {
   return (
     <>
-      <svg class={group.isOpen ? "fold is-open" : "fold"} viewBox="0 0 12 12" aria-hidden="true">
+      <svg class={group.isOpen ? "group-fold is-open" : "group-fold"} viewBox="0 0 12 12" aria-hidden="true">
         <path d="M4 2 8.5 6 4 10" />
       </svg>
       <StatusMark status={group.worst} />
@@ -59,7 +76,9 @@ export function GroupText({ group }: { group: Group }) {
   );
 }
 
+const NUMBERS = new Intl.NumberFormat("en");
+
 export function groupCounts(group: Group): string {
-  const all = group.count.toLocaleString("en");
-  return group.wrong === 0 ? all : `${group.wrong.toLocaleString("en")} of ${all} not ok`;
+  const all = NUMBERS.format(group.count);
+  return group.wrong === 0 ? all : `${NUMBERS.format(group.wrong)} of ${all} not ok`;
 }

@@ -23,8 +23,8 @@ export function ListControls() {
           class="filter"
           data-testid="list-filter"
           aria-label="Filter by name"
-          placeholder="Filter by name: words, * for anything"
-          title="Several words have to occur all; * stands for anything"
+          placeholder="Filter by name"
+          title="All words have to occur; * stands for anything"
           value={now.text}
           ref={setFilterInput}
           onInput={(event) => ask({ text: event.currentTarget.value })}
@@ -34,12 +34,12 @@ export function ListControls() {
             ask({ text: "" });
           }}
         />
-        <output class="count" aria-live="polite">
+        <output class="list-count" aria-live="polite">
           {shown === count ? count.toLocaleString("en") : `${shown.toLocaleString("en")} of ${count.toLocaleString("en")}`}
         </output>
       </div>
       <StatusFilter />
-      <div class="line">
+      <div class="line choices">
         <DtypeFilter />
         <select
           aria-label="Group"

@@ -27,7 +27,7 @@ export function ListRows() {
   const index = activeIndex.value;
   return (
     <div class="list-rows">
-      <FloatingGroup first={scroller.first} />
+      <FloatingGroup scrolled={scroller.top} rowHeight={rowHeight} height={HEADER} />
       <div
         class={hasTwoNames.value ? "scroller two-lines" : "scroller"}
         ref={ref}

@@ -1,7 +1,8 @@
 import type { Rows } from "../api/types";
 import { STATUSES } from "../api/types";
 import { figureText } from "../state/format";
-import { errorShare, kindText, nameParts, otherName, rowLabel, rowName } from "./row-text";
+import { errorShare, nameParts, otherName, rowLabel, rowName } from "./row-text";
+import { kindOf } from "../state/list-state";
 import { StatusMark, statusClass } from "./status-mark";
 
 interface Props {
@@ -46,7 +47,7 @@ export function RowLine({ rows, row, top, isSelected, isActive, role, place, siz
         <NameText name={name} />
         {other !== null && <NameText name={other} isSecond />}
       </span>
-      <span class="kind">{kindText(dtype, shape)}</span>
+      <span class="kind">{kindOf(rows, row)}</span>
       <span class="bar">
         <i style={{ transform: `scaleX(${errorShare(error)})` }} />
       </span>

@@ -15,10 +15,9 @@ interface Layout {
 
 export class RowScroller {
   readonly window = signal<RowWindow>({ from: 0, to: 0 });
-  /** The first line that is seen. */
-  readonly first = signal(0);
+  /** Pixels that are scrolled out of view. */
+  readonly top = signal(0);
   private element: HTMLElement | null = null;
-  private top = 0;
   private view = 0;
   private layout: Layout = { count: 0, rowHeight: 26, covered: 0 };
 
@@ -27,7 +26,7 @@ export class RowScroller {
     this.element = element;
     const onScroll = (): void => this.moved(element.scrollTop, this.view);
     const observer = new ResizeObserver((entries) => {
-      this.moved(this.top, entries.at(-1)?.contentRect.height ?? this.view);
+      this.moved(this.top.peek(), entries.at(-1)?.contentRect.height ?? this.view);
     });
     element.addEventListener("scroll", onScroll, { passive: true });
     observer.observe(element);
@@ -41,13 +40,13 @@ export class RowScroller {
   /** The list has other lines now. */
   fit(layout: Layout): void {
     this.layout = layout;
-    this.moved(this.top, this.view);
+    this.moved(this.top.peek(), this.view);
   }
 
   reveal(index: number): void {
     const { rowHeight, covered } = this.layout;
-    const top = topFor(index, this.top, this.view, rowHeight, covered);
-    if (top === this.top || !this.element || this.view === 0) return;
+    const top = topFor(index, this.top.peek(), this.view, rowHeight, covered);
+    if (top === this.top.peek() || !this.element || this.view === 0) return;
     this.element.scrollTop = top;
     this.moved(top, this.view);
   }
@@ -58,12 +57,12 @@ export class RowScroller {
 
   private moved(top: number, view: number): void {
     const { count, rowHeight } = this.layout;
-    this.top = Math.max(0, Math.min(top, count * rowHeight - view));
+    const within = Math.max(0, Math.min(top, count * rowHeight - view));
     this.view = view;
-    const found = rowWindow(this.top, view, rowHeight, count);
+    const found = rowWindow(within, view, rowHeight, count);
     const now = this.window.peek();
     if (found.from !== now.from || found.to !== now.to) this.window.value = found;
-    this.first.value = Math.floor(this.top / rowHeight);
+    this.top.value = within;
   }
 }
 

@@ -48,11 +48,14 @@ export function errorShare(error: Figure | undefined): number {
   return Math.min(Math.max((Math.log10(size) - LOWEST) / (HIGHEST - LOWEST), 0.04), 1);
 }
 
-/** `bf16 16×64`, `f32 0-d`. */
-export function kindText(dtype: string, shape: string): string {
-  const short = dtype.replace(/^(b?)float/, "$1f").replace("uint", "u").replace(/^int/, "i").replace("complex", "c");
-  const dims = shape === "[]" ? "0-d" : shape.slice(1, -1).replaceAll(", ", "×");
-  return [short, dims].filter(Boolean).join(" ");
+/** `bf16`, `i64`, `f8_e4m3fn`. */
+export function shortDtype(dtype: string): string {
+  return dtype.replace(/^(b?)float/, "$1f").replace("uint", "u").replace(/^int/, "i").replace("complex", "c");
+}
+
+/** `16×64`, `0-d`. */
+export function shortShape(shape: string): string {
+  return shape === "[]" ? "0-d" : shape.slice(1, -1).replaceAll(", ", "×");
 }
 
 /** The whole row for those who hear it. */

@@ -2,11 +2,12 @@
 
 import { batch, computed, effect, signal, untracked } from "@preact/signals";
 
+import type { Rows } from "../api/types";
 import { fitting, groupAt, groupOrder, inGroups, type Listing } from "../list/listing";
 import { foldNames } from "../list/name-filter";
 import { rowGroups } from "../list/row-groups";
 import { rowOrder } from "../list/row-order";
-import { isRenamed } from "../list/row-text";
+import { isRenamed, shortDtype, shortShape } from "../list/row-text";
 import { nextPlace, nextWrong } from "../list/row-steps";
 import { hasFilters, isClosed, placeOfQuery, queryOf, withGroup, withoutFilters, type ListQuery } from "./list-query";
 import { move, place, rows, select, selectedRow } from "./page-state";
@@ -53,11 +54,28 @@ export const listing = computed<Listing>(() => {
 /** Whether names stand on two lines. */
 export const hasTwoNames = computed(() => rows.value !== null && isRenamed(rows.value));
 
+const kinds = computed(() => ({
+  dtypes: rows.value?.dtypes.map(shortDtype) ?? [],
+  shapes: rows.value?.shapes.map(shortShape) ?? [],
+}));
+
+/** `bf16 16×64`, `f32 0-d`: dtype and shape of a row in short. */
+export function kindOf(all: Rows, row: number): string {
+  const { dtypes, shapes } = kinds.value;
+  return `${dtypes[all.dtype[row] as number] ?? ""} ${shapes[all.shape[row] as number] ?? ""}`.trim();
+}
+
 /** How many rows have each status, filters aside. */
 export const statusCounts = computed(() => {
   const counts = [0, 0, 0, 0, 0, 0, 0];
   for (const status of rows.value?.status ?? []) counts[status]! += 1;
   return counts;
+});
+
+/** Whether the filters leave out the tensor that is shown. */
+export const isSelectedHidden = computed(() => {
+  const row = selectedRow.value;
+  return row !== null && isFiltered.value && !listing.value.rows.includes(row);
 });
 
 /** Where the keyboard is: a row's number, or `~group` for a header; null before it was anywhere. */
