@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.compare_web.picture import draw_web
 from bench.evolve.curves_picture import draw_curves
 from bench.evolve.language_picture import draw_language
 from bench.evolve_decisions.picture import draw_decisions
@@ -39,6 +40,7 @@ def draw(path: Path) -> Path:
         "run7b": _curve,
         "peers": _peers,
         "compare_speed": _compare_speed,
+        "compare_web": draw_web,
         "planted": draw_planted,
         "axis_matching": _axis_matching,
         "shard_faults": draw_faults,

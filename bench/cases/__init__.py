@@ -7,6 +7,7 @@ from types import ModuleType
 from bench.cases import (
     axis_matching,
     compare_speed,
+    compare_web,
     curve,
     evolve_cost,
     evolve_curves,
@@ -43,6 +44,7 @@ CASES: dict[str, ModuleType] = {
     "five_times": five_times,
     "evolve_decisions": evolve_decisions,
     "compare_speed": compare_speed,
+    "compare_web": compare_web,
     "planted": planted,
     "axis_matching": axis_matching,
     "record_overhead": record_overhead,

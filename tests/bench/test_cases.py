@@ -4,6 +4,8 @@ import pytest
 
 from bench.__main__ import main
 from bench.cases import CASES
+from bench.compare_web.page import chromium
+from bench.plot import draw
 from bench.systems import SYSTEMS
 
 
@@ -13,12 +15,21 @@ def run_toy(case, tmp_path, *arguments):
     return json.loads(path.read_text())
 
 
+def needs_browser():
+    pytest.importorskip("playwright")
+    if chromium() is None:
+        pytest.skip("needs chromium or chrome")
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_case_runs_at_toy_size_and_keeps_every_sample(case, tmp_path, stub):
     arguments = ["--peers", "mmap"] if case == "peers" else []
     if case == "evolve_curves":  # its peers are packages that nothing else here needs
         for peer in ("torch_pruning", "gromo"):
             pytest.importorskip(peer)
+    if case == "compare_web":
+        needs_browser()
+        arguments = ["--parts", "start", "slices"]  # each of the others starts more programs
     record = run_toy(case, tmp_path, *arguments)
     assert record["case"] == case
     assert record["toy"]
@@ -103,3 +114,16 @@ def test_plan_large_marks_what_was_not_run(tmp_path, stub):
     for row in run_toy("plan_large", tmp_path)["summary"]:
         assert row["status"] == "planned, not run"
         assert row["floor_seconds_per_token"] >= row["compute_seconds_scaled_by_bytes"]
+
+
+@pytest.mark.slow
+def test_compare_web_measures_all_that_it_must_reach(tmp_path, bench_directory):
+    needs_browser()
+    record = run_toy("compare_web", tmp_path)
+    questions = {row["question"]: row for row in record["summary"]}
+    assert len(questions) == len(record["summary"]) >= 12
+    assert {sample["part"] for sample in record["samples"]} == {"start", "verdict", "slices", "drops", "rows"}
+    for row in questions.values():
+        assert row["measured"] > 0 or row["unit"] == "share"
+        assert row["is_reached"] == (row["measured"] < row["limit"])
+    assert draw(next((tmp_path / "results").glob("*.json"))).stat().st_size > 1000

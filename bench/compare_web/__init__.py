@@ -1,0 +1,1 @@
+"""What `compare_web` measures with: dumps, a server in a process of its own, and a browser."""
