@@ -34,17 +34,25 @@ export interface Wanted {
   dtype: number | null;
 }
 
-/** The rows of `order` that fit. */
-export function fitting(rows: Rows, order: Uint32Array, names: FoldedNames, wanted: Wanted): Int32Array {
+/** For each row 1 where it fits. */
+export function fitMask(rows: Rows, names: FoldedNames, wanted: Wanted): Uint8Array {
   const words = filterWords(wanted.text);
-  const found = new Int32Array(order.length);
-  let count = 0;
-  for (const row of order) {
+  const mask = new Uint8Array(rows.count);
+  // Row by row as they lie in memory: in the order of their errors this takes three times as long.
+  for (let row = 0; row < rows.count; row += 1) {
     if (wanted.hidden.has(rows.status[row] as number)) continue;
     if (wanted.dtype !== null && rows.dtype[row] !== wanted.dtype) continue;
     if (words.length > 0 && !nameFits(words, names.first[row] as string, names.second[row] ?? null)) continue;
-    found[count++] = row;
+    mask[row] = 1;
   }
+  return mask;
+}
+
+/** The rows of `order` that the mask lets through. */
+export function fitting(order: Uint32Array, mask: Uint8Array): Int32Array {
+  const found = new Int32Array(order.length);
+  let count = 0;
+  for (const row of order) if (mask[row] === 1) found[count++] = row;
   return found.subarray(0, count);
 }
 

@@ -3,7 +3,7 @@
 import { batch, computed, effect, signal, untracked } from "@preact/signals";
 
 import type { Rows } from "../api/types";
-import { fitting, groupAt, groupOrder, inGroups, type Listing } from "../list/listing";
+import { fitMask, fitting, groupAt, groupOrder, inGroups, type Listing } from "../list/listing";
 import { foldNames } from "../list/name-filter";
 import { rowGroups } from "../list/row-groups";
 import { rowOrder } from "../list/row-order";
@@ -31,15 +31,17 @@ const names = computed(() => rows.value && foldNames(rows.value));
 const order = computed(() => rows.value && rowOrder(rows.value, asked.key.value, asked.isDescending.value));
 const grouped = computed(() => rows.value && rowGroups(rows.value, asked.grouping.value));
 
-/** Rows that fit, sorted. */
-const fit = computed(() => {
+const mask = computed(() => {
   const all = rows.value;
-  if (!all || !order.value || !names.value) return new Int32Array();
+  if (!all || !names.value) return null;
   const text = asked.text.value;
   const hidden = new Set(asked.hidden.value.split(",").filter(Boolean).map(Number));
-  const found = asked.dtype.value === null ? null : all.dtypes.indexOf(asked.dtype.value);
-  return fitting(all, order.value, names.value, { text, hidden, dtype: found });
+  const dtype = asked.dtype.value === null ? null : all.dtypes.indexOf(asked.dtype.value);
+  return fitMask(all, names.value, { text, hidden, dtype });
 });
+
+/** Rows that fit, sorted. */
+const fit = computed(() => (order.value && mask.value ? fitting(order.value, mask.value) : new Int32Array()));
 
 const NOTHING: Listing = { rows: new Int32Array(), entries: new Int32Array(), groups: [] };
 /** What the list shows now. */
@@ -75,7 +77,7 @@ export const statusCounts = computed(() => {
 /** Whether the filters leave out the tensor that is shown. */
 export const isSelectedHidden = computed(() => {
   const row = selectedRow.value;
-  return row !== null && isFiltered.value && !listing.value.rows.includes(row);
+  return row !== null && mask.value?.[row] === 0;
 });
 
 /** Where the keyboard is: a row's number, or `~group` for a header; null before it was anywhere. */
