@@ -5,6 +5,7 @@ __all__ = ["Piece", "pieces_of_zip"]
 import math
 import zlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, cast
 
 import torch
@@ -112,7 +113,7 @@ def pieces_of_zip(file: PlainFile, entry: str, limits: Limits) -> tuple[dict[str
         StoreError: the file cannot be read or has no sound directory.
     """
     with file.open() as window:
-        entries, refused = read_zip_directory(cast("IO[bytes]", window), file.path, limits)
+        entries, refused = read_zip_directory(cast("IO[bytes]", window), Path(file.shown), limits)
     pieces: dict[str, Piece] = {}
     doubled = set()
     for found in entries:
