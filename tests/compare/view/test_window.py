@@ -158,3 +158,10 @@ def test_large_tensors_whose_ranks_are_not_equal_are_read_where_they_are_looked_
     assert side.lattice is None
     window = Window(side, Spec(fixed=(0, 0), rows=0, columns=1))
     assert torch.equal(window.block(1, 4, 1, 2), torch.cat(stored)[1:5, 1:3])
+
+
+def test_a_folded_line_may_end_beside_the_window():
+    side = Side([torch.arange(8.0)])
+    window = Window(side, Spec(fixed=(0,), columns=0, fold=3, width=2))
+    assert window.rest == 2
+    assert window.block(0, 3, 0, 2).tolist() == [[0, 1], [3, 4], [6, 7]]

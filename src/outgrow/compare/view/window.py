@@ -6,6 +6,7 @@ import math
 from functools import cached_property
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from outgrow.compare.layout.layout import Positions
@@ -74,14 +75,22 @@ class Window:
         if lattice is None:
             places = self.positions(row, row + height)[:, column : column + width]
             return self.side.take(places).view(places.shape)
-        rows, columns = self._groups
         row, column = spec.row0 + row, spec.column0 + column
-        if not spec.fold:
-            return lattice.block(rows, columns, row, height, column, width)
+        if spec.fold:
+            return self._folded(lattice, row, height, column, width)
+        return lattice.block(*self._groups, row, height, column, width)
+
+    def _folded(self, lattice: Lattice, row: int, height: int, column: int, width: int) -> Tensor:
+        """A block of the folded line, counted from the line's first number."""
+        fold, line = self.spec.fold, self._groups[1]
         if height == 1:
-            return lattice.block((), columns, 0, 1, row * spec.fold + column, width)
-        line = lattice.block((), columns, 0, 1, row * spec.fold, height * spec.fold)
-        return line.view(height, spec.fold)[:, column : column + width]
+            return lattice.block((), line, 0, 1, row * fold + column, width)
+        if (row + height) * fold > self._line:
+            # The line ends in the last row, to the right of the window.
+            parts = (row, height - 1), (row + height - 1, 1)
+            return torch.cat([self._folded(lattice, *part, column, width) for part in parts])
+        rows = lattice.block((), line, 0, 1, row * fold, height * fold).view(height, fold)
+        return rows[:, column : column + width]
 
     @property
     def can_turn(self) -> bool:
