@@ -2,6 +2,10 @@ import shutil
 
 import pytest
 
+from tests.browser.runs import planted, write_runs
+from tests.browser.served import Served
+from tests.browser.watched import Complaints
+
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
@@ -18,13 +22,104 @@ def browser():
 
 
 @pytest.fixture
-def tab(browser):
-    """An empty page without a network; whatever it complains of fails the test."""
+def complaints():
+    """Whatever the pages of a test complain of fails it, but for what it allows."""
+    found = Complaints()
+    yield found
+    found.check()
+
+
+@pytest.fixture
+def tab(browser, complaints):
+    """An empty page without a network."""
     context = browser.new_context(offline=True)
     tab = context.new_page()
-    complaints = []
-    tab.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    complaints.watch(tab)
     yield tab
     context.close()
-    assert not complaints
+
+
+@pytest.fixture(scope="session")
+def web_environment(tmp_path_factory):
+    """Servers find a cache of their own."""
+    return {"OUTGROW_CACHE": str(tmp_path_factory.mktemp("web-cache")), "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture
+def serve(web_environment, browser):
+    """Start a server with the given arguments of `outgrow web`; it is stopped at the end of the test."""
+    started = []
+
+    def start(*args, env=None):
+        started.append(Served(*args, env={**web_environment, **(env or {})}))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def server(web_environment, browser):
+    """A server without runs, for all tests: each tab is by itself."""
+    served = Served(env=web_environment)
+    yield served
+    served.stop()
+
+
+@pytest.fixture(scope="session")
+def run_files(tmp_path_factory):
+    """Two runs that part at `2_post_attn`: paths of expected and actual."""
+    return write_runs(tmp_path_factory.mktemp("runs"), *planted())
+
+
+@pytest.fixture(scope="session")
+def compared_server(web_environment, run_files, browser):
+    """A server whose tabs begin with the two runs of `run_files`."""
+    served = Served(*run_files, env=web_environment)
+    yield served
+    served.stop()
+
+
+@pytest.fixture(params=["light", "dark"])
+def theme(request):
+    """Both."""
+    return request.param
+
+
+@pytest.fixture
+def open_page(browser, complaints):
+    """Open an address in a browser of its own: `open_page(url, theme="dark", width=800)`."""
+    contexts = []
+
+    def open_it(url, *, theme="light", width=1280, height=800, context=None, **options):
+        if context is None:
+            context = browser.new_context(
+                viewport={"width": width, "height": height}, color_scheme=theme, **options
+            )
+            context.set_default_timeout(20_000)
+            contexts.append(context)
+        page = context.new_page()
+        complaints.watch(page)
+        page.goto(url)
+        return page
+
+    yield open_it
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def opened(open_page, server):
+    """The page with two empty drop zones."""
+    page = open_page(server.url)
+    page.get_by_test_id("compare-button").wait_for()
+    return page
+
+
+@pytest.fixture
+def compared(open_page, compared_server):
+    """The page at the verdict of two runs that differ."""
+    page = open_page(compared_server.url)
+    page.get_by_test_id("verdict").wait_for()
+    return page

@@ -167,6 +167,8 @@ export interface Detail {
   layer: number | null;
   matched_by: string | null;
   note: string | null;
+  /** Where one side holds several parts in one tensor. */
+  fused: { side: SideName; parts: string[]; index: number; group: string } | null;
   layout: LayoutDetail | null;
   near: string[];
   shape: number[];

@@ -1,12 +1,11 @@
 import { useSignal } from "@preact/signals";
-import { useRef } from "preact/hooks";
 
 import type { SideName } from "../api/types";
 import { report } from "../state/banner";
 import { bytesText } from "../state/format";
 import { session, sides } from "../state/page-state";
 import { send, sendings } from "../state/uploads";
-import { entriesOf, filesOf, inOrder } from "./dropped-files";
+import { entriesOf, filesOf, pickedFiles, type Named } from "./dropped-files";
 import { FileList } from "./file-list";
 import { SendingLine } from "./sending-line";
 
@@ -18,7 +17,6 @@ export const SIDE_TITLES: Record<SideName, { title: string; about: string }> = {
 /** Where files of one side are dropped or picked. `isOver`: what is dragged over the window would land here. */
 export function DropZone({ side, isOver }: { side: SideName; isOver: boolean }) {
   const isInside = useSignal(0);
-  const picker = useRef<HTMLInputElement>(null);
   const items = sides.value[side];
   const mine = sendings.value.filter((one) => one.side === side);
   const { title, about } = SIDE_TITLES[side];
@@ -62,28 +60,39 @@ export function DropZone({ side, isOver }: { side: SideName; isOver: boolean }) 
       <div class="invite">
         {isEmpty && <DropSign />}
         <p>
-          {isEmpty ? "Drop files or a folder here, or " : "Drop more (ranks, parts), or "}
+          {isEmpty ? "Drop files or a folder here, or pick " : "Drop more (ranks, parts), or pick "}
           <label class="pick">
-            pick files
+            files
             <input
-              ref={picker}
               class="unseen"
               type="file"
               multiple
               aria-label={`Pick files of the ${side} run`}
               onChange={(event) => {
-                const files = [...(event.currentTarget.files ?? [])].map((file) => ({ path: file.name, file }));
-                send(side, inOrder(files).map(({ file }) => file));
+                send(side, pickedFiles(event.currentTarget.files));
                 // So that the same file can be picked again.
                 event.currentTarget.value = "";
               }}
             />
-          </label>
+          </label>{" "}
+          or{" "}
+          <button type="button" class="link" onClick={() => pickFolder((files) => send(side, files))}>
+            a folder
+          </button>
         </p>
         {isEmpty && most !== undefined && <p class="small soft">Up to {bytesText(most)} a file</p>}
       </div>
     </section>
   );
+}
+
+/** Ask the browser for a folder. Its field is made for the purpose: one field of the zone is enough for whoever fills it by a script. */
+function pickFolder(take: (files: Named[]) => void): void {
+  const field = document.createElement("input");
+  field.type = "file";
+  field.webkitdirectory = true;
+  field.addEventListener("change", () => take(pickedFiles(field.files)));
+  field.click();
 }
 
 function DropSign() {

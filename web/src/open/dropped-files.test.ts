@@ -28,5 +28,5 @@ test("folders are walked to their end, hidden files left where they are", async 
   const many = Array.from({ length: 250 }, (_, number) => file(`/dump/deep/${number}_query.pth`));
   const found = await filesOf([folder("/dump", [file("/dump/.DS_Store"), folder("/dump/deep", many)])]);
   expect(found).toHaveLength(250);
-  expect(found.at(-1)?.name).toBe("249_query.pth");
+  expect(found.at(-1)?.path).toBe("dump/deep/249_query.pth");
 });

@@ -12,14 +12,20 @@ export function entriesOf(data: DataTransfer): (FileSystemEntry | File)[] {
   });
 }
 
+/** A file, and its path in the folder that was dropped or picked. */
+export interface Named {
+  path: string;
+  file: File;
+}
+
 /** All files in them, in natural order of their paths; hidden ones are left out. */
-export async function filesOf(entries: readonly (FileSystemEntry | File)[]): Promise<File[]> {
-  const found: { path: string; file: File }[] = [];
+export async function filesOf(entries: readonly (FileSystemEntry | File)[]): Promise<Named[]> {
+  const found: Named[] = [];
   for (const entry of entries) {
     if (entry instanceof File) found.push({ path: entry.name, file: entry });
     else await walk(entry, 0, found);
   }
-  return inOrder(found).map(({ file }) => file);
+  return inOrder(found);
 }
 
 /** `rank2` before `rank10`. */
@@ -27,11 +33,17 @@ export function inOrder<T extends { path: string }>(found: readonly T[]): T[] {
   return [...found].sort((one, other) => one.path.localeCompare(other.path, "en", { numeric: true }));
 }
 
-async function walk(entry: FileSystemEntry, depth: number, found: { path: string; file: File }[]): Promise<void> {
+/** What was picked, without hidden files of folders. */
+export function pickedFiles(files: FileList | null): Named[] {
+  const named = [...(files ?? [])].map((file) => ({ path: file.webkitRelativePath || file.name, file }));
+  return inOrder(named.filter(({ path }) => !/\/\./.test(path)));
+}
+
+async function walk(entry: FileSystemEntry, depth: number, found: Named[]): Promise<void> {
   if (depth > 0 && entry.name.startsWith(".")) return;
   if (entry.isFile) {
     const file = await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject));
-    found.push({ path: entry.fullPath, file });
+    found.push({ path: entry.fullPath.replace(/^\/+/, ""), file });
   } else if (entry.isDirectory && depth < MOST_DEEP) {
     for (const child of await children(entry as FileSystemDirectoryEntry)) await walk(child, depth + 1, found);
   }

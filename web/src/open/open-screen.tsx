@@ -1,5 +1,6 @@
 import { compare, isBusy, sides, verdict } from "../state/page-state";
 import { areSettingsGood, checked } from "../state/settings";
+import { swap } from "../state/side-files";
 import { underway } from "../state/uploads";
 import { Comparing } from "./comparing";
 import { DropZone } from "./drop-zone";
@@ -39,6 +40,11 @@ export function OpenScreen() {
             >
               Compare
             </button>
+            {sides.value.expected.length + sides.value.actual.length > 0 && (
+              <button type="button" data-testid="swap-sides" disabled={underway.value.length > 0} onClick={() => void swap()}>
+                ⇄ Exchange the sides
+              </button>
+            )}
             <span id="missing" class="soft">
               {missing}
             </span>

@@ -1,7 +1,7 @@
 import { useEffect } from "preact/hooks";
 
 import type { PlaceEntry } from "../api/types";
-import { bytesText } from "../state/format";
+import { agoText, bytesText, plural } from "../state/format";
 import { folder, leaveFolder, loadPlaces, openFolder, places } from "../state/places";
 import { addPath } from "../state/side-files";
 
@@ -53,6 +53,7 @@ function FolderView() {
         <code>{shown.path}</code>
       </p>
       {shown.entries.length === 0 ? <p class="soft">Nothing in here.</p> : <Entries title="" entries={shown.entries} />}
+      {shown.left_out > 0 && <p class="soft">and {plural(shown.left_out, "more entry").replace("entrys", "entries")}</p>}
     </div>
   );
 }
@@ -72,8 +73,7 @@ function Entries({ title, entries }: { title: string; entries: readonly PlaceEnt
 }
 
 function Entry({ entry }: { entry: PlaceEntry }) {
-  const kind = entry.kind ?? "other";
-  const canBeOpened = kind !== "other" || entry.kind === undefined;
+  const { kind } = entry;
   return (
     <li data-testid="place-entry">
       {kind === "folder" ? (
@@ -86,10 +86,11 @@ function Entry({ entry }: { entry: PlaceEntry }) {
         </span>
       )}
       <span class="soft small">
-        {kind === "recording" ? "recording " : ""}
-        {entry.bytes !== null && kind !== "folder" && bytesText(entry.bytes)}
+        {[kind === "recording" ? "recording" : "", entry.bytes > 0 ? bytesText(entry.bytes) : "", agoText(Date.now() / 1000 - entry.changed)]
+          .filter(Boolean)
+          .join(", ")}
       </span>
-      {canBeOpened && (
+      {kind !== "other" && (
         <span class="as">
           <button type="button" aria-label={`${entry.name} as expected`} onClick={() => void addPath("expected", entry.path)}>
             Expected

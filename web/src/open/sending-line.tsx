@@ -3,12 +3,12 @@ import { drop, sendAgain, type Sending } from "../state/uploads";
 
 /** One file on its way, or why it was refused. */
 export function SendingLine({ sending }: { sending: Sending }) {
-  const { key, file, state, sent } = sending;
+  const { key, file, path, state, sent } = sending;
   if (state === "refused") {
     return (
       <li class="file refused" data-testid="refused-file">
-        <span class="name" title={file.name}>
-          {file.name}
+        <span class="name" title={path}>
+          {path}
         </span>
         <span class="why">
           {sending.error} {sending.hint && <span class="soft">{sending.hint}</span>}
@@ -16,7 +16,7 @@ export function SendingLine({ sending }: { sending: Sending }) {
         <button type="button" class="quiet" onClick={() => sendAgain(key)}>
           Try again
         </button>
-        <button type="button" class="quiet icon" aria-label={`Take ${file.name} off the page`} onClick={() => drop(key)}>
+        <button type="button" class="quiet icon" aria-label={`Take ${path} off the page`} onClick={() => drop(key)}>
           ✕
         </button>
       </li>
@@ -24,14 +24,14 @@ export function SendingLine({ sending }: { sending: Sending }) {
   }
   return (
     <li class="file">
-      <span class="name" title={file.name}>
-        {file.name}
+      <span class="name" title={path}>
+        {path}
       </span>
       <span class="soft small">{state === "waiting" ? "waits" : `${bytesText(sent)} of ${bytesText(file.size)}`}</span>
-      <button type="button" class="quiet icon" aria-label={`Cancel ${file.name}`} title="Cancel" onClick={() => drop(key)}>
+      <button type="button" class="quiet icon" aria-label={`Cancel ${path}`} title="Cancel" onClick={() => drop(key)}>
         ✕
       </button>
-      <progress aria-label={file.name} max={file.size || 1} value={sent} />
+      <progress aria-label={path} max={file.size || 1} value={sent} />
     </li>
   );
 }

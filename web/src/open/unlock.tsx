@@ -6,7 +6,7 @@ import { unlock } from "../state/session";
 /** Asks for the token where the address brought none, or a wrong one. */
 export function Unlock() {
   const token = useSignal("");
-  const isWrong = currentToken() !== "";
+  const isWrong = useSignal(currentToken() !== "");
   return (
     <main class="screen" id="main" tabIndex={-1}>
       <div class="open unlock">
@@ -15,9 +15,9 @@ export function Unlock() {
           Open the address that <code>outgrow web</code> has printed. It ends in <code>#token=…</code>, and the part behind the equals sign can
           be given here, too.
         </p>
-        {isWrong && (
+        {isWrong.value && (
           <p role="alert" class="fault">
-            The token that this tab has is not the server's: it was started anew.
+            The token that was given is not the server's. Each time it is started it has another one.
           </p>
         )}
         <form
@@ -25,7 +25,8 @@ export function Unlock() {
           onSubmit={(event) => {
             event.preventDefault();
             const given = token.value.trim();
-            void unlock(given.slice(given.lastIndexOf("token=") + (given.includes("token=") ? 6 : 1)));
+            isWrong.value = false;
+            void unlock(given.slice(given.lastIndexOf("token=") + (given.includes("token=") ? 6 : 1))).then(() => (isWrong.value = true));
           }}
         >
           <label>

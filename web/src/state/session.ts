@@ -22,7 +22,7 @@ export async function begin(): Promise<void> {
   });
   effect(() => {
     if (connection.value === "forgotten") void reopen();
-    if (connection.value === "offline") setTimeout(() => void retry(), RETRY_MS);
+    if (connection.value === "offline") retryLater();
   });
   setInterval(() => void beat(), BEAT_MS);
   await reopen();
@@ -42,10 +42,17 @@ export async function retry(): Promise<void> {
     await reopen();
   } catch (error) {
     const found = error instanceof ApiFailure ? connectionOf(error) : null;
-    if (found === "offline") setTimeout(() => void retry(), RETRY_MS);
+    if (found === "offline") retryLater();
     else if (found) connection.value = found;
     else report(error);
   }
+}
+
+let waiting: ReturnType<typeof setTimeout> | undefined;
+
+function retryLater(): void {
+  clearTimeout(waiting);
+  waiting = setTimeout(() => void retry(), RETRY_MS);
 }
 
 async function reopen(): Promise<void> {

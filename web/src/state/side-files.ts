@@ -1,16 +1,30 @@
 /** What each side is made of: its files, their order, and what several of them are together. */
 
-import { signal } from "@preact/signals";
+import { effect, signal } from "@preact/signals";
 
 import * as api from "../api/client";
 import type { Item, Several, SideName } from "../api/types";
 import { announce } from "./announce";
 import { report } from "./banner";
 import { moved } from "../open/item-order";
-import { sides } from "./page-state";
+import { session, sides } from "./page-state";
 
 /** What several files of a side are. */
 export const several = signal<Record<SideName, Several>>({ expected: "auto", actual: "auto" });
+
+effect(() => {
+  if (session.value) several.value = session.value.as;
+});
+
+/** Let each side have what the other had. */
+export async function swap(): Promise<void> {
+  await keep(async () => {
+    const answer = await api.swapSides();
+    sides.value = answer.sides;
+    several.value = answer.as;
+    announce("The sides are exchanged");
+  });
+}
 
 export async function remove(side: SideName, item: Item): Promise<void> {
   await keep(async () => {
@@ -47,7 +61,7 @@ async function put(side: SideName, items: readonly Item[], as: Several): Promise
   await keep(async () => {
     const answer = await api.putSide(side, items.map((item) => item.id), as);
     setItems(side, answer.items);
-    several.value = { ...several.value, [side]: as };
+    several.value = { ...several.value, [side]: answer.as };
   });
 }
 

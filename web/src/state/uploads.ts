@@ -4,6 +4,7 @@ import { computed, signal } from "@preact/signals";
 
 import { ApiFailure, upload } from "../api/client";
 import type { SideName } from "../api/types";
+import type { Named } from "../open/dropped-files";
 import { rateOf, withSample, type Sample } from "../open/upload-rate";
 import { announce } from "./announce";
 import { banner, report } from "./banner";
@@ -14,6 +15,8 @@ export interface Sending {
   key: number;
   side: SideName;
   file: File;
+  /** With the folders that it was dropped with. */
+  path: string;
   sent: number;
   state: "waiting" | "sending" | "refused";
   /** Why it was refused, and what can be done. */
@@ -34,15 +37,15 @@ const controllers = new Map<number, AbortController>();
 const running = new Set<SideName>();
 
 /** Take files for a side; what is too large is told at once. */
-export function send(side: SideName, files: readonly File[]): void {
+export function send(side: SideName, files: readonly Named[]): void {
   const most = session.peek()?.limits.max_upload_bytes ?? Infinity;
   if (underway.peek().length === 0) {
     burst.value = { sent: 0, total: 0 };
     samples = [];
     rate.value = null;
   }
-  const taken = files.map((file): Sending => {
-    const made = { key: ++keys, side, file, sent: 0, state: "waiting", error: null, hint: null } as const;
+  const taken = files.map(({ file, path }): Sending => {
+    const made = { key: ++keys, side, file, path, sent: 0, state: "waiting", error: null, hint: null } as const;
     if (file.size <= most) return made;
     const error = `It has ${bytesText(file.size)}; one file may have ${bytesText(most)}.`;
     return { ...made, state: "refused", error, hint: "Give its path to outgrow web instead, or start it with a larger --max-upload." };
@@ -72,7 +75,7 @@ export function dropAll(): void {
 export function sendAgain(key: number): void {
   const one = sendings.peek().find((other) => other.key === key);
   drop(key);
-  if (one) send(one.side, [one.file]);
+  if (one) send(one.side, [one]);
 }
 
 async function run(side: SideName): Promise<void> {
@@ -92,7 +95,7 @@ async function sendOne(one: Sending): Promise<void> {
   controllers.set(one.key, controller);
   change(one.key, { state: "sending" });
   try {
-    const item = await upload(one.side, one.file, (sent) => progress(one, sent), controller.signal);
+    const item = await upload(one.side, one.file, one.path, (sent) => progress(one, sent), controller.signal);
     progress(one, one.file.size);
     sides.value = { ...sides.value, [one.side]: [...sides.value[one.side], item] };
     sendings.value = sendings.value.filter((other) => other.key !== one.key);
@@ -125,7 +128,7 @@ function refuse(one: Sending, failure: ApiFailure): void {
 }
 
 function showRefusal(one: Sending): void {
-  banner.value = { message: `${one.file.name}: ${one.error}`, hint: one.hint };
+  banner.value = { message: `${one.path}: ${one.error}`, hint: one.hint };
 }
 
 function change(key: number, changes: Partial<Sending>): void {

@@ -1,7 +1,10 @@
 import { STATUSES, type Verdict } from "../api/types";
 import { announce } from "../state/announce";
 import { ask, clearFilters, isFiltered, query, statusCounts } from "../state/list-state";
-import { Sign } from "../style/sign";
+import { StatusMark } from "../list/status-mark";
+
+/** What needs looking at comes first. */
+const ORDER = [1, 6, 4, 5, 2, 3, 0];
 
 /** How many tensors have each status; each shows these alone in the list. */
 export function StatusCounts({ found }: { found: Verdict }) {
@@ -12,8 +15,9 @@ export function StatusCounts({ found }: { found: Verdict }) {
     <section class="section" aria-label="Tensors by status">
       <h2>{found.pairs.toLocaleString("en")} pairs</h2>
       <div class="counts">
-        {STATUSES.map((name, status) =>
-          counts[status] ? (
+        {ORDER.map((status) => {
+          const name = STATUSES[status] as string;
+          return counts[status] ? (
             <button
               type="button" key={name} class={`count ${name.startsWith("only") ? "lone" : name}`} data-testid={`count-${name.replaceAll(" ", "-")}`}
               aria-pressed={isAlone(status)} title={`Show these alone in the list: ${name}`}
@@ -23,11 +27,11 @@ export function StatusCounts({ found }: { found: Verdict }) {
                 announce(isAlone(status) ? "The list shows all tensors" : `The list shows ${counts[status]}: ${name}`);
               }}
             >
-              <Sign of={name} />
+              <StatusMark status={status} />
               <strong>{(counts[status] ?? 0).toLocaleString("en")}</strong> {name}
             </button>
-          ) : null,
-        )}
+          ) : null;
+        })}
         {isFiltered.value && (
           <button type="button" class="quiet" onClick={clearFilters}>
             Show all in the list

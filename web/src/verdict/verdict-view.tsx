@@ -4,6 +4,7 @@ import type { Verdict } from "../api/types";
 import { figureText, plural } from "../state/format";
 import { rows, select, verdict } from "../state/page-state";
 import { Sign } from "../style/sign";
+import { DepthChart } from "./depth-chart";
 import { Coverage } from "./coverage";
 import { Diagnoses } from "./diagnoses";
 import { StatusCounts } from "./status-counts";
@@ -24,13 +25,17 @@ export function VerdictView() {
           <Sign of={found.verdict} size={34} />
         </span>
         <h1 ref={heading} tabIndex={-1} data-testid="verdict" data-verdict={found.verdict}>
-          <span class="title">{title}</span> <span class="rest">{rest}</span>
+          <span class="title">
+            {title.replace(/:$/, "")}
+            {title.endsWith(":") && <span class="unseen">:</span>}
+          </span>{" "}
+          <span class="rest">{rest}</span>
         </h1>
         {found.first !== null && <First found={found} row={found.first} />}
       </section>
       <section class="section">
         <h2>Error along the run</h2>
-        <div data-testid="depth-chart" />
+        <DepthChart />
       </section>
       <Diagnoses found={found} />
       <StatusCounts found={found} />

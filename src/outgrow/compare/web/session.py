@@ -128,6 +128,12 @@ class Session:
             self._sides[side] = arranged = self._sides[side].arranged(order, kind)
         return arranged
 
+    def swap(self) -> Mapping[SideName, Side]:
+        """Let each side have what the other had. What was compared stays as it is."""
+        with self._lock:
+            self._sides = {"expected": self._sides["actual"], "actual": self._sides["expected"]}
+            return dict(self._sides)
+
     @property
     def status(self) -> Progressed:
         """How far comparing has come."""

@@ -68,6 +68,15 @@ async def _arrange(request: Request) -> Response:
     return JSONResponse({"items": [item.as_dict() for item in arranged.items], "as": arranged.kind})
 
 
+def _swap(request: Request) -> Response:
+    sides = find_session(request).swap()
+    content = {
+        "sides": {name: [item.as_dict() for item in side.items] for name, side in sides.items()},
+        "as": {name: side.kind for name, side in sides.items()},
+    }
+    return JSONResponse(content)
+
+
 def _remove(request: Request) -> Response:
     find_session(request).remove(_side(request), request.path_params["item"])
     return Response(status_code=204)
@@ -101,6 +110,7 @@ def _file_name(given: str) -> str:
 
 
 ROUTES = (
+    Route("/sides/swap", _swap, methods=["POST"]),
     Route("/sides/{side}", _arrange, methods=["PUT"]),
     Route("/sides/{side}/uploads", _upload, methods=["POST"]),
     Route("/sides/{side}/paths", _open_path, methods=["POST"]),

@@ -1,0 +1,138 @@
+"""Opening two runs on the page: dropped, picked, sent, arranged, refused, compared."""
+
+import json
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.runs import planted, write_zip
+from tests.browser.zones import drop, names, pick, zone
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def archives(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("archives")
+    expected, actual = planted()
+    return write_zip(folder / "right.zip", expected), write_zip(folder / "wrong.zip", actual)
+
+
+def test_two_archives_that_are_picked_come_to_a_verdict(opened, archives):
+    button = opened.get_by_test_id("compare-button")
+    expect(button).to_be_disabled()
+    pick(opened, "expected", archives[0])
+    expect(button).to_be_disabled()
+    pick(opened, "actual", archives[1])
+    button.click()
+    expect(opened.get_by_test_id("verdict")).to_contain_text("They differ")
+    expect(opened.get_by_test_id("first-divergence")).to_contain_text("2_post_attn")
+
+
+def test_what_is_dropped_on_a_zone_is_of_its_side(opened):
+    drop(opened, zone(opened, "actual"), {"b.npz": "x"})
+    expect(zone(opened, "actual").get_by_test_id("side-file")).to_have_count(1)
+    assert names(opened, "actual") == ["b.npz"]
+    assert names(opened, "expected") == []
+
+
+def test_what_is_dropped_beside_the_zones_stays_on_the_page(opened):
+    drop(opened, opened.locator("h1"), {"a.npz": "x"})
+    expect(zone(opened, "expected").get_by_test_id("side-file")).to_have_count(1)
+
+
+def test_ranks_stand_in_the_order_of_their_numbers_and_can_be_moved(opened, tmp_path):
+    for rank in (10, 2, 1):
+        (tmp_path / f"rank{rank}.npz").write_bytes(b"x")
+    pick(opened, "actual", *(tmp_path / f"rank{rank}.npz" for rank in (10, 2, 1)))
+    expect(zone(opened, "actual").get_by_test_id("side-file")).to_have_count(3)
+    assert names(opened, "actual") == ["rank1.npz", "rank2.npz", "rank10.npz"]
+    opened.get_by_label("Move rank10.npz up").click()
+    expect(zone(opened, "actual").locator(".name").nth(1)).to_have_text("rank10.npz")
+    opened.get_by_label("These are").select_option("ranks")
+    expect(zone(opened, "actual").get_by_text("rank 1", exact=True)).to_be_visible()
+    opened.get_by_label("Remove rank2.npz").click()
+    expect(zone(opened, "actual").get_by_test_id("side-file")).to_have_count(2)
+    opened.reload()
+    expect(zone(opened, "actual").get_by_test_id("side-file")).to_have_count(2)
+    assert names(opened, "actual") == ["rank1.npz", "rank10.npz"]
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_sent(open_page, server, tmp_path):
+    page = open_page("about:blank")
+    sent = []
+
+    def small(route):
+        answer = route.fetch()
+        content = answer.json()
+        content["limits"]["max_upload_bytes"] = 10
+        route.fulfill(response=answer, body=json.dumps(content))
+
+    page.route("**/api/session", small)
+    page.on("request", lambda request: sent.append(request.url) if "uploads" in request.url else None)
+    page.goto(server.url)
+    (tmp_path / "large.npz").write_bytes(b"x" * 11)
+    pick(page, "expected", tmp_path / "large.npz")
+    expect(page.get_by_test_id("refused-file")).to_contain_text("It has 11 B; one file may have 10 B.")
+    expect(page.get_by_test_id("error-banner")).to_contain_text("large.npz")
+    assert not sent
+    page.get_by_label("Take large.npz off the page").click()
+    expect(page.get_by_test_id("refused-file")).to_have_count(0)
+
+
+def test_an_upload_shows_how_far_it_is_and_can_be_cancelled(opened, tmp_path):
+    held = []
+    opened.route(re.compile("/uploads"), lambda route: held.append(route))
+    (tmp_path / "a.npz").write_bytes(b"x" * 5000)
+    pick(opened, "expected", tmp_path / "a.npz")
+    progress = opened.get_by_test_id("upload-progress")
+    expect(progress).to_have_attribute("max", "5000")
+    expect(opened.get_by_text("Sending 1 file")).to_be_visible()
+    expect(opened.get_by_test_id("compare-button")).to_be_disabled()
+    opened.get_by_role("button", name="Cancel", exact=True).click()
+    expect(progress).to_have_count(0)
+    expect(opened.get_by_test_id("error-banner")).to_have_count(0)
+    assert names(opened, "expected") == []
+
+
+def test_a_broken_file_is_told_calmly_and_the_next_one_works(opened, archives, tmp_path):
+    (tmp_path / "broken.zip").write_bytes(b"PK\3\4 and then nothing")
+    pick(opened, "expected", tmp_path / "broken.zip")
+    pick(opened, "actual", archives[1])
+    opened.get_by_test_id("compare-button").click()
+    banner = opened.get_by_test_id("error-banner")
+    expect(banner).to_contain_text("broken.zip")
+    assert "Traceback" not in banner.inner_text()
+    assert "/proc" not in banner.inner_text()
+    banner.get_by_role("button", name="Close").click()
+    expect(banner).to_have_count(0)
+    opened.get_by_label("Remove broken.zip").click()
+    pick(opened, "expected", archives[1])
+    opened.get_by_test_id("compare-button").click()
+    expect(opened.get_by_test_id("verdict")).to_contain_text("They match")
+
+
+def test_settings_are_sent_with_the_comparison(opened, archives):
+    for side, path in zip(("expected", "actual"), archives, strict=True):
+        pick(opened, side, path)
+    opened.get_by_text("How to compare").click()
+    relative = opened.get_by_label("Relative tolerance")
+    relative.fill("much")
+    expect(opened.get_by_test_id("compare-button")).to_be_disabled()
+    relative.fill("0.5")
+    with opened.expect_request(
+        lambda request: request.method == "POST" and "comparison" in request.url
+    ) as sent:
+        opened.get_by_test_id("compare-button").click()
+    assert sent.value.post_data_json == {"rtol": 0.5}
+    expect(opened.get_by_test_id("verdict")).to_contain_text("They match")
+
+
+def test_others_can_be_opened_and_one_can_go_back(compared):
+    compared.get_by_test_id("open-others").click()
+    expect(zone(compared, "expected")).to_contain_text("expected.safetensors")
+    compared.reload()
+    expect(zone(compared, "expected")).to_be_visible()
+    compared.get_by_role("button", name="Back to the verdict").click()
+    expect(compared.get_by_test_id("verdict")).to_be_visible()
