@@ -109,7 +109,7 @@ def found_below(roots: Roots) -> dict[str, Any]:
                 seen.add(place.path)
                 folders.append(place.path)
     return {
-        "roots": [str(folder) for folder in roots.folders],
+        "roots": [printable(str(folder)) for folder in roots.folders],
         "recent": _latest(dumps),
         "recordings": _latest(recordings),
     }
@@ -120,10 +120,10 @@ def _latest(places: list[Place]) -> list[dict[str, Any]]:
 
 
 def _places_in(folder: Path, roots: Roots) -> Iterator[Place]:
-    """What is not hidden, and what links do not lead out of the roots."""
+    """What is not hidden, what links do not lead out of the roots, and what has a name that can be sent."""
     with os.scandir(folder) as found:
         for item in found:
-            if item.name.startswith("."):
+            if item.name.startswith(".") or not _is_text(item.path):
                 continue
             path = Path(item.path)
             try:
@@ -143,6 +143,14 @@ def _places_in(folder: Path, roots: Roots) -> Iterator[Place]:
                 nbytes=0 if is_folder else status.st_size,
                 changed=status.st_mtime,
             )
+
+
+def _is_text(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _kind(path: Path, *, is_folder: bool) -> Kind:

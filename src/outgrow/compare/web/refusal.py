@@ -2,6 +2,7 @@
 
 __all__ = ["ApiError", "error_response"]
 
+import json
 from typing import Any
 
 from starlette.responses import JSONResponse
@@ -21,4 +22,11 @@ class ApiError(OutgrowError):
 def error_response(status: int, code: str, message: str, hint: str | None = None) -> JSONResponse:
     """`{"error": {...}}`."""
     content: dict[str, Any] = {"error": {"message": message, "hint": hint, "code": code}}
-    return JSONResponse(content, status_code=status)
+    return _Ascii(content, status_code=status)
+
+
+class _Ascii(JSONResponse):
+    """Whatever a message quotes can be sent, also what is no Unicode text."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content).encode()

@@ -158,6 +158,7 @@ class Session:
         Raises:
             ApiError: a side is empty.
         """
+        self._check_open()
         sides = self.sides
         for side in SIDES:
             if not sides[side].items:

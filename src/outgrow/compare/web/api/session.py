@@ -9,19 +9,22 @@ from starlette.routing import Route
 from outgrow import __version__
 from outgrow.compare.web.api.calls import SESSION_HEADER, find_session
 from outgrow.compare.web.options import Options
+from outgrow.compare.web.roots import Roots
 from outgrow.compare.web.sessions import Sessions
+from outgrow.names import printable
 
 
 def _show(request: Request) -> Response:
     sessions: Sessions = request.app.state.sessions
     options: Options = request.app.state.options
+    roots: Roots = request.app.state.roots
     named = SESSION_HEADER in request.headers
     session = find_session(request) if named else sessions.begin()
     content = {
         **session.as_dict(),
         "version": __version__,
         "limits": {"max_upload_bytes": options.max_upload_bytes},
-        "roots": [str(root) for root in options.roots],
+        "roots": [printable(str(folder)) for folder in roots.folders],
     }
     return JSONResponse(content)
 
