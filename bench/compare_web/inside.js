@@ -46,6 +46,8 @@ const until = (answer) =>
 window.bench = {
   now: since1970,
 
+  paint: () => until(() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime),
+
   async verdict() {
     const text = await until(() => {
       const found = marked("verdict");

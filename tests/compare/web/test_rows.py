@@ -1,5 +1,7 @@
 """The verdict, the list and its details, as the page gets them."""
 
+import contextlib
+import http.client
 import time
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from outgrow.compare.view.rows import rows_of
 from tests.compare.view.two_runs import numbers, two_runs
 from tests.compare.web.served import Tab, served
+from tests.compare.web.serving import serving
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +58,22 @@ def test_names_are_printable(tmp_path):
             assert "\u202e" not in text
             assert "\\u001b" not in text
         assert tab.get("/rows").json()["expected"] == ["0_query\\x1b]0;gone\\x07\\u202e"]
+
+
+def test_small_answers_are_sent_at_once(tmp_path):
+    """Not when the one before was acknowledged, 40 ms later."""
+    with serving(tmp_path) as server:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+        seconds = []
+        with contextlib.closing(connection):
+            for _ in range(40):
+                started = time.perf_counter()
+                connection.request(
+                    "GET", "/api/session", headers={"Authorization": f"Bearer {server.token}x"}
+                )
+                assert connection.getresponse().read()
+                seconds.append(time.perf_counter() - started)
+    assert sorted(seconds)[10] < 0.03
 
 
 @pytest.mark.slow
