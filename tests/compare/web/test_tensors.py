@@ -258,6 +258,18 @@ def test_the_largest_difference_is_found_in_both_stored_shapes(tab):
     assert found["actual_rank"] == 0
 
 
+def test_the_largest_difference_is_that_of_a_search(tab):
+    for name in ("2_query", "3_key", "0_query"):
+        with served_comparison(tab) as comparison:
+            found = comparison.findings[[f.pair.expected_name for f in comparison.findings].index(name)]
+            searched = view.find_maximum(*view.aligned_sides(found)).as_json()
+        assert ask(tab, name, "find", {"what": "maximum"}) == searched
+
+
+def served_comparison(tab):
+    return tab.app.state.sessions.find(tab.headers["X-Outgrow-Session"]).reading()
+
+
 def test_a_search_goes_on_from_where_it_was(tab, runs):
     value = runs[0]["3_key"]
     wanted = [list(place) for place in torch.nonzero(value > 1).tolist()]

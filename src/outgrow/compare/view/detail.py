@@ -1,6 +1,6 @@
 """Everything about one row but its numbers."""
 
-__all__ = ["detail_of"]
+__all__ = ["detail_of", "known_maximum"]
 
 import math
 from collections.abc import Sequence
@@ -171,6 +171,29 @@ def _located(index: tuple[int, ...], shape: tuple[int, ...], finding: Finding) -
     for at, size in zip(index, shape, strict=True):
         place = place * size + at
     return {side: _own_place(layout, records, place) for side, (layout, records) in sides.items()}
+
+
+def known_maximum(comparison: Comparison, row: int) -> dict[str, Any] | None:
+    """Where a pair's largest difference is, as `Found` says it, from when it was measured: large tensors need
+    not be searched again. None of a row that was not measured.
+
+    Raises:
+        InputError: there is no such row.
+    """
+    entry = Listing(comparison)[row]
+    if not isinstance(entry, Finding) or entry.measures is None:
+        return None
+    index = entry.measures.max_abs_index
+    found = None if index is None else _located(index, entry.measures.shape, entry)
+    expected, actual = (None, None) if found is None else (found["expected"], found["actual"])
+    return {
+        "index": None if index is None else list(index),
+        "expected_index": None if expected is None else expected["index"],
+        "actual_index": None if actual is None else actual["index"],
+        "actual_rank": None if actual is None else actual["rank"],
+        "wrapped": False,
+        "count": None,
+    }
 
 
 def _own_place(layout: Layout, records: Sequence[Record], place: int) -> dict[str, Any] | None:

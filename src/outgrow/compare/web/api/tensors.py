@@ -77,12 +77,15 @@ def _histogram(comparison: "Comparison", row: int, body: Body, turn: Turn) -> Re
 
 def _find(comparison: "Comparison", row: int, body: Body, turn: Turn) -> Response:
     from outgrow.compare.view import Query, find, find_maximum
+    from outgrow.compare.view.detail import known_maximum
     from outgrow.compare.view.looking import sides_of, tolerance_of, view_of
 
     _check_keys(body, ("view", "rank", "what", "side", "low", "high", "from", "direction", "count"))
-    view = view_of(body)
+    view, is_maximum = view_of(body), body.get("what") == "maximum"
+    if is_maximum and view == "aligned" and (known := known_maximum(comparison, row)) is not None:
+        return JSONResponse(known)
     expected, actual = sides_of(comparison, row, view, rank=_rank(body))
-    if body.get("what") == "maximum":
+    if is_maximum:
         if expected is None or actual is None:
             raise _wrong("a difference was looked for on one side", hint="look at both sides")
         return JSONResponse(find_maximum(expected, actual, check=turn).as_json())
