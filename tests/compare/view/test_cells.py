@@ -150,6 +150,26 @@ def nan(number):
     return number != number
 
 
+def test_integers_that_float64_does_not_hold_differ_from_the_float_beside_them():
+    whole = torch.tensor([2**53 + 1, 2**53, -(2**62) - 1, 2**62])
+    values = torch.tensor([2.0**53, 2.0**53, -(2.0**62), 2.0**62], dtype=torch.float64)
+    assert gap(whole, values).tolist() == [1.0, 0.0, -1.0, 0.0]
+    assert gap(values, whole).tolist() == [-1.0, 0.0, 1.0, 0.0]
+    spec = Spec(fixed=(0,), columns=0)
+    pair = compare_cells(read_cells(Side([values]), spec), read_cells(Side([whole]), spec))
+    assert pair.difference == [1.0, 0.0, -1.0, 0.0]
+
+
+def test_no_step_lies_between_two_nan():
+    codes = torch.tensor([0x7FC00000, 0x7F800001, 0x7FC00000], dtype=torch.int32)
+    others = torch.tensor([0x7FC00001, -1, 0], dtype=torch.int32)
+    spec = Spec(fixed=(0,), columns=0)
+    expected, actual = (read_cells(Side([side.view(torch.float32)]), spec) for side in (codes, others))
+    pair = compare_cells(expected, actual)
+    assert pair.ulp == [0, 0, None]
+    assert pair.differs == [False, False, True]
+
+
 def test_tolerances_never_allow_nan_or_infinities():
     expected = torch.tensor([1.0, 1.0, math.nan, math.inf, 100.0, math.inf])
     actual = torch.tensor([1.05, 1.2, 1.0, 5.0, 109.0, math.inf])

@@ -1,6 +1,7 @@
 """Each pixel is the number of largest magnitude among those it stands for."""
 
 import math
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -76,13 +77,17 @@ def check(tile, plain):
     assert (tile.minimum, tile.maximum) == (min(finite, default=None), max(finite, default=None))
 
 
-@given(laid_out(), st.data(), sizes, sizes)
-def test_pixels_are_the_largest_numbers_of_their_blocks(made, data, max_height, max_width):
+pieces_of = st.sampled_from([1, 3, 10, 1 << 17])
+
+
+@given(laid_out(), st.data(), sizes, sizes, pieces_of)
+def test_pixels_are_the_largest_numbers_of_their_blocks(made, data, max_height, max_width, elements):
     stored, layout = made
     whole = layout.apply(stored)
     side = Side(stored, layout)
     spec = data.draw(specs(side.shape))
-    tile = draw_tile(side, spec, max_height=max_height, max_width=max_width)
+    with patch("outgrow.compare.view.piece._ELEMENTS", elements):
+        tile = draw_tile(side, spec, max_height=max_height, max_width=max_width)
     assert tile.height <= max_height
     assert tile.width <= max_width
     plain = plain_tile(
@@ -130,14 +135,17 @@ def test_a_lone_bad_element_is_seen(shape, turned):
             assert magnitude(float(found)) >= magnitude(min(bad, -40.0, key=abs) if bad == -50.0 else bad)
 
 
-@given(st.data(), st.integers(1, 5), st.integers(1, 5))
-def test_pieces_cover_each_cell_once(data, down, across):
+@given(st.data(), st.integers(1, 5), st.integers(1, 5), pieces_of)
+def test_pieces_cover_each_cell_once(data, down, across, elements):
     whole = torch.zeros(data.draw(st.lists(st.integers(0, 6), max_size=3)))
     windows = [Window(Side([whole]), data.draw(specs(whole.shape))) for _ in range(2)]
     seen = np.zeros((min(w.height for w in windows), min(w.width for w in windows)), dtype=int)
-    for row, rows, column, columns in pieces(windows, down, across):
-        assert rows
-        assert columns
+    with patch("outgrow.compare.view.piece._ELEMENTS", elements):
+        found = list(pieces(windows, down, across))
+    for row, rows, column, columns in found:
+        assert 0 < rows * columns <= max(elements, 1)
+        assert row % down == 0 or row // down == (row + rows - 1) // down
+        assert column % across == 0 or column // across == (column + columns - 1) // across
         seen[row : row + rows, column : column + columns] += 1
     both = np.logical_and(*(w.positions()[: seen.shape[0], : seen.shape[1]] >= 0 for w in windows))
     assert np.array_equal(seen, both.astype(int))

@@ -37,6 +37,7 @@ def found(typed, values, dtype=torch.float32):
         ("1e39", [math.inf, 3.4e38], [False, False]),
         (0.1, [0.1, 0.14], [True, False]),
         (2, [2.0, 2.1], [True, False]),
+        (0.25, [0.25, 0.2500001], [True, False]),
     ],
     ids=str,
 )
@@ -63,6 +64,12 @@ def test_floats_are_found_as_typed(typed, values, expected):
         ("5j", [0, 5], torch.int64, [False, False]),
         ("12352", [12352, 12288], torch.bfloat16, [True, False]),
         ("0.1", [0.1, 0.2], torch.bfloat16, [True, False]),
+        (0.1, [0.1, 0.1005859375], torch.bfloat16, [True, False]),
+        ("3.14159265", [3.14159265, 3.15], torch.bfloat16, [True, False]),
+        ("1000", [448.0], torch.float8_e4m3fn, [False]),
+        ("-2", [2.0, 4.0], torch.float8_e8m0fnu, [False, False]),
+        ("0", [2.0**-127, 1.0], torch.float8_e8m0fnu, [False, False]),
+        ("1e-60", [0.0, 1e-45], torch.float32, [False, False]),
     ],
     ids=str,
 )

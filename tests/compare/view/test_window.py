@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outgrow.compare.layout import Concatenate, Identity, PartialSum, Rearrange, Replicated, Stack
+from outgrow.compare.layout import Chain, Concatenate, Identity, PartialSum, Rearrange, Replicated, Stack
 from outgrow.compare.view import Side, Spec
 from outgrow.compare.view.lattice import find_lattice
 from outgrow.compare.view.window import Window
@@ -107,6 +107,17 @@ def test_ranks_of_two_dtypes_are_what_the_layout_makes_of_them(layout):
     assert bits(side.take(np.arange(whole.numel()))) == bits(whole)
     window = Window(side, Spec.of_shape(side.shape))
     assert bits(window.block(0, window.height, 0, window.width)) == bits(whole)
+
+
+def test_ranks_that_a_layout_takes_apart_are_found_by_all_their_digits():
+    stored = [torch.full((3,), float(rank)) for rank in range(4)]
+    apart = Rearrange(source=(4, 3), atoms=(2, 2, 3), order=(1, 2, 0), shape=(2, 3, 2))
+    layout = Chain((Stack(ranks=4, local=(3,)), apart))
+    side, whole = Side(stored, layout), layout.apply(stored)
+    for row in range(2):
+        for column in range(2):
+            spec = Spec(fixed=(row, 0, column), columns=1)
+            assert Window(side, spec).block(0, 1, 0, 3)[0].tolist() == whole[row, :, column].tolist()
 
 
 class Flipped:

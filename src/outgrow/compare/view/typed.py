@@ -40,7 +40,9 @@ class _Real:
         if numbers.is_floating_point():
             # The shortest text of a number can be farther from it than its last digit says.
             nearest = float(torch.tensor(_nearest(self.exact), dtype=torch.float64).to(numbers.dtype))
-            if math.isfinite(nearest):
+            # Not what is beyond the dtype: numbers of 8 bits have a largest or a smallest one in its place.
+            is_held = abs(self.exact) <= torch.finfo(numbers.dtype).max and math.isfinite(nearest)
+            if is_held and (nearest > 0) == (self.exact > 0) and (nearest < 0) == (self.exact < 0):
                 found |= _wide(numbers) == nearest
         return found
 
@@ -114,10 +116,14 @@ def _between(numbers: Tensor, low: Fraction | float, high: Fraction | float) -> 
         ends = [_nearest(low), _nearest(high)]
         if values.dtype == torch.float32:
             ends = torch.tensor(ends, dtype=torch.float64).float().tolist()
-        most = torch.finfo(values.dtype).max
-        # A finite end keeps infinities out, also where it is beyond the dtype.
-        first = -most if low != -math.inf and ends[0] == -math.inf else ends[0]
-        last = most if high != math.inf and ends[1] == math.inf else ends[1]
+        about = torch.finfo(values.dtype)
+        least = about.smallest_normal * about.eps
+        # A finite end keeps infinities out, also where it is beyond the dtype, and one that is not 0 keeps 0
+        # out.
+        first = -about.max if low != -math.inf and ends[0] == -math.inf else ends[0]
+        last = about.max if high != math.inf and ends[1] == math.inf else ends[1]
+        first = least if low > 0 and first == 0 else first
+        last = -least if high < 0 and last == 0 else last
         return (values >= first) & (values <= last)
     dtype = torch.uint8 if numbers.dtype == torch.bool else numbers.dtype
     about = torch.iinfo(dtype)
