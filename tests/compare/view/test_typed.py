@@ -100,7 +100,10 @@ def test_ranges_hold_what_lies_in_them(numbers, low, high):
     matches = in_range(numbers, Fraction(low), Fraction(high)).tolist()
     if numbers.is_floating_point():
         as_shown = float if numbers.dtype == torch.float64 else np.float32
-        low, high, numbers = float(as_shown(low)), float(as_shown(high)), numbers.double()
+        least = float(np.finfo(as_shown).smallest_subnormal)
+        ends = [(end, float(as_shown(end))) for end in (low, high)]
+        low, high = (math.copysign(least, end) if end and not near else near for end, near in ends)
+        numbers = numbers.double()
     assert matches == [low <= value <= high for value in numbers.numpy().tolist()]
 
 

@@ -116,12 +116,12 @@ def _between(numbers: Tensor, low: Fraction | float, high: Fraction | float) -> 
         ends = [_nearest(low), _nearest(high)]
         if values.dtype == torch.float32:
             ends = torch.tensor(ends, dtype=torch.float64).float().tolist()
-        about = torch.finfo(values.dtype)
-        least = about.smallest_normal * about.eps
+        limits = torch.finfo(values.dtype)
+        least = limits.smallest_normal * limits.eps
         # A finite end keeps infinities out, also where it is beyond the dtype, and one that is not 0 keeps 0
         # out.
-        first = -about.max if low != -math.inf and ends[0] == -math.inf else ends[0]
-        last = about.max if high != math.inf and ends[1] == math.inf else ends[1]
+        first = -limits.max if low != -math.inf and ends[0] == -math.inf else ends[0]
+        last = limits.max if high != math.inf and ends[1] == math.inf else ends[1]
         first = least if low > 0 and first == 0 else first
         last = -least if high < 0 and last == 0 else last
         return (values >= first) & (values <= last)
