@@ -49,10 +49,23 @@ async function failure(response: Response): Promise<ApiFailure> {
   }
 }
 
+const running = new Set<Promise<unknown>>();
+
+/** When the calls for numbers that are away are back, or after a while: before rows become others. */
+export async function numbersAreBack(patience = 2000): Promise<void> {
+  await Promise.race([Promise.allSettled(running), new Promise((done) => setTimeout(done, patience))]);
+}
+
 async function send(path: string, options: RequestInit = {}): Promise<Response> {
   let response: Response;
+  const call = fetch(`/api${path}`, { ...options, headers: { ...headers(), ...options.headers } });
+  if (path.startsWith("/rows/")) {
+    running.add(call);
+    const isBack = () => running.delete(call);
+    call.then(isBack, isBack);
+  }
   try {
-    response = await fetch(`/api${path}`, { ...options, headers: { ...headers(), ...options.headers } });
+    response = await call;
   } catch (error) {
     if (options.signal?.aborted) throw error;
     throw new ApiFailure("the server does not answer", 0, "offline", "is `outgrow web` still running?");

@@ -129,7 +129,8 @@ export interface Measures {
   max_abs_index: number[] | null;
   relative_error: Figure;
   mse: Figure;
-  max_ulp: number;
+  /** A text where it is beyond what numbers hold. */
+  max_ulp: number | string;
   cosine: Figure;
   scale: Figure;
   expected: SideFigures;
@@ -173,6 +174,9 @@ export interface Detail {
   near: string[];
   shape: number[];
   measures: Measures | null;
+  diagnoses: { kind: string; detail: string }[];
+  /** Of a refused one, what it is called in its file. */
+  entry?: string;
 }
 
 /** Which window of a tensor. */

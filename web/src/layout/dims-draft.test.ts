@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { cut, firstDraft, made, parsePieces, pieceName, put, unused } from "./dims-draft";
+import { cut, firstDraft, made, parsePieces, pieceName, put, swap, unused } from "./dims-draft";
 
 test("dims of equal size are set against each other", () => {
   expect(firstDraft([76, 8, 64], [1, 8, 76, 64])).toEqual({ pieces: [[76], [8], [64]], order: [[], [1], [0], [2]] });
@@ -28,6 +28,12 @@ test("pieces move, also within a dim", () => {
   expect(put(draft, 1, 0, 0).order).toEqual([[1, 0]]);
   expect(unused(put(draft, 1, null))).toEqual([1]);
   expect(unused({ pieces: [[1], [2]], order: [[1]] })).toEqual([]);
+});
+
+test("pieces change places with others, or with what is used nowhere", () => {
+  const draft = { pieces: [[2], [3], [5]], order: [[0, 1], []] };
+  expect(swap(draft, 0, 1).order).toEqual([[1, 0], []]);
+  expect(swap(draft, 1, 2).order).toEqual([[0, 2], []]);
 });
 
 test.each([

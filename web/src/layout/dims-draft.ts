@@ -72,6 +72,12 @@ export function put(draft: DimsDraft, piece: number, dim: number | null, at?: nu
   return { ...draft, order };
 }
 
+/** Let two pieces change places; one of them may be used nowhere. */
+export function swap(draft: DimsDraft, one: number, other: number): DimsDraft {
+  const order = draft.order.map((places) => places.map((place) => (place === one ? other : place === other ? one : place)));
+  return { ...draft, order };
+}
+
 /** Pieces that no expected dim has; those of size 1 need not be anywhere. */
 export function unused(draft: DimsDraft): number[] {
   const used = new Set(draft.order.flat());

@@ -5,7 +5,7 @@ import { effect, signal } from "@preact/signals";
 import { getHistogram } from "../api/client";
 import type { Counts } from "../api/types";
 import { report } from "./banner";
-import { selectedRow, status } from "./page-state";
+import { isCurrent, selectedRow, status } from "./page-state";
 import { Latest } from "./tensor-latest";
 import { planeWindow } from "./tensor-spec";
 import { isEmpty } from "./tensor-values";
@@ -23,7 +23,7 @@ let last = "";
 
 effect(() => {
   const now = look.value;
-  if (!now || !isCounting.value || now.row !== selectedRow.value || isEmpty(now)) return;
+  if (!now || !isCounting.value || now.row !== selectedRow.value || !isCurrent.value || isEmpty(now)) return;
   const window = isOfSlice.value || !now.canAlign ? planeWindow(isOfSlice.value ? now : { ...now, mode: "flat" }, null) : null;
   const key = JSON.stringify([now.row, status.value.revision, window]);
   if (key === last) return;

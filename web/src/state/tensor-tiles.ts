@@ -5,7 +5,7 @@ import { effect, signal } from "@preact/signals";
 import { getTile } from "../api/client";
 import type { TileHead, Window } from "../api/types";
 import { report } from "./banner";
-import { selectedRow, status } from "./page-state";
+import { isCurrent, selectedRow, status } from "./page-state";
 import { Latest } from "./tensor-latest";
 import type { Look, Viewport } from "./tensor-place";
 import { planeWindow } from "./tensor-spec";
@@ -59,7 +59,7 @@ async function fetchTile(now: Look, window: Window, which: Which, size: { height
 effect(() => {
   const now = look.value;
   const size = heatSize.value;
-  if (!now || !size || now.row !== selectedRow.value || isEmpty(now)) return;
+  if (!now || !size || now.row !== selectedRow.value || !isCurrent.value || isEmpty(now)) return;
   const window = planeWindow(now, now.zoom);
   const key = JSON.stringify([now.row, status.value.revision, window, size]);
   if (!window || key === last) return;

@@ -5,7 +5,7 @@ import { effect, signal } from "@preact/signals";
 import { getValues } from "../api/client";
 import type { Values } from "../api/types";
 import { report } from "./banner";
-import { selectedRow, status } from "./page-state";
+import { isCurrent, selectedRow, status } from "./page-state";
 import { elementsOf } from "../tensor/tensor-index";
 import { Latest } from "./tensor-latest";
 import type { Look } from "./tensor-place";
@@ -30,7 +30,7 @@ export const isEmpty = (now: Look) =>
 
 effect(() => {
   const now = look.value;
-  if (!now || now.row !== selectedRow.value || isEmpty(now)) return;
+  if (!now || now.row !== selectedRow.value || !isCurrent.value || isEmpty(now)) return;
   const window = valuesWindow(now);
   const key = JSON.stringify([now.row, status.value.revision, window]);
   if (!window) return;
