@@ -19,15 +19,21 @@ Attributes = tuple[SizeAttribute, ...]
 
 
 def find_attributes(
-    model: nn.Module, coupling: Coupling, leaf: Extent, works: Callable[[Attributes], bool]
+    model: nn.Module,
+    coupling: Coupling,
+    leaf: Extent,
+    works: Callable[[Attributes], bool],
+    is_near: Callable[[], bool] = lambda: False,
 ) -> Attributes | None:
     """The fewest numbers that have to change with `leaf` so that it `works`; None where none do.
 
     Tried in this order: none; all candidates, from which those are left out again that do not matter; each
-    alone; pairs.
+    alone; pairs. Where it does not work but `is_near`, only rounding is in the way, which no number mends.
     """
     if works(()):
         return ()
+    if is_near():
+        return None
     candidates = candidate_attributes(model, coupling, leaf)
     if not candidates:
         return None

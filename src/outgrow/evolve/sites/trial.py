@@ -25,6 +25,9 @@ from outgrow.evolve.transactions.undisturbed import undisturbed
 
 _INSIDE = 1e4
 """How much further than the outputs the tensors inside may move: small ones round more."""
+_NEAR = 100.0
+"""How much further than rounding the outputs may move for it to be rounding still, in a model that makes it
+large."""
 _ROUNDING = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 3e-2, torch.float16: 4e-3}
 
 
@@ -61,6 +64,8 @@ class Trial:
         self._rounding = max((_ROUNDING[dtype] for dtype in dtypes), default=1e-5)
         if loosely:
             self._rounding = max(self._rounding * 10, 1e-4)
+        self.is_near = False
+        """Whether the last change that was tried ran, and moved the outputs by little more than rounding."""
 
     @cached_property
     def otherwise(self) -> "Trial | None":
@@ -94,6 +99,7 @@ class Trial:
         units = leaf.size * times if method == "duplicate" else leaf.size + 1
         sources = torch.arange(units) % leaf.size
         after = self._after(leaf, Units(sources=sources, kept=leaf.size, method=method), attributes)
+        self.is_near = after is not None and self._moved(after) <= self._rounding * _NEAR
         return after is not None and self._same(after)
 
     def shrinks(self, leaf: Extent, attributes: Iterable[SizeAttribute] = ()) -> bool:
@@ -130,9 +136,12 @@ class Trial:
             outputs = output_tensors(self._inputs.call(self._model))
         return _Observed(outputs=outputs, inside=inside)
 
+    def _moved(self, after: _Observed) -> float:
+        return relative_change(after.outputs, self._before.outputs)
+
     def _same(self, after: _Observed) -> bool:
         before = self._before
-        if not relative_change(after.outputs, before.outputs) <= self._rounding:
+        if not self._moved(after) <= self._rounding:
             return False
         if [name for name, _ in before.inside] != [name for name, _ in after.inside]:
             return False

@@ -101,14 +101,26 @@ def _listed(model: nn.Module, inputs: ExampleInputs, kind: str) -> list[Site]:
             name = place.site.name
             if name in ends:
                 site = ends[name]
-            elif len(found) < len(ends):  # they are not alike after all
-                site = _tried(trial, model, place) if found else None
+            elif not found:
+                site = None
             else:
-                known, attributes = found[0], moved(found[0].attributes, group[0].site, place.site)
+                known = found[0]
+                origin = next(one.site for one in group if one.site.name == known.name)
+                attributes = moved(known.attributes, origin, place.site)
                 site = replace(place.site, methods=known.methods, step=known.step, attributes=attributes)
+                if len(found) < len(ends):  # not all that look alike work: each is seen to, as the known one
+                    site = _confirmed(trial, place, site)
             if site is not None:
                 sites[name] = site
     return [sites[place.site.name] for place in places if place.site.name in sites]
+
+
+def _confirmed(trial: Trial, place: WidthPlace, site: Site) -> Site | None:
+    """The site with those of its methods that work with the numbers that it has; None where none does."""
+    methods = tuple(method for method in site.methods if trial.grows(place.leaf, method, site.attributes))
+    if methods or site.methods:
+        return replace(site, methods=methods) if methods else None
+    return site if trial.shrinks(place.leaf, site.attributes) else None
 
 
 def _tried(trial: Trial, model: nn.Module, place: WidthPlace) -> Site | None:
@@ -135,7 +147,8 @@ def _numbers(
 ) -> tuple[SizeAttribute, ...] | None:
     """The numbers with which `method` works, and works also where attention is computed in the other way."""
     leaf, coupling = place.leaf, place.coupling
-    found = find_attributes(model, coupling, leaf, partial(trial.grows, leaf, method))
+    grows = partial(trial.grows, leaf, method)
+    found = find_attributes(model, coupling, leaf, grows, lambda: trial.is_near)
     if not found and (found is None or not candidate_attributes(model, coupling, leaf)):
         return found
     other = trial.otherwise
