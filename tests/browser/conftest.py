@@ -7,6 +7,7 @@ from tests.browser.served import Served
 from tests.browser.watched import Complaints
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+PATIENCE_MS = 30_000
 
 
 @pytest.fixture(scope="session")
@@ -15,6 +16,8 @@ def browser():
     playwright = pytest.importorskip("playwright.sync_api")
     if CHROMIUM is None:
         pytest.skip("needs chromium or chrome")
+    # A busy machine is slow, which is no fault of the page; what has to be fast has tests of its own.
+    playwright.expect.set_options(timeout=PATIENCE_MS)
     with playwright.sync_playwright() as running:
         launched = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield launched
@@ -97,7 +100,7 @@ def open_page(browser, complaints):
             context = browser.new_context(
                 viewport={"width": width, "height": height}, color_scheme=theme, **options
             )
-            context.set_default_timeout(20_000)
+            context.set_default_timeout(PATIENCE_MS)
             contexts.append(context)
         page = context.new_page()
         complaints.watch(page)

@@ -1,3 +1,4 @@
+import { ComparingScreen } from "./frame/comparing-screen";
 import { Notices } from "./frame/notices";
 import { Part } from "./frame/part";
 import { Starting } from "./frame/starting";
@@ -8,7 +9,7 @@ import { TensorList } from "./list/tensor-list";
 import { OpenScreen } from "./open/open-screen";
 import { Unlock } from "./open/unlock";
 import { Header } from "./share/header";
-import { detail, isLocked, isOpening, selectedRow, session, verdict } from "./state/page-state";
+import { detail, isBusy, isLocked, isOpening, selectedRow, session, verdict, wasAsked } from "./state/page-state";
 import { TensorView } from "./tensor/tensor-view";
 import { VerdictView } from "./verdict/verdict-view";
 import "./frame/frame.css";
@@ -40,7 +41,8 @@ export function App() {
 function Screen() {
   if (isLocked.value) return <Unlock />;
   if (session.value === null) return <Starting />;
-  return verdict.value && !isOpening.value ? <Compared /> : <OpenScreen />;
+  if (verdict.value && !isOpening.value) return <Compared />;
+  return isBusy.value && !wasAsked.value && !isOpening.value ? <ComparingScreen /> : <OpenScreen />;
 }
 
 function Compared() {

@@ -1,6 +1,7 @@
 import { render } from "preact";
 
 import { App } from "./app";
+import { keepTitle } from "./frame/page-title";
 import { report } from "./state/banner";
 import { listenToKeys } from "./keys/key-actions";
 import { begin } from "./state/session";
@@ -8,7 +9,10 @@ import "./style/theme.css";
 import "./style/page.css";
 import "./style/controls.css";
 
-window.addEventListener("error", (event) => report(event.error ?? event.message));
+window.addEventListener("error", (event) => {
+  // Chromium says so where what follows a size changes it once more: nothing is wrong.
+  if (!event.message.startsWith("ResizeObserver loop")) report(event.error ?? event.message);
+});
 window.addEventListener("unhandledrejection", (event) => report(event.reason));
 
 const root = document.getElementById("page");
@@ -17,4 +21,5 @@ if (root) {
   render(<App />, root);
 }
 listenToKeys();
+keepTitle();
 void begin();

@@ -23,9 +23,9 @@ function BannerLine() {
   const isWord = shown.kind === "word";
   return (
     <div class={isWord ? "banner word" : "banner"} role={isWord ? "status" : "alert"} data-testid="error-banner">
-      <Sign of={isWord ? "word" : "refused"} />
+      <Sign of={isWord ? "word" : "refused"} size={22} />
       <p>
-        {shown.message} {shown.hint && <span class="soft">{shown.hint}</span>}
+        {shown.message} {shown.hint && <span class="hint">{shown.hint}</span>}
       </p>
       <button type="button" class="quiet" onClick={() => (banner.value = null)}>
         Close
@@ -39,7 +39,10 @@ function Away() {
     <div class="banner word" role="status" data-testid="away-banner">
       <span class="turning" aria-hidden="true" />
       <p>
-        The server does not answer. <span class="soft">Is <code>outgrow web</code> still running? Trying again every two seconds.</span>
+        The server does not answer.{" "}
+        <span class="hint">
+          Is <code>outgrow web</code> still running? The page tries again every two seconds.
+        </span>
       </p>
       <button type="button" class="quiet" onClick={() => void retry()}>
         Try now

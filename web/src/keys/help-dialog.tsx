@@ -35,7 +35,7 @@ export function HelpDialog() {
               <table class="keys-table">
                 <tbody>
                   {KEY_TABLE.filter((row) => row.group === group).map((row) => (
-                    <tr key={row.text}>
+                    <tr key={row.keys.join(" ")}>
                       <td>
                         {row.keys.map((key) => (
                           <kbd key={key}>{key === "Escape" ? "Esc" : key}</kbd>

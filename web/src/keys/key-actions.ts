@@ -2,6 +2,7 @@ import { isListShown } from "../frame/list-shown";
 import { exportReport } from "../share/export-menu";
 import { focusFilter, selectNeighbour, selectNextDifferent } from "../state/list-state";
 import { isOpening, select, selectedRow, showOpen, verdict } from "../state/page-state";
+import { focusSearch, jumpToMaximum, nextDifference } from "../state/tensor-find";
 import { isHelpShown } from "./help-state";
 import { actionOf, takesText } from "./key-match";
 import type { Action, Needs } from "./key-table";
@@ -27,9 +28,10 @@ const actions: Record<Action, () => void> = {
     // It may have come back this moment.
     requestAnimationFrame(focusFilter);
   },
-  "next-difference": () => undefined,
-  "largest-difference": () => undefined,
-  "search-values": () => undefined,
+  "next-difference": () => nextDifference(1),
+  "previous-difference": () => nextDifference(-1),
+  "largest-difference": jumpToMaximum,
+  "search-values": focusSearch,
 };
 
 /** Out of a field; with none, out of the tensor or the drop zones. */

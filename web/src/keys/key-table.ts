@@ -3,7 +3,7 @@
 export type Action =
   | "next-tensor" | "previous-tensor" | "next-wrong" | "previous-wrong" | "filter-list" | "toggle-list"
   | "first-divergence" | "verdict" | "open" | "export" | "help" | "leave"
-  | "next-difference" | "largest-difference" | "search-values";
+  | "next-difference" | "previous-difference" | "largest-difference" | "search-values";
 
 export type Group = "Everywhere" | "List of tensors" | "Tensor";
 
@@ -35,6 +35,7 @@ export const KEY_TABLE: readonly KeyRow[] = [
   { keys: ["/"], action: "filter-list", needs: "comparison", group: "List of tensors", text: "Filter the list by name" },
   { keys: ["↑", "↓"], action: null, needs: "comparison", group: "List of tensors", text: "In the list: move; Enter opens, ← and → close and open groups" },
   { keys: ["n"], action: "next-difference", needs: "tensor", group: "Tensor", text: "Next number that differs" },
+  { keys: ["N"], action: "previous-difference", needs: "tensor", group: "Tensor", text: "The one before" },
   { keys: ["m"], action: "largest-difference", needs: "tensor", group: "Tensor", text: "Largest difference" },
   { keys: ["s"], action: "search-values", needs: "tensor", group: "Tensor", text: "Search for a value, a range, NaN or Inf" },
   { keys: ["←", "→", "↑", "↓"], action: null, needs: "tensor", group: "Tensor", text: "In the numbers: move from cell to cell; on a slider: the next slice" },

@@ -2,12 +2,13 @@ import { isBusy, isOpening, rows, select, selectedRow, showOpen, status, verdict
 import { isHelpShown } from "../keys/help-state";
 import { isListShown } from "../frame/list-shown";
 import { ExportMenu } from "./export-menu";
-import { halves } from "./middle";
+import { halves, shortLabels } from "./middle";
 
 /** What is compared, and what can be done with it. */
 export function Header() {
   const found = verdict.value;
   const isCompared = found !== null && !isOpening.value;
+  const short = found ? shortLabels([found.expected, ...found.actual]) : [];
   return (
     <>
       <header class="header">
@@ -18,9 +19,9 @@ export function Header() {
         <span class="labels">
           {found && (
             <>
-              <Label side="expected" names={[found.expected]} />
+              <Label side="expected" names={[found.expected]} short={short[0]} />
               <span aria-hidden="true">↔</span>
-              <Label side="actual" names={found.actual} />
+              <Label side="actual" names={found.actual} short={short[1]} />
             </>
           )}
         </span>
@@ -56,8 +57,8 @@ export function Header() {
   );
 }
 
-function Label({ side, names }: { side: string; names: string[] }) {
-  const [start, end] = halves(names[0] ?? "");
+function Label({ side, names, short = "" }: { side: string; names: string[]; short?: string | undefined }) {
+  const [start, end] = halves(short);
   const more = names.length > 1 ? ` +${names.length - 1}` : "";
   return (
     <span class="label" title={`${side}: ${names.join(", ")}`}>

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { halves } from "./middle";
+import { halves, shortLabels } from "./middle";
 
 test("short names stay whole", () => {
   expect(halves("run_a.zip")).toEqual(["run_a.zip", ""]);
@@ -17,4 +17,15 @@ test("no letter of two halves is cut", () => {
   const name = "🦙".repeat(30);
   expect(halves(name).join("")).toBe(name);
   expect(halves(name)[1]).toBe("🦙".repeat(14));
+});
+
+test.each([
+  [["/a/b/right", "/a/b/wrong"], ["right", "wrong"]],
+  [["/a/x/dump", "/a/y/dump"], ["x/dump", "y/dump"]],
+  [["/a/b", "/a/b"], ["b", "b"]],
+  [["e.zip", "a.zip"], ["e.zip", "a.zip"]],
+  [["/a", "/a/b"], ["a", "a/b"]],
+  [["one"], ["one"]],
+])("of %j the folders of all are left out", (labels, short) => {
+  expect(shortLabels(labels)).toEqual(short);
 });
