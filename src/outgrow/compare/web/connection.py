@@ -51,6 +51,16 @@ class Connection(H11Protocol):
         self._moved = self.loop.time()
         super().on_response_complete()
 
+    def send_400_response(self, msg: str) -> None:
+        """As uvicorn does, which forgets the call that is in progress: its answer would come second."""
+        if self._is_in_call:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            if self.cycle.response_started:
+                self.transport.abort()
+                return
+        super().send_400_response(msg)
+
     def drop(self) -> None:
         """End a call that has no answer yet: nobody will wait for it."""
         if self._is_in_call:
@@ -77,13 +87,13 @@ class Connection(H11Protocol):
 
     def _seconds_allowed(self) -> float | None:
         """Since something moved; None where it is not the client's turn, or uvicorn counts itself."""
+        unsent = self.transport.get_write_buffer_size()
+        if unsent:
+            if unsent != self._unsent:
+                self._unsent, self._moved = unsent, self.loop.time()
+            return self.still_seconds
         call = self._call
         if call is None or call.response_complete:
             is_at_rest = self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]
             return None if is_at_rest and call is not None else self.head_seconds
-        if self.flow.write_paused:
-            unsent = self.transport.get_write_buffer_size()
-            if unsent != self._unsent:
-                self._unsent, self._moved = unsent, self.loop.time()
-            return self.still_seconds
         return self.still_seconds if call.more_body and not self.flow.read_paused else None

@@ -7,7 +7,8 @@ import errno
 import secrets
 import signal
 import socket
-from collections.abc import Callable, Generator
+import threading
+from collections.abc import Callable, Generator, Iterator
 from types import FrameType
 from typing import Self
 
@@ -64,8 +65,18 @@ class Server:
     def serve(self, *, on_signal: Callable[[int], None] = lambda _: None) -> None:
         """Answer calls until SIGINT, SIGTERM or `stop`; a signal is raised again at the end. `on_signal` is
         told its number at once."""
-        self._uvicorn.on_signal = on_signal
-        self._uvicorn.run(sockets=[self._socket])
+        caught: list[int] = []
+
+        def catch(number: int, _: FrameType | None) -> None:
+            if not caught:
+                caught.append(number)
+                on_signal(number)
+            self.stop()
+
+        with _handling(catch):
+            self._uvicorn.run(sockets=[self._socket])
+        if caught:
+            signal.raise_signal(caught[0])
 
     def stop(self) -> None:
         """Let `serve` come to its end; may be called from any thread."""
@@ -115,7 +126,6 @@ class _Loop(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, sessions: Sessions) -> None:
         super().__init__(config)
         self._sessions = sessions
-        self.on_signal: Callable[[int], None] = lambda _: None
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._sessions.wake()
@@ -124,17 +134,22 @@ class _Loop(uvicorn.Server):
                 connection.drop()
         await super().shutdown(sockets)
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self.on_signal(sig)
-        super().handle_exit(sig, frame)
-
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
-        # Who ignores signals, as `nohup` and jobs in the background do, goes on doing so.
-        ignored = [
-            number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is signal.SIG_IGN
-        ]
-        with super().capture_signals():
-            for number in ignored:
-                signal.signal(number, signal.SIG_IGN)
-            yield
+        """Nothing to do: `Server.serve` has captured them, before there was a loop that could be torn."""
+        yield
+
+
+@contextlib.contextmanager
+def _handling(catch: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # Who ignores them, as `nohup` and jobs in the background do, goes on doing so.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                before[number] = signal.signal(number, catch)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
