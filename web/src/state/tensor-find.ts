@@ -1,6 +1,6 @@
 /** Going to a number: by its index, to the largest difference, to the next one, to a value. */
 
-import { batch, computed, signal } from "@preact/signals";
+import { batch, computed, effect, signal } from "@preact/signals";
 
 import { find } from "../api/client";
 import type { Found } from "../api/types";
@@ -12,7 +12,7 @@ import { detail, selectedRow } from "./page-state";
 import { windowsAround } from "./tensor-around";
 import { cursor } from "./tensor-cursor";
 import { Latest } from "./tensor-latest";
-import type { Cut, Look, SideKey } from "./tensor-place";
+import type { Cut, Look, SideKey, View } from "./tensor-place";
 import { look, setCut } from "./tensor-view";
 
 const MAXIMUM = "largest difference";
@@ -33,7 +33,7 @@ const latest = new Latest((error) => {
   report(error);
 });
 /** What was looked for last in which row, and where it was found: the next search goes on from there. */
-let before: { key: string; index: number[] } | null = null;
+let before: { key: string; index: number[]; count: number | null } | null = null;
 
 export const hasBoth = computed(() => {
   const now = detail.value;
@@ -41,6 +41,13 @@ export const hasBoth = computed(() => {
 });
 /** Whether differences can be gone to: both sides are laid out alike. */
 export const canCompare = computed(() => hasBoth.value && detail.value?.layout != null);
+
+// What was said and marked was about another tensor.
+effect(() => {
+  void selectedRow.value;
+  findMessage.value = "";
+  cursor.value = { row: 0, column: 0, isWanted: false, isFound: false };
+});
 
 export function focusSearch(): void {
   searchFocus.value += 1;
@@ -63,11 +70,23 @@ export function nextMatch(direction: 1 | -1): void {
     return;
   }
   const { words, ...asked } = query;
-  const now = detail.peek();
-  const side = now && !hasBoth.peek() ? (now.expected ? "expected" : "actual") : searchSide.peek();
-  const request = { ...asked, side };
+  const request = { ...asked, ...whereToSearch() };
   const key = JSON.stringify([selectedRow.peek(), request]);
-  ask(request, words, direction, before?.key === key ? before.index : null, key);
+  const goesOn = before?.key === key;
+  ask({ ...request, count: !goesOn }, words, direction, goesOn ? (before?.index ?? null) : null, key);
+}
+
+/** Both sides are searched together where they are laid out alike, else one of them in its own shape. */
+function whereToSearch(): { side: SearchSide; view: View; rank?: number } {
+  if (canCompare.peek()) return { side: searchSide.peek(), view: "aligned" };
+  const side = oneSide(searchSide.peek());
+  return { side, view: "own", rank: look.peek()?.[side]?.rank ?? 0 };
+}
+
+function oneSide(wanted: SearchSide): SideKey {
+  const now = detail.peek();
+  if (!now?.expected) return "actual";
+  return wanted === "actual" && now.actual.length > 0 ? "actual" : "expected";
 }
 
 /** Go to what somebody typed; a text says what is wrong with it. */
@@ -108,9 +127,10 @@ function tell(found: Found, words: string, direction: 1 | -1, key: string): void
     say(words === MAXIMUM || words === DIFFERENCE ? "no number differs" : `${words}: not found`);
     return;
   }
-  before = key ? { key, index: found.index } : before;
+  const known = found.count ?? (before?.key === key ? before.count : null);
+  if (key) before = { key, index: found.index, count: known };
   show(now, placesOf(now, found), found.actual_rank);
-  const count = found.count === null ? "" : `, ${found.count.toLocaleString("en")} in all`;
+  const count = known === null ? "" : `, ${known.toLocaleString("en")} in all`;
   const where = found.wrapped ? `, gone on from the ${direction === 1 ? "beginning" : "end"}` : "";
   say(`${words} at [${found.index.join(", ")}]${count}${where}`);
 }
@@ -118,8 +138,7 @@ function tell(found: Found, words: string, direction: 1 | -1, key: string): void
 /** Where it is on each side that is looked at by itself. */
 function placesOf(now: Look, found: Found): Partial<Record<SideKey, number[]>> {
   if (now.view === "aligned") return { expected: found.index ?? [] };
-  const expected = found.expected_index ?? (now.actual === null ? found.index : null);
-  const actual = found.actual_index ?? (now.expected === null ? found.index : null);
+  const { expected_index: expected, actual_index: actual } = found;
   return { ...(expected ? { expected } : {}), ...(actual ? { actual } : {}) };
 }
 

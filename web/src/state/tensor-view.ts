@@ -1,6 +1,6 @@
 /** What is looked at in the selected row, and the ways to change it. All of it stands in the address. */
 
-import { computed } from "@preact/signals";
+import { batch, computed } from "@preact/signals";
 
 import { clampIndex } from "../tensor/tensor-index";
 import { detail, move, place } from "./page-state";
@@ -43,6 +43,19 @@ export function setCut(side: SideKey, cut: Partial<Omit<Cut, "shape">>): void {
   move(changes);
 }
 
+/** Let the windows of both sides begin elsewhere; null leaves a side where it is. */
+export function moveWindows(begin: (cut: Cut, side: SideKey) => number[] | null): void {
+  const now = look.peek();
+  if (!now) return;
+  batch(() => {
+    for (const side of ["expected", "actual"] as const) {
+      const cut = now[side];
+      const at = cut && begin(cut, side);
+      if (at) setCut(side, { at });
+    }
+  });
+}
+
 /** Another index of one dim. */
 export function setIndex(side: SideKey, dim: number, index: number): void {
   const cut = look.peek()?.[side];
@@ -67,10 +80,12 @@ export function setRole(side: SideKey, dim: number, role: "rows" | "columns"): v
 
 export function transpose(): void {
   const now = look.peek();
-  for (const side of ["expected", "actual"] as const) {
-    const cut = now?.[side];
-    if (cut && cut.rows !== null && cut.columns !== null) setCut(side, { rows: cut.columns, columns: cut.rows });
-  }
+  batch(() => {
+    for (const side of ["expected", "actual"] as const) {
+      const cut = now?.[side];
+      if (cut && cut.rows !== null && cut.columns !== null) setCut(side, { rows: cut.columns, columns: cut.rows });
+    }
+  });
 }
 
 export function setMode(mode: Mode): void {

@@ -6,7 +6,7 @@ import { indexInPlane, placeInPlane, planeOf } from "../state/tensor-spec";
 import type { Cut, Look, Viewport } from "../state/tensor-place";
 import { pointed, pointedCell } from "../state/tensor-pointed";
 import type { Tile, Which } from "../state/tensor-tiles";
-import { setCut, setZoom } from "../state/tensor-view";
+import { moveWindows, setZoom } from "../state/tensor-view";
 import type { Range } from "./heat-colours";
 import { drawTile } from "./heat-drawing";
 import { HeatLegend } from "./heat-legend";
@@ -52,11 +52,7 @@ export function HeatMap({ which, look, tile, range, height }: Properties) {
   }
 
   function showNumbers(row: number, column: number) {
-    for (const side of ["expected", "actual"] as const) {
-      const own = look[side];
-      const index = own && indexInPlane(own, look.mode, row, column);
-      if (index) setCut(side, { at: index });
-    }
+    moveWindows((own) => indexInPlane(own, look.mode, row, column));
     pointTo(0, 0);
   }
 

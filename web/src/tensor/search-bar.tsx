@@ -58,8 +58,8 @@ export function SearchBar({ look }: { look: Look }) {
           }}
         />
         {hasBoth.value && (
-          <select aria-label="Search in" value={searchSide.value} onChange={(event) => (searchSide.value = event.currentTarget.value as SearchSide)}>
-            <option value="either">either side</option>
+          <select aria-label="Search in" value={canCompare.value || searchSide.value === "actual" ? searchSide.value : "expected"} onChange={(event) => (searchSide.value = event.currentTarget.value as SearchSide)}>
+            {canCompare.value && <option value="either">either side</option>}
             <option value="expected">expected</option>
             <option value="actual">actual</option>
           </select>
@@ -73,7 +73,7 @@ export function SearchBar({ look }: { look: Look }) {
         const cut = look[side];
         return cut && cut.shape.length > 0 ? <GoTo key={side} side={side} isNamed={look.view === "own" && hasBoth.value} example={cut.shape.map(() => 0).join(", ")} /> : null;
       })}
-      <p class="said small" role="status" data-testid="search-message">{isFinding.value ? "looking…" : findMessage.value}</p>
+      <p class="said small" data-testid="search-message">{isFinding.value ? "looking…" : findMessage.value}</p>
     </div>
   );
 }

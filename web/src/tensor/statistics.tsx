@@ -21,7 +21,7 @@ export function Statistics({ measures }: { measures: Measures }) {
     ["mean squared error", figureText(measures.mse, 4)],
     ["cosine", figureText(measures.cosine, 6)],
     ["best factor", figureText(measures.scale, 6)],
-    ["largest ULP distance", Number(measures.max_ulp).toLocaleString("en")],
+    ["largest ULP distance", wholeText(measures.max_ulp)],
     ["not equal", countText(measures.mismatched, measures.elements)],
     ["beyond what is allowed", countText(measures.outside, measures.elements)],
   ];
@@ -65,6 +65,11 @@ export function Statistics({ measures }: { measures: Measures }) {
 }
 
 const sideText = (figure: Figure) => figureText(figure, 4);
+
+/** Counts that a browser's numbers do not hold come as text. */
+function wholeText(count: number | string): string {
+  return /^\d+$/.test(String(count)) ? BigInt(count).toLocaleString("en") : String(count);
+}
 
 function countText(count: number, of: number): string {
   return `${count.toLocaleString("en")} of ${of.toLocaleString("en")}`;

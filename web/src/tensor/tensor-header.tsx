@@ -8,13 +8,12 @@ export function TensorHeader({ detail }: { detail: Detail }) {
   const { expected, actual } = detail;
   const first = actual[0];
   const isSameName = expected && first && expected.name === first.name;
-  const found = verdict.value?.diagnoses.filter((diagnosis) => diagnosis.row === detail.row) ?? [];
   const isFirst = verdict.value?.first === detail.row;
   return (
     <header class="tensor-head">
       <div class="tensor-title">
         <h1>
-          <code>{expected?.name ?? first?.name}</code>
+          <code>{expected?.name ?? first?.name ?? detail.entry}</code>
         </h1>
         <span class={`status ${statusClass(detail.status)}`}>{detail.status}</span>
         {isFirst && <span class="status is-first">first divergence</span>}
@@ -26,9 +25,9 @@ export function TensorHeader({ detail }: { detail: Detail }) {
       </ul>
       <p class="reason">{detail.reason}</p>
       {detail.note && <p class="soft small">{detail.note}</p>}
-      {found.map((diagnosis) => (
-        <p class="diagnosis" key={`${diagnosis.kind} ${diagnosis.at}`}>
-          <strong>{diagnosis.kind}</strong> {diagnosis.detail}
+      {detail.diagnoses.map((diagnosis) => (
+        <p class="diagnosis" key={diagnosis.kind}>
+          <strong>{diagnosis.kind.replaceAll("_", " ")}</strong> {diagnosis.detail}
         </p>
       ))}
       {detail.near.length > 0 && (

@@ -14,6 +14,7 @@ export function ValueLine({ look, values }: { look: Look; values: Values }) {
   const hasBoth = expected !== null && actual !== null;
   const hasTwoIndices = hasBoth && cells.some((cell) => indexOf(cell, "expected") !== indexOf(cell, "actual"));
   const here = cursor.value;
+  const place = Math.min(here.column, cells.length - 1);
   return (
     <table class="numbers line" role="grid" aria-label="Numbers of both sides" aria-rowcount={cells.length + 1}>
       <thead>
@@ -28,11 +29,10 @@ export function ValueLine({ look, values }: { look: Look; values: Values }) {
       </thead>
       <tbody>
         {cells.map((cell) => {
-          const place = cell.column;
-          const isHere = here.column === place;
-          const shared = { row: 0, column: place, isDifferent: cell.differs, isHere, isFound: isHere && here.isFound };
+          const isHere = cell.column === place;
+          const shared = { row: 0, column: cell.column, isDifferent: cell.differs, isHere, isFound: isHere && here.isFound };
           return (
-            <tr key={place} class={cell.differs ? "apart" : undefined}>
+            <tr key={cell.column} class={cell.differs ? "apart" : undefined}>
               <th scope="row" class="index">{indexOf(cell, expected ? "expected" : "actual")}</th>
               {expected && (
                 <ValueCell {...shared} isFirst side="expected" {...shownOf(cell.expected)} largest={largest} />

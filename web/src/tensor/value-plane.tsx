@@ -37,7 +37,6 @@ export function ValuePlane({ look, values }: { look: Look; values: Values }) {
           cells={cells}
           cut={look.expected && side !== "actual" ? look.expected : (look.actual ?? look.expected)}
           largest={side === "difference" ? largestOf(values.difference) : sizes}
-          isFirst={side === shown[0]}
         />
       ))}
     </div>
@@ -49,15 +48,16 @@ interface GridProperties {
   cells: WindowCell[][];
   cut: Cut | null;
   largest: number;
-  isFirst: boolean;
 }
 
-function Grid({ side, cells, cut, largest, isFirst }: GridProperties) {
+function Grid({ side, cells, cut, largest }: GridProperties) {
   const here = cursor.value;
   const first = (dim: number | null) => (cut && dim !== null ? (cut.at[dim] ?? 0) : 0);
   const row0 = first(cut?.rows ?? null);
   const column0 = first(cut?.columns ?? null);
   const width = cells[0]?.length ?? 0;
+  const isAt = (row: number, column: number) =>
+    row === Math.min(here.row, cells.length - 1) && column === Math.min(here.column, width - 1);
   return (
     <figure class="plane">
       <figcaption>{TITLES[side]}</figcaption>
@@ -78,7 +78,7 @@ function Grid({ side, cells, cut, largest, isFirst }: GridProperties) {
               <tr key={row}>
                 <th scope="row" class="index">{row0 + row}</th>
                 {line.map((cell) => {
-                  const isHere = here.row === row && here.column === cell.column;
+                  const isHere = isAt(row, cell.column);
                   const found: { text: string; value: Figure; index?: string } | null = cell[side];
                   return (
                     <ValueCell
@@ -89,7 +89,7 @@ function Grid({ side, cells, cut, largest, isFirst }: GridProperties) {
                       isDifferent={cell.differs}
                       isHere={isHere}
                       isFound={isHere && here.isFound}
-                      isFirst={isFirst}
+                      isFirst
                       row={row}
                       column={cell.column}
                     />

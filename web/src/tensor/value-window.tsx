@@ -1,9 +1,10 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 
 import { cursor, pointTo } from "../state/tensor-cursor";
+import { isFinding } from "../state/tensor-find";
 import type { Look } from "../state/tensor-place";
 import { isEmpty, values as shown, valuesFailure } from "../state/tensor-values";
-import { setCut } from "../state/tensor-view";
+import { moveWindows } from "../state/tensor-view";
 import { gridStep, movedCut } from "./grid-step";
 import { ValueLine } from "./value-line";
 import { ValuePlane } from "./value-plane";
@@ -36,12 +37,14 @@ export function ValueWindow({ look }: { look: Look }) {
 
   const side = useRef("expected");
 
+  if (!look.expected && !look.actual) return null;
   if (isEmpty(look)) return <p class="nothing">There are no numbers in it: a dim has size 0.</p>;
   if (!found) {
-    return <p class="nothing" aria-live="polite">{valuesFailure.value ?? "Reading the numbers…"}</p>;
+    return <p class={`nothing${valuesFailure.value ? "" : " reading"}`}>{valuesFailure.value ?? "Reading the numbers…"}</p>;
   }
   const now = found.look;
   const { values } = found;
+  const isWaiting = found.look !== look || isFinding.value;
   const size = sizeOf(values);
   const isLine = now.mode !== "plane" || size.height === 0 || (now.expected ?? now.actual)?.rows === null;
 
@@ -69,10 +72,7 @@ export function ValueWindow({ look }: { look: Look }) {
     if (!step) return;
     event.preventDefault();
     event.stopPropagation();
-    for (const which of ["expected", "actual"] as const) {
-      const cut = look[which];
-      if (cut && (step.down !== 0 || step.right !== 0)) setCut(which, { at: movedCut(cut, look, step.down, step.right) });
-    }
+    if (step.down !== 0 || step.right !== 0) moveWindows((cut) => movedCut(cut, look, step.down, step.right));
     pointTo(step.row, step.column, true);
   }
 
@@ -86,12 +86,11 @@ export function ValueWindow({ look }: { look: Look }) {
   }
 
   return (
-    <section class="values" aria-label="Numbers">
+    <section class="values" aria-label="Numbers" aria-busy={isWaiting}>
       <WindowPages look={look} values={values} />
       <div
         ref={frame}
-        class={`window${found.look === look ? "" : " waiting"}`}
-        aria-describedby={tip ? TIP_ID : undefined}
+        class={`window${isWaiting ? " waiting" : ""}`}
         onKeyDown={onKey}
         onMouseOver={(event) => void pointAt(event.target)}
         onMouseLeave={() => setTip(null)}
@@ -99,9 +98,13 @@ export function ValueWindow({ look }: { look: Look }) {
           const element = pointAt(event.target);
           if (!element) return;
           side.current = element.dataset["side"] ?? "expected";
+          element.setAttribute("aria-describedby", TIP_ID);
           pointTo(Number(element.dataset["row"]), Number(element.dataset["column"]));
         }}
-        onFocusOut={() => setTip(null)}
+        onFocusOut={(event) => {
+          if (event.target instanceof Element) event.target.removeAttribute("aria-describedby");
+          setTip(null);
+        }}
       >
         {isLine ? <ValueLine look={now} values={values} /> : <ValuePlane look={now} values={values} />}
         {tip && <ValueTip {...tip} />}

@@ -47,9 +47,14 @@ export function cellAt(values: Values, row: number, column: number): WindowCell 
   const text = values.difference_text[place];
   if (text !== null && text !== undefined) cell.difference = { text, value: values.difference[place] ?? null };
   const ulp = values.ulp[place];
-  cell.ulp = ulp === null || ulp === undefined ? null : String(ulp);
+  cell.ulp = ulp === null || ulp === undefined ? null : countText(ulp);
   cell.differs = values.differs[place] ?? false;
   return cell;
+}
+
+/** Counts beyond what a browser's numbers hold are told as what they are: rounded. */
+function countText(count: number | string): string {
+  return typeof count === "string" || Number.isSafeInteger(count) ? String(count) : `≈${count.toExponential(3)}`;
 }
 
 /** All places of the window, row by row. */

@@ -1,7 +1,7 @@
 import type { Values } from "../api/types";
 import { COUNTS, type Look } from "../state/tensor-place";
 import { pointTo } from "../state/tensor-cursor";
-import { setCount, setCut, setDifference } from "../state/tensor-view";
+import { moveWindows, setCount, setDifference } from "../state/tensor-view";
 import { CopyMenu } from "./copy-menu";
 import { movedCut } from "./grid-step";
 import { windowText } from "./window-text";
@@ -11,16 +11,13 @@ export function WindowPages({ look, values }: { look: Look; values: Values }) {
   const isPlane = look.mode === "plane";
 
   function page(down: number, right: number) {
-    for (const side of ["expected", "actual"] as const) {
-      const cut = look[side];
-      if (cut) setCut(side, { at: movedCut(cut, look, down * look.count, right * look.count) });
-    }
+    moveWindows((cut) => movedCut(cut, look, down * look.count, right * look.count));
     pointTo(0, 0);
   }
 
   return (
     <div class="pages">
-      <p class="where" aria-live="polite">{windowText(look)}</p>
+      <p class="where" data-testid="window-text">{windowText(look)}</p>
       <div class="moves" role="group" aria-label="Move the window">
         {isPlane && <button type="button" onClick={() => page(-1, 0)} aria-label={`${look.count} rows up`} title="page up">↑</button>}
         {isPlane && <button type="button" onClick={() => page(1, 0)} aria-label={`${look.count} rows down`} title="page down">↓</button>}
