@@ -18,8 +18,11 @@ export const isCounting = signal(false);
 export const isOfSlice = signal(false);
 export const counts = signal<{ row: number; counts: Counts } | null>(null);
 
-const latest = new Latest(report, 400);
 let last = "";
+const latest = new Latest((error) => {
+  last = "";
+  report(error);
+}, 400);
 
 effect(() => {
   const now = look.value;

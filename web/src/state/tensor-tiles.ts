@@ -2,7 +2,7 @@
 
 import { effect, signal } from "@preact/signals";
 
-import { getTile } from "../api/client";
+import { ApiFailure, getTile } from "../api/client";
 import type { TileHead, Window } from "../api/types";
 import { report } from "./banner";
 import { isCurrent, selectedRow, status } from "./page-state";
@@ -32,8 +32,12 @@ export const tiles = signal<Tiles | null>(null);
 /** Pixels of one heat map on the screen; null while none is shown. */
 export const heatSize = signal<{ height: number; width: number } | null>(null);
 
-const latest = new Latest(report);
 let last = "";
+const latest = new Latest((error) => {
+  last = "";
+  // A refusal is told where the numbers would be.
+  if (!(error instanceof ApiFailure) || error.status < 400) report(error);
+});
 
 /** The part of the pictures of a look that the server is asked for. */
 export function whichOf(now: Look): Which[] {

@@ -2,7 +2,7 @@
 
 import { effect, signal } from "@preact/signals";
 
-import { getValues } from "../api/client";
+import { ApiFailure, getValues } from "../api/client";
 import type { Values } from "../api/types";
 import { report } from "./banner";
 import { isCurrent, selectedRow, status } from "./page-state";
@@ -17,12 +17,16 @@ export const values = signal<{ look: Look; values: Values } | null>(null);
 /** A refusal of the numbers of this row, shown in their place. */
 export const valuesFailure = signal<string | null>(null);
 
-const latest = new Latest((error) => {
-  valuesFailure.value = error instanceof Error ? error.message : String(error);
-  report(error);
-});
 let last = "";
 let shown = "";
+const latest = new Latest((error) => {
+  last = "";
+  const isRefusal = error instanceof ApiFailure && error.status >= 400;
+  if (!isRefusal) report(error);
+  if (isRefusal && error.code === "cancelled") return;
+  values.value = null;
+  valuesFailure.value = isRefusal ? [error.message, error.hint].filter(Boolean).join(". ") : "The numbers could not be read.";
+});
 
 /** Whether one of the sides has no number at all. */
 export const isEmpty = (now: Look) =>
@@ -40,7 +44,10 @@ effect(() => {
     if (found && shown === key && found.look !== now) values.value = { look: now, values: found.values };
     return;
   }
-  if (values.peek() && values.peek()?.look.row !== now.row) values.value = null;
+  if (values.peek()?.look.row !== now.row) {
+    values.value = null;
+    valuesFailure.value = null;
+  }
   last = key;
   latest.ask(async (signal) => {
     const found = await getValues(now.row, window, signal);
