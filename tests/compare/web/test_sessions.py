@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from outgrow.compare.web.options import Options
 from outgrow.compare.web.refusal import ApiError
@@ -287,3 +288,31 @@ def test_ten_tabs_at_once(runs):
             thread.join(60)
         assert problems == []
     assert descriptors() == before
+
+
+def test_a_map_stays_as_long_as_both_sides_do(tmp_path):
+    from safetensors.torch import save
+
+    def content(*names):
+        return save({name: torch.full((2, 2), index + 1.0) for index, name in enumerate(names)})
+
+    with browser() as begin:
+        tab = begin()
+        tab.upload("expected", "x.safetensors", content("first", "second"))
+        tab.upload("actual", "x.safetensors", content("one", "two"))
+        tab.compare()
+        rules = [{"expected": "second", "actual": "two", "layout": None}]
+        status = tab.fine("PUT", "/mapping", json={"rules": rules})
+        while status["state"] in ("opening", "comparing"):
+            status = tab.fine("GET", f"/comparison?after={status['revision']}")
+        assert status["state"] == "ready", status
+
+        def mapped():
+            return [rule["expected"] for rule in tab.fine("GET", "/mapping")["rules"]]
+
+        assert mapped() == ["second"]
+        assert tab.compare(exact=True)["state"] == "ready"
+        assert mapped() == ["second"]
+        tab.upload("actual", "y.safetensors", content("three"))
+        assert tab.compare()["state"] == "ready"
+        assert mapped() == []

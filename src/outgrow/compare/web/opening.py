@@ -10,6 +10,7 @@ from typing import Any
 from outgrow.capture.recording import Recording
 from outgrow.compare.comparison import Comparison, compare
 from outgrow.compare.judge import Rules
+from outgrow.compare.names import NameMap
 from outgrow.compare.readers.entry import is_readable
 from outgrow.compare.readers.limits import Limits
 from outgrow.compare.readers.loose_files import LooseFile, are_parts, read_loose
@@ -29,6 +30,7 @@ def open_comparison(
     settings: Mapping[str, Any],
     options: Options,
     roots: Roots,
+    name_map: NameMap | None,
     listener: Listener,
 ) -> Comparison:
     """Open and pair both sides; nothing is measured yet. The comparison holds the uploads that it needs.
@@ -50,7 +52,7 @@ def open_comparison(
             expected=expected[0],
             actual=actual,
             only=settings.get("only") or "*",
-            name_map=options.name_map,
+            name_map=name_map,
             rules=Rules(rtol=settings.get("rtol") or 0.0, atol=settings.get("atol") or 0.0)
             if has_rules
             else None,

@@ -24,6 +24,7 @@ from outgrow.events import Listener
 
 if TYPE_CHECKING:
     from outgrow.compare.comparison import Comparison
+    from outgrow.compare.names import NameMap
 
 _RUNNING = ("opening", "comparing")
 
@@ -54,6 +55,8 @@ class Session:
             for path in paths:
                 if path is not None:
                     self._add(side, _path_item(path))  # type: ignore[arg-type]
+        self._compared = None if shared is None else self.sides
+        self._name_map = options.name_map
 
     @property
     def idle_seconds(self) -> float:
@@ -167,16 +170,28 @@ class Session:
                 )
         with self._beginning:
             own = self._own_job()
-            status = own.start(opener(sides, settings, self._options, self._roots))
+            if sides != self._compared:
+                # A map is of the tensors that it was made for.
+                self._compared, self._name_map = sides, self._options.name_map
+            status = own.start(opener(sides, settings, self._options, self._roots, self._name_map))
             self._take(own)
         return status
 
     def alter(self, change: "Callable[[Comparison, Listener], Comparison]") -> Progressed:
-        """As `Job.alter`."""
+        """As `Job.alter`. The map of the new comparison is also that of those that follow, as long as both
+        sides stay as they are."""
+        found: list[NameMap] = []
+
+        def noted(comparison: "Comparison", listener: Listener) -> "Comparison":
+            changed = change(comparison, listener)
+            found.append(changed.name_map)
+            return changed
+
         with self._beginning:
             own = self._own_job()
-            status = own.alter(change, source=self._job)
+            status = own.alter(noted, source=self._job)
             self._take(own)
+            self._name_map = found[0]
         return status
 
     def cancel(self) -> Progressed:
@@ -238,14 +253,20 @@ class Session:
 
 
 def opener(
-    sides: Mapping[SideName, Side], settings: Mapping[str, Any], options: Options, roots: Roots
+    sides: Mapping[SideName, Side],
+    settings: Mapping[str, Any],
+    options: Options,
+    roots: Roots,
+    name_map: "NameMap | None",
 ) -> "Callable[[Listener], Comparison]":
     """What makes the comparison of two sides, in a thread of its own."""
 
     def make(listener: Listener) -> "Comparison":
         from outgrow.compare.web.opening import open_comparison  # which loads torch
 
-        return open_comparison(sides, settings=settings, options=options, roots=roots, listener=listener)
+        return open_comparison(
+            sides, settings=settings, options=options, roots=roots, name_map=name_map, listener=listener
+        )
 
     return make
 

@@ -32,7 +32,7 @@ class Sessions:
         """Compare what the server was started with, before the first tab asks."""
         if self._shared is not None:
             sides = Session(self._options, self._roots).sides
-            self._shared.start(opener(sides, {}, self._options, self._roots))
+            self._shared.start(opener(sides, {}, self._options, self._roots, self._options.name_map))
 
     def find(self, session_id: str) -> Session:
         """The session of that id.
