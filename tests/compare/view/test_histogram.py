@@ -95,6 +95,12 @@ def test_one_number_alone_has_a_bar(value):
     assert found.actual is None
 
 
+def test_the_least_distance_has_two_bars():
+    side = Side([torch.tensor([0.0, 5e-324, 5e-324], dtype=torch.float64)])
+    found = draw_histogram(Window(side, Spec(fixed=(), flat=True)), None, bins=2)
+    assert found.expected.counts == [1, 2]
+
+
 def test_numbers_at_both_ends_of_float64_are_counted():
     most = 1.7976931348623157e308
     side = Side([torch.tensor([-most, 0.0, most], dtype=torch.float64)])
@@ -103,8 +109,9 @@ def test_numbers_at_both_ends_of_float64_are_counted():
     assert all(math.isfinite(edge) for edge in found.edges)
 
 
-def test_large_windows_are_sampled_and_say_so():
-    whole = torch.randn(3000, 2000)
+@pytest.mark.parametrize("shape", [(3000, 2000), (60_000, 100), (1, 6_000_000)], ids=str)
+def test_large_windows_are_sampled_and_say_so(shape):
+    whole = torch.randn(shape)
     window = Window(Side([whole]), Spec(fixed=(0, 0), rows=0, columns=1))
     found = draw_histogram(window, window, bins=10)
     assert found.is_sampled

@@ -123,26 +123,36 @@ class _Count:
         self._windows, self._where, self._check = windows, where, check
         self.nan = self.inf = self.elements = 0
         self.least, self.most = math.inf, -math.inf
+        self.is_finite = True
         for numbers in self._chunks():
-            finite = numbers[np.isfinite(numbers)]
-            nan = int(np.count_nonzero(np.isnan(numbers)))
-            self.nan += nan
-            self.inf += numbers.size - finite.size - nan
             self.elements += numbers.size
-            if finite.size:
-                self.least = min(self.least, float(finite.min()))
-                self.most = max(self.most, float(finite.max()))
+            least, most = float(numbers.min()), float(numbers.max())
+            if not (math.isfinite(least) and math.isfinite(most)):
+                self.is_finite = False
+                finite = numbers[np.isfinite(numbers)]
+                nan = int(np.count_nonzero(np.isnan(numbers)))
+                self.nan += nan
+                self.inf += numbers.size - finite.size - nan
+                if not finite.size:
+                    continue
+                least, most = float(finite.min()), float(finite.max())
+            self.least, self.most = min(self.least, least), max(self.most, most)
 
     def bars(self, edges: Sequence[float]) -> Bars:
         """How many numbers stand between the edges."""
         bins = len(edges) - 1
         counts = np.zeros(max(0, bins), dtype=np.int64)
         if bins > 0:
-            # Halves: the distance of the ends could leave float64.
-            first, width = edges[0] / 2, edges[-1] / 2 - edges[0] / 2
+            # The distance of the ends can leave float64; that of their halves cannot.
+            half = 1.0 if math.isfinite(edges[-1] - edges[0]) else 0.5
+            first, width = edges[0] * half, edges[-1] * half - edges[0] * half
             for numbers in self._chunks():
-                places = (numbers[np.isfinite(numbers)] / 2 - first) / width * bins
-                counts += np.bincount(places.astype(np.int64).clip(0, bins - 1), minlength=bins)
+                places = (numbers if self.is_finite else numbers[np.isfinite(numbers)]) * half
+                places -= first
+                places /= width
+                places *= bins
+                places = places.astype(np.int32)
+                counts += np.bincount(np.clip(places, 0, bins - 1, out=places), minlength=bins)
         return Bars(counts=counts.tolist(), nan=self.nan, inf=self.inf)
 
     def _chunks(self) -> Iterator[Numbers]:

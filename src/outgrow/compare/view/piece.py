@@ -10,7 +10,7 @@ import numpy as np
 from outgrow.compare.view.window import Window
 
 _ELEMENTS = 1 << 17
-_RUN = 1 << 10
+_RUN = 1 << 12
 _GOLDEN = (5**0.5 - 1) / 2
 """Places at multiples of it are spread evenly and fall into step with no dim."""
 
@@ -39,16 +39,19 @@ def pieces(windows: Sequence[Window], down: int = 1, across: int = 1) -> Iterato
 
 
 def sampled_pieces(windows: Sequence[Window], elements: int) -> Iterator[Piece]:
-    """Runs of neighbours, spread evenly, with about so many cells in all; none in a row where a folded line
+    """Small pieces, spread evenly, with about so many cells in all; none in a row where a folded line
     ends, unless there is no other."""
     _, width, rows, rest = _common(windows)
     if not rows:
         rows, width = 1, rest
-    runs = -(-width // _RUN)
-    wanted = max(1, elements // min(width, _RUN))
-    for place in np.unique((np.arange(wanted) * _GOLDEN % 1.0 * (rows * runs)).astype(np.int64)).tolist():
-        row, run = divmod(place, runs)
-        yield Piece(row, 1, run * _RUN, min(_RUN, width - run * _RUN))
+    across = min(width, _RUN)
+    down = min(rows, _RUN // across)
+    lines, runs = -(-rows // down), -(-width // across)
+    wanted = max(1, elements // (down * across))
+    places = np.unique((np.arange(wanted) * _GOLDEN % 1.0 * (lines * runs)).astype(np.int64))
+    for line, run in zip(*(digits.tolist() for digits in np.divmod(places, runs)), strict=True):
+        row, column = line * down, run * across
+        yield Piece(row, min(down, rows - row), column, min(across, width - column))
 
 
 def _common(windows: Sequence[Window]) -> tuple[int, int, int, int]:
