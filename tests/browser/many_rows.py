@@ -36,7 +36,7 @@ def many_rows(count, first_wrong):
 
 
 def show_many(page, url, count, *, first_wrong=None):
-    """Open the page of a server as if its comparison had so many rows; each of them shows the first one's numbers."""
+    """Open the page of a server as if its comparison had so many rows, each with the first one's numbers."""
     first_wrong = count * 3 // 5 if first_wrong is None else first_wrong
     answer = json.dumps(many_rows(count, first_wrong))
 

@@ -8,12 +8,16 @@ import type { DepthPoints } from "./depth-points";
 
 /** The whole chart in a sentence or two, for those who do not see it. */
 export function chartLabel(rows: Rows, points: DepthPoints, first: number | null, healed: number | null): string {
-  const place = (row: number): string => `${rowName(rows, row)}, tensor ${(points.places[row] as number) + 1} of ${points.count}`;
-  const begin = `Relative error of ${points.count.toLocaleString("en")} tensors in order of execution`;
+  const place = (row: number): string => `${rowName(rows, row)}, tensor ${count((points.places[row] as number) + 1)} of ${count(points.count)}`;
+  const begin = `Relative error of ${count(points.count)} tensors in order of execution`;
   if (points.count === 0) return "Relative error in order of execution: nothing could be compared";
   if (first === null) return `${begin}: none of them begins to differ`;
   const healing = healed === null ? "" : `; it is gone from ${place(healed)} on`;
   return `${begin}: they begin to differ at ${place(first)} (relative error ${figureText(rows.error[first])})${healing}`;
+}
+
+function count(number: number): string {
+  return number.toLocaleString("en");
 }
 
 /** One point in a line. */
