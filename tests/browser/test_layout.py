@@ -148,9 +148,24 @@ def test_a_typed_layout_is_checked_as_it_is_typed(page):
     becomes(page, "0_query", "differs")
 
 
+def test_rules_hold_when_the_same_runs_are_compared_with_other_settings(page):
+    panel = go(page, "1_query")
+    panel.get_by_text("Pair by hand").click()
+    panel.get_by_test_id("pair-choice").select_option("something else")
+    panel.get_by_test_id("pair-apply").click()
+    becomes(page, "1_query", "ok")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Open others").click()
+    page.get_by_test_id("compare-button").click()
+    page.get_by_test_id("verdict").wait_for()
+    becomes(page, "1_query", "ok")
+    go(page, "1_query")
+    expect(page.get_by_test_id("rule-list")).to_contain_text("something else")
+
+
 def test_each_side_has_its_own_indices(page):
-    panel = go(page, "0_query")
-    manual = panel.get_by_test_id("mapping-manual")
+    go(page, "0_query")
+    manual = page.get_by_test_id("mapping-manual")
     expect(manual).to_have_attribute("aria-pressed", "false")
     manual.click()
     expect(manual).to_have_attribute("aria-pressed", "true")
@@ -190,8 +205,10 @@ def test_nothing_keeps_people_out(open_page, crossed_server, axe, theme, width):
     panel = go(page, "0_query")
     panel.get_by_text("Change the layout").click()
     panel.get_by_text("Pair by hand").click()
-    panel.get_by_test_id("mapping-manual").click()
+    page.get_by_test_id("mapping-manual").click()
     panel.get_by_test_id("layout-text").fill("reshape")
     panel.get_by_test_id("layout-apply").click()
     expect(page.get_by_test_id("rule-list")).to_be_visible()
+    becomes(page, "0_query", "differs")
+    expect(page.locator(".window.waiting")).to_have_count(0)
     assert json.loads(violations(page, axe)) == []

@@ -1,8 +1,6 @@
 import type { Detail } from "../api/types";
-import { view } from "../state/tensor-view";
 import { ChangeLayout } from "./change-layout";
 import { LayoutPicture } from "./layout-picture-view";
-import { OwnIndices } from "./own-indices";
 import { PairByHand } from "./pair-by-hand";
 import { pairSides } from "./pair-sides";
 import { RuleList } from "./rule-list";
@@ -15,10 +13,7 @@ export function LayoutPanel({ detail }: { detail: Detail }) {
   const hasBoth = detail.expected !== null && detail.actual.length > 0;
   return (
     <section class="layout card section" aria-label="Layout" data-testid="layout-panel">
-      <div class="layout-head">
-        <h2>Layout</h2>
-        {hasBoth && <OwnIndices view={view.value} canAlign={detail.layout !== null} />}
-      </div>
+      <h2>Layout</h2>
       <WhyLayout detail={detail} />
       {detail.layout && detail.layout.steps.length > 0 && !detail.layout.is_identity && <LayoutPicture steps={detail.layout.steps} />}
       {hasBoth && <ChangeLayout key={`layout ${detail.row}`} detail={detail} sides={sides} />}

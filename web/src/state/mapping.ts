@@ -9,7 +9,7 @@ import { nameOf } from "../layout/rule-text";
 import { saveFile } from "../share/save-file";
 import { announce } from "./announce";
 import { report, tell, type Banner } from "./banner";
-import { follow, rows, selectedRow } from "./page-state";
+import { follow, rows, selectedRow, sides } from "./page-state";
 
 export const rules = signal<MapRule[]>([]);
 /** Why the last change was refused; nothing has changed then. */
@@ -23,10 +23,21 @@ effect(() => {
   else rules.value = [];
 });
 
+/** What was said last, and of which files: it holds, too, when these are compared with other settings. */
+let kept: { of: string; rules: MapRule[] } = { of: "", rules: [] };
+
+const filesText = () => JSON.stringify([sides.peek().expected, sides.peek().actual].map((items) => items.map((item) => item.id)));
+
 async function loadRules(of: Rows): Promise<void> {
   try {
     const found = await api.getMapping();
-    if (rows.peek() === of) rules.value = found.rules;
+    if (rows.peek() !== of) return;
+    rules.value = found.rules;
+    const wanted = kept.of === filesText() ? kept.rules : [];
+    if (found.rules.length > 0 || wanted.length === 0 || isMapping.peek()) return;
+    kept = { of: "", rules: [] };
+    const row = selectedRow.peek();
+    await applyRules(wanted, { expected: of.expected[row ?? -1] ?? null, actual: of.actual[row ?? -1] ?? null });
   } catch (error) {
     if (!(error instanceof ApiFailure && error.status === 409)) report(error);
   }
@@ -38,7 +49,9 @@ export async function applyRules(wanted: MapRule[], about: { expected: string | 
   isMapping.value = true;
   try {
     await api.numbersAreBack();
-    await follow(await api.putMapping(wanted), (all) => rowOf(all, about.expected, about.actual) ?? stay(all));
+    const begun = await api.putMapping(wanted);
+    kept = { of: filesText(), rules: wanted };
+    await follow(begun, (all) => rowOf(all, about.expected, about.actual) ?? stay(all));
     return true;
   } catch (error) {
     if (error instanceof ApiFailure && error.status === 400) mappingFailure.value = { message: error.message, hint: error.hint };
@@ -56,6 +69,7 @@ function stay(all: Rows): number | null {
 
 /** The row of a pair, or of one of its tensors. */
 export function rowOf(all: Pick<Rows, "expected" | "actual">, expected: string | null, actual: string | null): number | null {
+  if (expected === null && actual === null) return null;
   const both = all.expected.findIndex((name, row) => name === expected && all.actual[row] === actual);
   if (both >= 0) return both;
   const here = expected === null ? -1 : all.expected.indexOf(expected);

@@ -1,4 +1,5 @@
 import type { SideDetail } from "../api/types";
+import { OwnIndices } from "../layout/own-indices";
 import type { Cut, Look, SideKey } from "../state/tensor-place";
 import { setCut, setMode, transpose } from "../state/tensor-view";
 import { DimControl } from "./dim-control";
@@ -34,7 +35,7 @@ export function DimMapper({ look, ranks }: { look: Look; ranks: SideDetail[] }) 
         <button type="button" disabled={look.mode === "flat" || dims < 2} onClick={transpose} title="Rows become columns" data-testid="transpose">
           ⇄ Transpose
         </button>
-        {look.canAlign && look.view === "own" && <span class="badge-note">each side in its own dims</span>}
+        {look.expected !== null && ranks.length > 0 && <OwnIndices view={look.view} canAlign={look.canAlign} />}
       </div>
       {sides.map((side) => (
         <SideDims key={side} side={side} look={look} cut={look[side] as Cut} isNamed={look.view === "own"} ranks={side === "actual" ? ranks : []} />
