@@ -37,7 +37,7 @@ export function DimControl({ side, dim, size, index, cut, mode, isLone }: Proper
         <button
           type="button"
           class="role"
-          aria-pressed={role === "rows"}
+          aria-pressed={mode !== "flat" && role === "rows"}
           disabled={mode === "flat" || cut.shape.length < 2}
           aria-label={`${name} as rows`}
           title={mode === "line" ? "downwards in the heat map" : "downwards"}
@@ -48,7 +48,7 @@ export function DimControl({ side, dim, size, index, cut, mode, isLone }: Proper
         <button
           type="button"
           class="role"
-          aria-pressed={role === "columns"}
+          aria-pressed={mode !== "flat" && role === "columns"}
           disabled={mode === "flat" || cut.shape.length < 2}
           aria-label={`${name} as columns`}
           title={mode === "line" ? "along the line" : "to the right"}

@@ -89,6 +89,7 @@ export function HeatMaps({ look, measures }: { look: Look; measures: Measures | 
 function planeText(look: Look, fold: number): string {
   const cut = look.expected ?? look.actual;
   if (!cut) return "";
+  if (look.expected && look.actual) return look.mode === "flat" ? "all numbers" : "each side by its own dims";
   if (fold > 0) return look.mode === "flat" ? `all numbers in rows of ${fold}` : `dim ${cut.columns ?? "–"} in rows of ${fold}`;
   const size = (dim: number | null) => (dim === null ? 1 : cut.shape[dim]);
   return `dim ${cut.rows} ↓ (${size(cut.rows)}), dim ${cut.columns} → (${size(cut.columns)})`;

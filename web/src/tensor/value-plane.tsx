@@ -29,7 +29,7 @@ export function ValuePlane({ look, values }: { look: Look; values: Values }) {
   }
 
   return (
-    <div class="planes" ref={frame} onScrollCapture={scrollTogether}>
+    <div class="planes" ref={frame} onScrollCapture={scrollTogether} style={{ "--digits": digitsOf(cells, shown) }}>
       {shown.map((side) => (
         <Grid
           key={side}
@@ -41,6 +41,11 @@ export function ValuePlane({ look, values }: { look: Look; values: Values }) {
       ))}
     </div>
   );
+}
+
+/** The longest number: columns are as wide on every side, so that the sides can scroll together. */
+function digitsOf(cells: WindowCell[][], shown: readonly (SideKey | "difference")[]): number {
+  return Math.max(1, ...cells.flat().flatMap((cell) => shown.map((side) => cell[side]?.text.length ?? 0)));
 }
 
 interface GridProperties {

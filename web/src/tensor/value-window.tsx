@@ -106,7 +106,7 @@ export function ValueWindow({ look }: { look: Look }) {
           setTip(null);
         }}
       >
-        {isLine ? <ValueLine look={now} values={values} /> : <ValuePlane look={now} values={values} />}
+        {isLine ? <div class="lines"><ValueLine look={now} values={values} /></div> : <ValuePlane look={now} values={values} />}
         {tip && <ValueTip {...tip} />}
       </div>
     </section>
