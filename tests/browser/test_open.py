@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.runs import planted, write_zip
-from tests.browser.zones import drop, names, pick, zone
+from tests.browser.zones import drag, drop, names, pick, zone
 
 pytestmark = pytest.mark.browser
 
@@ -136,3 +136,70 @@ def test_others_can_be_opened_and_one_can_go_back(compared):
     expect(zone(compared, "expected")).to_be_visible()
     compared.get_by_role("button", name="Back to the verdict").click()
     expect(compared.get_by_test_id("verdict")).to_be_visible()
+
+
+def test_a_file_over_two_runs_replaces_one_of_them(compared):
+    main = compared.locator("main")
+    drag(compared, main, "dragover", {"c.npz": "x"})
+    expect(compared.get_by_test_id("drop-hint")).to_be_visible()
+    drag(compared, main, "drop", {"c.npz": "x"})
+    expect(compared.get_by_test_id("drop-hint")).to_have_count(0)
+    # The main part begins left of the middle, where expected runs are dropped.
+    expect(zone(compared, "expected").get_by_test_id("side-file")).to_have_text(re.compile("c.npz"))
+    expect(zone(compared, "actual")).to_contain_text("actual.safetensors")
+
+
+def test_names_of_files_are_text_and_nothing_else(opened, tmp_path):
+    name = "<img src=x onerror=alert(1)>.npz"
+    (tmp_path / name).write_bytes(b"x")
+    pick(opened, "expected", tmp_path / name)
+    expect(zone(opened, "expected").get_by_test_id("side-file")).to_have_count(1)
+    assert names(opened, "expected") == [name]
+    assert opened.locator("img").count() == 0
+
+
+def test_an_empty_file_is_refused_by_name(opened, tmp_path, complaints):
+    complaints.allow("422")
+    (tmp_path / "empty.npz").touch()
+    pick(opened, "expected", tmp_path / "empty.npz")
+    expect(opened.get_by_test_id("refused-file")).to_contain_text("the file is empty")
+    expect(opened.get_by_test_id("error-banner")).to_contain_text("empty.npz")
+
+
+def test_paths_below_a_root_are_opened_where_they_lie(serve, open_page, run_files):
+    page = open_page(serve("--root", run_files[0].parent).url)
+    page.get_by_role("button", name=str(run_files[0].parent)).click()
+    page.get_by_label("expected.safetensors as expected").first.click()
+    page.get_by_label("actual.safetensors as actual").first.click()
+    page.get_by_test_id("compare-button").click()
+    expect(page.get_by_test_id("verdict")).to_contain_text("They differ")
+
+
+def test_a_comparison_shows_how_far_it_is_and_can_be_cancelled(opened, archives):
+    status = {"state": "comparing", "revision": 7, "done": 2048, "total": 4096, "item": "1_query",
+              "error": None, "seconds": 0}  # fmt: skip
+    waiting, asked = [], []
+
+    def answer(route):
+        method = route.request.method
+        asked.append(method)
+        if method == "POST":
+            route.fulfill(json=status, status=202)
+        elif method == "DELETE":
+            route.fulfill(json=status, status=202)
+            waiting.pop().fulfill(json={**status, "state": "cancelled", "revision": 8})
+        else:
+            waiting.append(route)
+
+    for side, path in zip(("expected", "actual"), archives, strict=True):
+        pick(opened, side, path)
+    expect(opened.get_by_test_id("compare-button")).to_be_enabled()
+    opened.route(re.compile("/api/comparison"), answer)
+    opened.get_by_test_id("compare-button").click()
+    progress = opened.get_by_test_id("comparing")
+    expect(progress).to_contain_text("1_query")
+    expect(progress).to_contain_text("2.0 KiB of 4.0 KiB")
+    progress.get_by_role("button", name="Cancel").click()
+    expect(opened.get_by_test_id("compare-button")).to_be_enabled()
+    expect(opened.get_by_test_id("error-banner")).to_have_count(0)
+    assert asked.count("DELETE") == 1

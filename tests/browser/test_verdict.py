@@ -70,3 +70,22 @@ def test_too_little_to_say_is_no_match(serve, open_page, tmp_path):
     verdict = page.get_by_test_id("verdict")
     expect(verdict).to_have_attribute("data-verdict", "insufficient")
     expect(verdict).to_contain_text("Too little to say")
+
+
+def test_a_fault_in_one_part_leaves_the_others(compared, complaints):
+    complaints.allow("TypeError", "500")
+    compared.route(
+        "**/api/rows/0", lambda route: route.fulfill(json={"row": 0, "expected": 7, "actual": None})
+    )
+    compared.locator("[data-name='0_query']").click()
+    expect(compared.get_by_test_id("error-banner").first).to_contain_text("fault")
+    assert compared.get_by_test_id("tensor-row").count() > 10
+    compared.locator("[data-name='0_key']").click()
+    expect(compared.get_by_test_id("tensor-view")).to_contain_text("0_key")
+
+
+def test_the_title_says_where_one_is(compared):
+    assert compared.title().startswith("They differ")
+    compared.locator("[data-name='0_key']").click()
+    compared.get_by_test_id("tensor-view").wait_for()
+    assert compared.title().startswith("0_key")

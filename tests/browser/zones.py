@@ -9,15 +9,20 @@ def pick(page, side, *paths):
     zone(page, side).locator("input[type=file]").set_input_files([str(path) for path in paths])
 
 
-def drop(page, target, files):
-    """Drop files, as `{name: content}`, where a person would let go of them."""
-    script = """([element, files]) => {
+def drag(page, target, kind, files):
+    """One event of dragging files, as `{name: content}`."""
+    script = """([element, kind, files]) => {
         const data = new DataTransfer();
         for (const [name, text] of Object.entries(files)) data.items.add(new File([text], name));
-        for (const kind of ["dragenter", "dragover", "drop"])
-            element.dispatchEvent(new DragEvent(kind, {dataTransfer: data, bubbles: true, cancelable: true}));
+        element.dispatchEvent(new DragEvent(kind, {dataTransfer: data, bubbles: true, cancelable: true}));
     }"""
-    page.evaluate(script, [target.element_handle(), files])
+    page.evaluate(script, [target.element_handle(), kind, files])
+
+
+def drop(page, target, files):
+    """Drop files where a person would let go of them."""
+    for kind in ("dragenter", "dragover", "drop"):
+        drag(page, target, kind, files)
 
 
 def names(page, side):

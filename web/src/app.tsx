@@ -6,6 +6,7 @@ import { isListShown } from "./frame/list-shown";
 import { HelpDialog } from "./keys/help-dialog";
 import { LayoutPanel } from "./layout/layout-panel";
 import { TensorList } from "./list/tensor-list";
+import { DropHint } from "./open/drop-hint";
 import { OpenScreen } from "./open/open-screen";
 import { Unlock } from "./open/unlock";
 import { Header } from "./share/header";
@@ -34,6 +35,7 @@ export function App() {
         <Screen />
       </Part>
       <HelpDialog />
+      <DropHint />
     </>
   );
 }

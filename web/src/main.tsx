@@ -2,6 +2,7 @@ import { render } from "preact";
 
 import { App } from "./app";
 import { keepTitle } from "./frame/page-title";
+import { listenToDrops } from "./open/drop-target";
 import { report } from "./state/banner";
 import { listenToKeys } from "./keys/key-actions";
 import { begin } from "./state/session";
@@ -21,5 +22,6 @@ if (root) {
   render(<App />, root);
 }
 listenToKeys();
+listenToDrops();
 keepTitle();
 void begin();

@@ -7,7 +7,7 @@ import type {
 
 const TOKEN = "outgrow.token";
 const SESSION = "outgrow.session";
-const CLAIM_MS = 400;
+const CLAIM_MS = 1500;
 
 /** What the server refused: a message for people, what they can do, and a code for the page. */
 export class ApiFailure extends Error {

@@ -1,11 +1,10 @@
-import { useSignal } from "@preact/signals";
 
 import type { SideName } from "../api/types";
-import { report } from "../state/banner";
 import { bytesText } from "../state/format";
 import { session, sides } from "../state/page-state";
 import { send, sendings } from "../state/uploads";
-import { entriesOf, filesOf, pickedFiles, type Named } from "./dropped-files";
+import { dropTarget } from "./drop-target";
+import { pickedFiles, type Named } from "./dropped-files";
 import { FileList } from "./file-list";
 import { SendingLine } from "./sending-line";
 
@@ -14,37 +13,23 @@ export const SIDE_TITLES: Record<SideName, { title: string; about: string }> = {
   actual: { title: "Actual", about: "the run in question" },
 };
 
-/** Where files of one side are dropped or picked. `isOver`: what is dragged over the window would land here. */
-export function DropZone({ side, isOver }: { side: SideName; isOver: boolean }) {
-  const isInside = useSignal(0);
+/** A folder may have thousands of files. */
+const MOST_SENDING = 8;
+
+/** Where files of one side are dropped or picked; `drop-target.ts` takes what is dropped. */
+export function DropZone({ side }: { side: SideName }) {
   const items = sides.value[side];
   const mine = sendings.value.filter((one) => one.side === side);
   const { title, about } = SIDE_TITLES[side];
   const most = session.value?.limits.max_upload_bytes;
   const isEmpty = items.length === 0 && mine.length === 0;
 
-  const take = async (data: DataTransfer) => {
-    try {
-      send(side, await filesOf(entriesOf(data)));
-    } catch (error) {
-      report(error);
-    }
-  };
   return (
     <section
-      class={`zone${isOver || isInside.value > 0 ? " over" : ""}${isEmpty ? " empty" : ""}`}
+      class={`zone${dropTarget.value === side ? " over" : ""}${isEmpty ? " empty" : ""}`}
       data-testid={`drop-${side}`}
+      data-side={side}
       aria-labelledby={`zone-${side}`}
-      onDragEnter={() => (isInside.value += 1)}
-      onDragLeave={() => (isInside.value = Math.max(0, isInside.value - 1))}
-      onDragOver={(event) => event.preventDefault()}
-      onDrop={(event) => {
-        event.preventDefault();
-        event.stopPropagation();
-        isInside.value = 0;
-        window.dispatchEvent(new Event("outgrow-dropped"));
-        if (event.dataTransfer) void take(event.dataTransfer);
-      }}
     >
       <h2 id={`zone-${side}`}>
         {title} <small>{about}</small>
@@ -52,9 +37,10 @@ export function DropZone({ side, isOver }: { side: SideName; isOver: boolean }) 
       <FileList side={side} />
       {mine.length > 0 && (
         <ul class="files">
-          {mine.map((one) => (
+          {mine.slice(0, MOST_SENDING).map((one) => (
             <SendingLine key={one.key} sending={one} />
           ))}
+          {mine.length > MOST_SENDING && <li class="soft small">and {(mine.length - MOST_SENDING).toLocaleString("en")} more</li>}
         </ul>
       )}
       <div class="invite">

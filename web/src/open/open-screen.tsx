@@ -7,12 +7,10 @@ import { DropZone } from "./drop-zone";
 import { Places } from "./places";
 import { SettingsFields } from "./settings-fields";
 import { UploadProgress } from "./upload-progress";
-import { useWindowDrop } from "./window-drop";
 import "./open.css";
 
 /** Two drop zones and the button. */
 export function OpenScreen() {
-  const over = useWindowDrop();
   const missing = whatIsMissing();
   return (
     <main class="screen" id="main" tabIndex={-1}>
@@ -22,8 +20,8 @@ export function OpenScreen() {
           Archives (.zip, .tar.gz), .safetensors, .npz, .pt and .pth, folders of them, recordings of outgrow. They stay on this machine.
         </p>
         <div class="zones">
-          <DropZone side="expected" isOver={over === "expected"} />
-          <DropZone side="actual" isOver={over === "actual"} />
+          <DropZone side="expected" />
+          <DropZone side="actual" />
         </div>
         <UploadProgress />
         {isBusy.value ? (

@@ -12,6 +12,8 @@ export const isOpening = computed(() => place.value["view"] === "open");
 
 /** Steps of the browser's history stand apart by so much, so that going down a list is one of them. */
 const STEP_MS = 1500;
+/** Browsers leave out what is written much oftener, as a slider that is drawn would. */
+const WRITE_MS = 150;
 
 /** Go to a row, or to none (the verdict). */
 export function select(row: number | null): void {
@@ -29,31 +31,46 @@ export function showOpen(isShown: boolean): void {
   move({ view: isShown ? "open" : undefined });
 }
 
-/** Take the token out of the address, and keep the address and `place` the same from now on. */
-export function followAddress(): void {
+/** Take the token out of the address, and keep the address and `place` the same from now on. `unlocked` hears of a later token. */
+export function followAddress(unlocked: () => void): void {
   let before: Place = {};
+  let isListening = false;
   let stepped = 0;
+  let written = 0;
+  let pending: ReturnType<typeof setTimeout> | undefined;
+  const write = (): void => {
+    clearTimeout(pending);
+    written = Date.now();
+    const text = placeText(place.peek());
+    if (text !== location.hash) history.replaceState(null, "", text || location.pathname);
+  };
   const read = (): void => {
     const { token, place: found } = parsePlace(location.hash);
     if (token) {
       keepToken(token);
       history.replaceState(null, "", placeText(found) || location.pathname);
+      if (isListening) unlocked();
     }
+    clearTimeout(pending);
     before = found;
     place.value = found;
   };
   read();
+  isListening = true;
   window.addEventListener("hashchange", read);
   window.addEventListener("popstate", read);
+  window.addEventListener("pagehide", write);
   effect(() => {
     const now = place.value;
     const text = placeText(now);
+    clearTimeout(pending);
     if (text === location.hash) return;
     const isStep = (now.row !== before.row || now["view"] !== before["view"]) && Date.now() - stepped > STEP_MS;
     before = now;
     if (isStep) {
       stepped = Date.now();
       history.pushState(null, "", text || location.pathname);
-    } else history.replaceState(null, "", text || location.pathname);
+    } else if (Date.now() - written > WRITE_MS) write();
+    else pending = setTimeout(write, WRITE_MS);
   });
 }

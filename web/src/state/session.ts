@@ -15,7 +15,9 @@ const BEAT_MS = 20_000;
 
 /** Open the session of this tab and follow its comparison. */
 export async function begin(): Promise<void> {
-  followAddress();
+  followAddress(() => {
+    if (connection.peek() === "locked") void reopen();
+  });
   effect(() => {
     void rows.value;
     void loadDetail(selectedRow.value);

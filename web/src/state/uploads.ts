@@ -2,7 +2,7 @@
 
 import { computed, signal } from "@preact/signals";
 
-import { ApiFailure, upload } from "../api/client";
+import { ApiFailure, getStatus, upload } from "../api/client";
 import type { SideName } from "../api/types";
 import type { Named } from "../open/dropped-files";
 import { rateOf, withSample, type Sample } from "../open/upload-rate";
@@ -125,6 +125,8 @@ function refuse(one: Sending, failure: ApiFailure): void {
   change(one.key, refused);
   showRefusal(refused);
   if (failure.code === "session" || failure.status === 401) report(failure);
+  // It may have been this file alone, or the server has gone.
+  if (failure.code === "offline") getStatus().catch(report);
 }
 
 function showRefusal(one: Sending): void {
