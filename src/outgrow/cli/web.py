@@ -49,7 +49,7 @@ _MOST_FILES = 2**16
     "--map", "map_file", type=click.Path(path_type=Path), metavar="FILE", help="As in `outgrow compare`."
 )
 @click.option(
-    "--max-upload", metavar="SIZE", default="64GiB", show_default=True, help="Most bytes of an upload."
+    "--max-upload", metavar="SIZE", default="64GiB", show_default=True, help="Most bytes of one upload."
 )
 @click.option("--max-bytes", metavar="SIZE", help="Most bytes that a dump may unpack to.")
 @click.option("--max-ratio", type=float, metavar="N", help="Most bytes unpacked for each byte packed.")
@@ -103,7 +103,7 @@ def _serve(server: "Server", *, opens_browser: bool) -> None:
     loading = threading.Timer(_LOAD_SECONDS, _load)
     loading.daemon = True
     loading.start()
-    if opens_browser:
+    if opens_browser and _has_display():
         threading.Thread(target=webbrowser.open, args=(server.url,), daemon=True).start()
 
     def leave_soon(number: int) -> None:
@@ -112,6 +112,11 @@ def _serve(server: "Server", *, opens_browser: bool) -> None:
         timer.start()
 
     server.serve(on_signal=leave_soon)
+
+
+def _has_display() -> bool:
+    """Whether a browser would have a window of its own: one in the terminal would take it away."""
+    return sys.platform == "darwin" or any(map(os.environ.get, ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY")))
 
 
 def _allow_files() -> None:
