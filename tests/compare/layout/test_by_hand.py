@@ -7,7 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outgrow.compare.layout.by_hand import common_layouts, hint_by_hand
+from outgrow.compare.layout import Rearrange
+from outgrow.compare.layout.by_hand import common_layouts, dims_of, hint_by_hand
 from outgrow.compare.layout.hint import parse_hint
 from outgrow.compare.layout.steps import check_layout, steps_of
 from outgrow.errors import InputError
@@ -75,6 +76,27 @@ def test_dims_set_against_each_other_do_what_torch_does(data):
     told = parse_hint(hint, shapes=[shape], target=target)
     assert torch.equal(told.layout.apply([numbers]), numbers.reshape(atoms).permute(places).reshape(target))
 
+    found = dims_of(told.layout) if not told.layout.is_identity else None
+    if found is not None:
+        assert [math.prod(cut) for cut in found[0]] == list(shape)
+        again = parse_hint(hint_by_hand(shape, *found, target), shapes=[shape], target=target)
+        assert again.layout == told.layout
+
+
+@given(SHAPES, st.data())
+def test_dims_of_a_layout_are_the_layout(shape, data):
+    target = data.draw(st.sampled_from([tuple(reversed(shape)), (math.prod(shape),), (*shape, 1)]))
+    for one in common_layouts(target, [shape]):
+        layout = parse_hint(one.hint, shapes=[shape], target=target).layout
+        if layout.is_identity or not isinstance(layout, Rearrange):
+            continue
+        found = dims_of(layout)
+        # Only a reshape cuts across; what was found from factors never does.
+        assert found is not None or one.name == "reshape"
+        if found is not None:
+            again = parse_hint(hint_by_hand(shape, *found, target), shapes=[shape], target=target)
+            assert again.layout == layout
+
 
 def test_the_flagship_by_hand():
     assert hint_by_hand((76, 8, 64), [[76], [8], [64]], [[], [1], [0], [2]], (1, 8, 76, 64)) == (
@@ -83,6 +105,14 @@ def test_the_flagship_by_hand():
     assert hint_by_hand((76, 512), [[76], [8, 64]], [[], [1], [0], [2]], (1, 8, 76, 64)) == (
         "reshape(76, 8, 64), permute(1, 0, 2), unsqueeze(0)"
     )
+    told = parse_hint(
+        "reshape(76, 8, 64), permute(1, 0, 2), unsqueeze(0)", shapes=[(76, 512)], target=(1, 8, 76, 64)
+    )
+    assert dims_of(told.layout) == ([[76], [8, 64]], [[], [1], [0], [2]])
+    across = Rearrange(source=(2, 3), atoms=(6,), order=(0,), shape=(3, 2))
+    assert dims_of(across) is None
+    single = Rearrange(source=(1, 6), atoms=(6,), order=(0,), shape=(2, 3))
+    assert dims_of(single) == ([[1], [2, 3]], [[1], [2]])
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,7 @@ def test_a_check_says_what_a_layout_makes(tab):
     assert [step["name"] for step in found["steps"]] == ["", "permute(1, 0, 2)", "unsqueeze(0)", ""]
     assert found["common"][0] == {"name": "heads first", "layout": FLAGSHIP}
     assert found["for_all_layers"] is None
+    assert (found["pieces"], found["order"]) == ([[6], [4], [8]], [[], [1], [0], [2]])
     found = check(tab, expected="0_query", actual="2_query", layout="permute(0, 1, 2)")
     assert (found["ok"], found["shape"]) == (False, [6, 4, 8])
     assert found["for_all_layers"] == {"expected": "{layer}_query", "actual": "{layer+2}_query"}
@@ -190,6 +191,7 @@ def test_ranks_have_to_be_put_together_first(tmp_path):
         found = check(tab, **body, layout="concatenate(0)")
         assert (found["ok"], found["layout"]) == (True, "concatenate(0), permute(1, 0, 2)")
         assert found["actual_shapes"] == [[3, 4, 8]] * 2
+        assert (found["pieces"], found["order"]) == (body["pieces"], body["order"])
 
 
 def test_the_detail_has_the_text_and_the_picture_of_its_layout(tab):

@@ -1,6 +1,6 @@
 """Layouts that people put together: from dims set against each other, or from a list of the usual ones."""
 
-__all__ = ["CommonLayout", "common_layouts", "hint_by_hand"]
+__all__ = ["CommonLayout", "common_layouts", "dims_of", "hint_by_hand"]
 
 import itertools
 import math
@@ -15,7 +15,7 @@ from outgrow.compare.layout.layout import Identity, Layout
 from outgrow.compare.layout.ranks import Concatenate, PartialSum, Replicated, Sections, Stack
 from outgrow.compare.layout.rearrange import Rearrange, squeezed
 from outgrow.compare.layout.sides import Option
-from outgrow.compare.layout.simplified import simplified
+from outgrow.compare.layout.simplified import refined, simplified
 from outgrow.compare.layout.written import hint_of
 from outgrow.compare.pair import FusedPart
 from outgrow.errors import InputError
@@ -92,6 +92,70 @@ def hint_by_hand(
     hint = hint_of(simplified(step))
     assert hint is not None, "a rearrangement can always be written"
     return hint
+
+
+def dims_of(layout: Layout) -> tuple[list[list[int]], list[list[int]]] | None:
+    """What `hint_by_hand` is given for this layout of one tensor: `pieces` and `order`. None where dims are
+    cut across each other, as in a reshape of `[2, 3]` to `[3, 2]`, or where it is no rearrangement."""
+    step = simplified(layout)
+    if not isinstance(step, Rearrange) or not math.prod(step.source):
+        return None
+    cut = _cut(list(step.atoms), list(step.source))
+    if cut is None:
+        return None
+    # Pieces by the atom that they are of, in the source's order; then in the order of the result.
+    sizes = [size for atom in cut for size in atom]
+    starts = list(itertools.accumulate((len(atom) for atom in cut), initial=0))
+    moved = [piece for atom in step.order for piece in range(starts[atom], starts[atom + 1])]
+    again = _cut([sizes[piece] for piece in moved], list(step.shape))
+    if again is None:
+        return None
+    halves = dict(zip(moved, again, strict=True))
+    atoms = [size for piece in range(len(sizes)) for size in halves[piece]]
+    firsts = list(itertools.accumulate((len(halves[piece]) for piece in range(len(sizes))), initial=0))
+    placed = [place for piece in moved for place in range(firsts[piece], firsts[piece + 1])]
+    pieces = _shared_out(list(range(len(atoms))), atoms, step.source)
+    order = _shared_out(placed, atoms, step.shape)
+    return [[atoms[place] for place in dim] or [1] for dim in pieces], _counted(pieces, order)
+
+
+def _cut(atoms: list[int], dims: list[int]) -> list[list[int]] | None:
+    """Each atom as pieces that none of the dims cuts through."""
+    found = refined(atoms, dims)
+    if found is None:
+        return None
+    made, place = [], 0
+    for atom in atoms:
+        pieces: list[int] = []
+        while math.prod(pieces) < atom:
+            pieces.append(found[place])
+            place += 1
+        made.append(pieces)
+    return made
+
+
+def _shared_out(places: list[int], atoms: list[int], dims: Sequence[int]) -> list[list[int]]:
+    """The places as those that make up each dim."""
+    left = iter(places)
+    made = []
+    for size in dims:
+        dim: list[int] = []
+        while math.prod(atoms[place] for place in dim) < size:
+            dim.append(next(left))
+        made.append(dim)
+    return made
+
+
+def _counted(pieces: list[list[int]], order: list[list[int]]) -> list[list[int]]:
+    """`order` by how pieces are counted where dims of size 1 have one, too."""
+    counted: dict[int, int] = {}
+    count = 0
+    for dim in pieces:
+        for place in dim:
+            counted[place] = count
+            count += 1
+        count += not dim
+    return [[counted[place] for place in dim] for dim in order]
 
 
 def _levels(target: Shape, shapes: list[Shape], fused: FusedPart | None) -> Iterator[Sequence[Option]]:

@@ -1,6 +1,6 @@
 """The same layout in one way of writing: equal for layouts that were put together otherwise."""
 
-__all__ = ["simplified"]
+__all__ = ["refined", "simplified"]
 
 import math
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ def _joined(first: Rearrange, second: Rearrange) -> Rearrange | None:
     if first.is_reshape:
         return replace(second, source=first.source)
     between = [first.atoms[place] for place in first.order]
-    pieces = _refined(between, second.atoms)
+    pieces = refined(between, second.atoms)
     if pieces is None:
         return None
     # Every piece by where it stands in the source: the atom that it is of, and which piece of that.
@@ -72,7 +72,7 @@ def _joined(first: Rearrange, second: Rearrange) -> Rearrange | None:
     )
 
 
-def _refined(one: Sequence[int], other: Sequence[int]) -> list[int] | None:
+def refined(one: Sequence[int], other: Sequence[int]) -> list[int] | None:
     """Sizes into which the atoms of both can be cut, from the outermost; None where there are none."""
     ends = sorted({math.prod(atoms[place:]) for atoms in (one, other) for place in range(len(atoms) + 1)})
     if any(larger % smaller for smaller, larger in pairwise(ends)):

@@ -9,9 +9,10 @@ from typing import Any
 from outgrow.capture.recording import Record, Recording
 from outgrow.compare.comparison import Comparison
 from outgrow.compare.finding import Finding
-from outgrow.compare.layout import hint_of
-from outgrow.compare.layout.by_hand import common_layouts, hint_by_hand
-from outgrow.compare.layout.hint import hear_hint
+from outgrow.compare.layout import Identity, Rearrange, hint_of
+from outgrow.compare.layout.by_hand import common_layouts, dims_of, hint_by_hand
+from outgrow.compare.layout.chain import split_chain
+from outgrow.compare.layout.hint import hear_hint, parse_hint
 from outgrow.compare.layout.steps import LayoutStep, check_layout, steps_of
 from outgrow.compare.mapping import for_all_layers, mapping_text
 from outgrow.compare.names import NameMap, NameRule, make_rule, pair_records, text_of
@@ -24,6 +25,19 @@ from outgrow.errors import InputError
 Shape = tuple[int, ...]
 _MOST_RULES = 10_000
 _MOST_DIMS = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Two:
+    """The tensors of a rule."""
+
+    expected: Record
+    actual: tuple[Record, ...]
+    fused: FusedPart | None
+
+    @property
+    def shapes(self) -> list[Shape]:
+        return [record.shape for record in self.actual]
 
 
 def mapping_of(comparison: Comparison, *, is_whole: bool) -> dict[str, Any]:
@@ -73,6 +87,7 @@ def check_of(comparison: Comparison, body: Mapping[str, Any]) -> dict[str, Any]:
     stage = for_all_layers(replace(rule, layout=None))
     answer: dict[str, Any] = {
         "ok": failure is None, "shape": None, "message": failure or "", "layout": layout, "steps": [],
+        "pieces": None, "order": None,
         "expected_shape": list(two.expected.shape),
         "actual_shapes": [list(record.shape) for record in two.actual],
         "common": [
@@ -89,7 +104,21 @@ def check_of(comparison: Comparison, body: Mapping[str, Any]) -> dict[str, Any]:
             "message": shown(found.message),
             "steps": [_step(step) for step in found.steps],
         }
+        if found.is_fit:
+            answer |= _dims(two, layout)
     return answer
+
+
+def _dims(two: _Two, layout: str) -> dict[str, Any]:
+    """The layout as dims set against each other, where it can be put so."""
+    told = parse_hint(layout, shapes=two.shapes, target=two.expected.shape)
+    first, rest = split_chain(told.layout) if len(two.actual) > 1 else (None, told.layout)
+    if isinstance(rest, Identity):
+        source = two.shapes[0] if first is None else getattr(first, "shape", ())
+        dims = tuple(range(len(source)))
+        rest = Rearrange(source=source, atoms=source, order=dims, shape=source)
+    found = dims_of(rest) if told.expected_layout.is_identity else None
+    return {} if found is None else {"pieces": found[0], "order": found[1]}
 
 
 def layout_of(finding: Finding) -> dict[str, Any]:
@@ -104,19 +133,6 @@ def layout_of(finding: Finding) -> dict[str, Any]:
         "is_given": pair.layout_hint is not None,
         "steps": [_step(step) for step in steps],
     }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Two:
-    """The tensors of a rule."""
-
-    expected: Record
-    actual: tuple[Record, ...]
-    fused: FusedPart | None
-
-    @property
-    def shapes(self) -> list[Shape]:
-        return [record.shape for record in self.actual]
 
 
 def _two(comparison: Comparison, rule: NameRule) -> _Two:
