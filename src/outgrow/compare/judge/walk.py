@@ -3,6 +3,7 @@
 __all__ = ["judge"]
 
 import re
+from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -34,6 +35,29 @@ STILL = 2.0
 room that a jump has would let in what was inherited and averaged away in part."""
 
 
+class _Wrong:
+    """Pairs that went wrong, the worst first: with 100,000 of them nobody asks all about each other."""
+
+    def __init__(self) -> None:
+        self._by_error: list[tuple[float, int, Measured]] = []
+        self._born: list[Measured] = []
+
+    def add(self, pair: Measured, error: float) -> None:
+        """`error` is infinite for a pair that could not be measured."""
+        insort(self._by_error, (-error, len(self._by_error), pair), key=lambda entry: entry[:2])
+        if pair.measures is None or pair.measures.max_abs == float("inf"):
+            self._born.append(pair)
+
+    def explains(self, pair: Measured, objection: Objection) -> bool:
+        """Whether one of them, that this pair may come from, is reason enough."""
+        if pair.measures is None:
+            return False
+        if objection.evidence == "born":
+            return any(not _are_parallel(other, pair) for other in self._born)
+        worst = next((-error for error, _, other in self._by_error if not _are_parallel(other, pair)), None)
+        return worst is not None and pair.measures.finite_relative_error <= JUMP * worst
+
+
 @dataclass(slots=True)
 class _Chain:
     """What is known while walking: pairs of one kind, one after the other."""
@@ -49,7 +73,8 @@ class _Chain:
     roundoffs: dict[str, float] = field(default_factory=lambda: {"expected": 0.0, "actual": 0.0})
     """Largest `unit_roundoff` of each side."""
     growths: dict[tuple[str, str], list[float]] = field(default_factory=dict)
-    """By kind and stage: by which factors the error grew there, in each layer."""
+    """By kind and stage: by which factors the error grew there, the largest `LAYERS` of them; how many there
+    are and which is the largest is all that is asked for."""
     is_wrong: bool = False
     """Whether a pair went wrong."""
 
@@ -85,7 +110,11 @@ class _Chain:
         error = measures.finite_relative_error
         before = max(self.error, self.floor, floor_of(measures))
         if before > 0 and pair.layer is not None:
-            self.growths.setdefault((pair.kind, pair.stage), []).append(error / before)
+            growths = self.growths.setdefault((pair.kind, pair.stage), [])
+            growths.append(error / before)
+            # A run may have 100,000 pairs of one stage.
+            if len(growths) > LAYERS:
+                growths.remove(min(growths))
         self.error = max(self.error, error)
         self.peak = max(self.peak, peak_error(measures))
         self.bias = max(self.bias, bias_of(measures))
@@ -105,7 +134,7 @@ def judge(
     `actual_records` are how many tensors each side has that could have been paired; without them all were.
     """
     chains = {"activations": _Chain(), "gradients": _Chain(), "parameters": _Chain()}
-    wrong: list[tuple[Measured, float]] = []
+    wrong = _Wrong()
     judged: list[Judged] = []
     for pair in measured:
         objection, allowed = _object(pair, chains, rules, exact=exact)
@@ -113,7 +142,7 @@ def judge(
         if objection is None:
             judged.append(Judged(status="ok", reason=_tell_right(pair), error=error, allowed=allowed))
             continue
-        status = "inherited" if _is_inherited(pair, objection, wrong) else "differs"
+        status = "inherited" if wrong.explains(pair, objection) else "differs"
         judged.append(
             Judged(
                 status=status,  # type: ignore[arg-type]
@@ -123,7 +152,7 @@ def judge(
                 allowed=allowed,
             )
         )
-        wrong.append((pair, float("inf") if error is None else error))
+        wrong.add(pair, float("inf") if error is None else error)
     first = next((index for index, word in enumerate(judged) if word.status != "ok"), None)
     healed_at = _find_healing(measured, judged)
     if healed_at is not None:
@@ -182,16 +211,6 @@ def _object_to_rest(measures: Measures, chain: _Chain) -> Objection | None:
     return Objection(
         evidence="rest", reason=f"relative error {error:.2g}, still {error / before:.1f} times what was right"
     )
-
-
-def _is_inherited(pair: Measured, objection: Objection, wrong: Sequence[tuple[Measured, float]]) -> bool:
-    """Whether something that went wrong before explains it."""
-    before = [(other, error) for other, error in wrong if not _are_parallel(other, pair)]
-    if not before or pair.measures is None:
-        return False
-    if objection.evidence == "born":
-        return any(other.measures is None or other.measures.max_abs == float("inf") for other, _ in before)
-    return pair.measures.finite_relative_error <= JUMP * max(error for _, error in before)
 
 
 def _branch(stage: str) -> tuple[int, str] | None:
