@@ -286,6 +286,9 @@ export interface MappingCheck {
   message: string;
   layout: string | null;
   steps: LayoutStep[];
+  /** The layout by dims, as `DimsDraft`; null where it cannot be said so. */
+  pieces: number[][] | null;
+  order: number[][] | null;
   expected_shape: number[];
   actual_shapes: number[][];
   common: { name: string; layout: string }[];

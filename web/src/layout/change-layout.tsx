@@ -52,7 +52,7 @@ export function ChangeLayout({ detail, sides }: { detail: Detail; sides: PairSid
         </div>
       )}
       {isOpen && detail.fused === null && check && (
-        <DimsByHand check={check} sides={sides} onLayout={setText} />
+        <DimsByHand check={check} text={text.trim()} sides={sides} onLayout={setText} />
       )}
       <label class="stacked">
         <span>

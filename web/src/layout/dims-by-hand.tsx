@@ -9,16 +9,18 @@ import type { PairSides } from "./pair-sides";
 
 interface Properties {
   check: MappingCheck;
+  /** As it stands in the field; what is not that any more is forgotten. */
+  text: string;
   sides: PairSides;
   onLayout: (layout: string) => void;
 }
 
 /** Dims set against each other: the actual ones, cut where need be, as pieces of the expected ones. */
-export function DimsByHand({ check, sides, onLayout }: Properties) {
+export function DimsByHand({ check, text, sides, onLayout }: Properties) {
   const isLone = check.actual_shapes.length === 1;
-  const [first, setFirst] = useState(isLone ? "" : (ranksOf(check)[0] ?? ""));
+  const [first, setFirst] = useState(isLone ? "" : (ranksOf(check).find((way) => text.startsWith(way)) ?? ranksOf(check)[0] ?? ""));
   const [shape, setShape] = useState<number[] | null>(isLone ? (check.actual_shapes[0] ?? []) : null);
-  const [draft, setDraft] = useState<DimsDraft | null>(null);
+  const [draft, setDraft] = useState<{ of: string; dims: DimsDraft } | null>(null);
   const [message, setMessage] = useState("");
   const latest = useRef<Latest | null>(null);
   latest.current ??= new Latest(report);
@@ -36,16 +38,20 @@ export function DimsByHand({ check, sides, onLayout }: Properties) {
   useEffect(() => () => latest.current?.stop(), []);
 
   if (!shape) return null;
-  const now = draft ?? firstDraft(shape, wanted);
+  const isTold = check.pieces !== null && check.order !== null && check.layout === text && (isLone || text.startsWith(first));
+  const told = isTold && check.pieces && check.order ? { pieces: check.pieces, order: check.order } : null;
+  const now = draft?.of === text ? draft.dims : (told ?? firstDraft(shape, wanted));
   const atoms = now.pieces.flat();
   const comes = made(now);
 
   function change(next: DimsDraft) {
-    setDraft(next);
+    setDraft({ of: text, dims: next });
     latest.current?.ask(async (signal) => {
       const found = await checkMapping({ expected, actual, layout: first || null, pieces: next.pieces, order: next.order }, signal);
       setMessage(found.ok ? "" : found.message);
-      if (found.ok && found.layout !== null) onLayout(found.layout);
+      if (!found.ok || found.layout === null) return;
+      setDraft({ of: found.layout, dims: next });
+      onLayout(found.layout);
     });
   }
 
@@ -66,7 +72,7 @@ export function DimsByHand({ check, sides, onLayout }: Properties) {
       )}
       <div class="cuts">
         {now.pieces.map((pieces, dim) => (
-          <label key={`${shape.join()} ${dim}`}>
+          <label key={`${dim} ${piecesText(pieces)}`}>
             actual dim {dim}, cut as{" "}
             <input
               type="text"
