@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from outgrow.compare.layout import Concatenate, Rearrange
 from outgrow.compare.measures import measure
-from outgrow.compare.view import Query, Side, find, find_maximum
+from outgrow.compare.view import Found, Query, Side, find, find_maximum
 from outgrow.errors import InputError
 from tests.compare.view.windows import DTYPE_LIST, laid_out, tensors
 
@@ -127,6 +127,16 @@ def test_what_is_allowed_is_no_difference():
     expected, actual = Side([torch.tensor([1.0, 1.0])]), Side([torch.tensor([1.05, 1.2])])
     query = Query.parse({"what": "difference"}, rtol=0.1)
     assert find(query, expected, actual).index == (1,)
+
+
+def test_any_difference_will_do_where_none_is_beyond_what_is_allowed():
+    expected, actual = Side([torch.ones(3)]), Side([torch.tensor([1.0, 1.05, 1.2])])
+    for rtol, index, is_allowed in ((0.1, (2,), False), (0.5, (1,), True)):
+        query = Query.parse({"what": "difference"}, rtol=rtol, or_any=True)
+        found = find(query, expected, actual, is_counted=True)
+        assert (found.index, found.is_allowed) == (index, is_allowed)
+    assert found.count == 2
+    assert find(query, expected, expected) == Found(index=None)
 
 
 def test_places_are_told_in_each_stored_shape():

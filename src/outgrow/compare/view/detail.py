@@ -193,6 +193,7 @@ def known_maximum(comparison: Comparison, row: int) -> dict[str, Any] | None:
         "actual_rank": None if actual is None else actual["rank"],
         "wrapped": False,
         "count": None,
+        "is_allowed": False,
     }
 
 

@@ -4,7 +4,7 @@ __all__ = ["Found", "Query", "find", "find_maximum"]
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal, cast, get_args
 
@@ -41,9 +41,13 @@ class Query:
     rtol: float = 0.0
     """Of `difference`: what is not beyond `atol + rtol * |expected|` is none."""
     atol: float = 0.0
+    or_any: bool = False
+    """Whether any difference will do where none is beyond that."""
 
     @classmethod
-    def parse(cls, value: Mapping[str, object], *, rtol: float = 0.0, atol: float = 0.0) -> "Query":
+    def parse(
+        cls, value: Mapping[str, object], *, rtol: float = 0.0, atol: float = 0.0, or_any: bool = False
+    ) -> "Query":
         """What a page sent: `what`, `side`, `low` and `high`; `low` is the value where one is looked for.
 
         Raises:
@@ -51,15 +55,15 @@ class Query:
         """
         what, side = value.get("what"), value.get("side", "either")
         if what not in get_args(What):
-            raise InputError(f"what is {what!r}", hint=f"it is one of {', '.join(get_args(What))}")
+            raise InputError(f"what is {ascii(what)[:80]}", hint=f"it is one of {', '.join(get_args(What))}")
         if side not in get_args(Which):
-            raise InputError(f"side is {side!r}", hint=f"it is one of {', '.join(get_args(Which))}")
+            raise InputError(f"side is {ascii(side)[:80]}", hint=f"it is one of {', '.join(get_args(Which))}")
         which = cast("Which", side)
         low, high = value.get("low"), value.get("high")
         if what == "value":
             return cls(what="value", side=which, value=TypedNumber.parse(low))
         if what != "range":
-            return cls(what=cast("What", what), side=which, rtol=rtol, atol=atol)
+            return cls(what=cast("What", what), side=which, rtol=rtol, atol=atol, or_any=or_any)
         first = -math.inf if low in (None, "") else TypedNumber.parse(low).bound("low")
         last = math.inf if high in (None, "") else TypedNumber.parse(high).bound("high")
         if first > last:
@@ -106,6 +110,8 @@ class Found:
     """Whether the search went on at the other end."""
     count: int | None = None
     """How many match in all; None where they were not counted."""
+    is_allowed: bool = False
+    """Whether it is a difference within the tolerance: none is beyond it."""
 
     def as_json(self) -> dict[str, object]:
         """What a page is given."""
@@ -118,6 +124,7 @@ class Found:
             "actual_rank": self.actual_rank,
             "wrapped": self.wrapped,
             "count": self.count,
+            "is_allowed": self.is_allowed,
         }
 
 
@@ -154,6 +161,12 @@ def find(
                 places = torch.nonzero(matches).flatten()
                 place = begin + int(places[0 if direction == 1 else -1])
                 return _found(place, shape, expected, actual, wrapped=wrapped, count=count)
+    if query.what == "difference" and query.or_any and (query.rtol or query.atol):
+        query = replace(query, rtol=0.0, atol=0.0)
+        found = find(
+            query, expected, actual, start=start, direction=direction, is_counted=is_counted, check=check
+        )
+        return replace(found, is_allowed=found.index is not None)
     return Found(index=None, count=count)
 
 

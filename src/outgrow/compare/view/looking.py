@@ -14,6 +14,7 @@ from outgrow.compare.view.listing import Listing
 from outgrow.compare.view.plain import shown
 from outgrow.compare.view.side import Side, aligned_sides, own_side
 from outgrow.compare.view.spec import Spec
+from outgrow.compare.view.tolerance import judged_tolerance
 from outgrow.compare.view.window import Window
 from outgrow.errors import InputError
 
@@ -137,14 +138,16 @@ class Looking:
 
 
 def tolerance_of(comparison: Comparison, row: int) -> tuple[float, float]:
-    """`rtol` and `atol` that the user gave for a row; 0 where none were given.
+    """`rtol` and `atol` that the user gave for a row, else what the judge allows it; 0 where neither is.
 
     Raises:
         InputError: there is no such row.
     """
     entry = Listing(comparison)[row]
-    if comparison.rules is None or not isinstance(entry, Finding):
+    if not isinstance(entry, Finding):
         return 0.0, 0.0
+    if comparison.rules is None:
+        return judged_tolerance(entry)
     return comparison.rules.tolerance(entry.pair.expected_name)
 
 

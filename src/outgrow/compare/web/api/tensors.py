@@ -90,7 +90,8 @@ def _find(comparison: "Comparison", row: int, body: Body, turn: Turn) -> Respons
             raise _wrong("a difference was looked for on one side", hint="look at both sides")
         return JSONResponse(find_maximum(expected, actual, check=turn).as_json())
     rtol, atol = tolerance_of(comparison, row)
-    query = Query.parse(body, rtol=rtol, atol=atol)
+    # What the judge allows is no tolerance of the user's: any difference is found where none is beyond it.
+    query = Query.parse(body, rtol=rtol, atol=atol, or_any=comparison.rules is None)
     if view == "own" and query.what != "difference":
         # Each side in its own shape: only one of them can be searched.
         expected = None if query.side == "actual" else expected
