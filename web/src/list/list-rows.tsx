@@ -62,6 +62,7 @@ function Lines({ window, rowHeight, isGrouped, active, index }: LinesProps) {
   const to = Math.min(window.to, entries.length);
   const slots = Math.max(1, window.to - window.from);
   const selected = selectedRow.value;
+  const isBelowLayer = query.value.grouping === "layer";
   const places = Array.from({ length: Math.max(0, to - window.from) }, (_, place) => window.from + place);
   // What `aria-activedescendant` names has to be there, wherever the list is scrolled.
   if (index >= 0 && (index < window.from || index >= to)) places.push(index);
@@ -85,6 +86,7 @@ function Lines({ window, rowHeight, isGrouped, active, index }: LinesProps) {
             isSelected={entry === selected}
             isActive={entry === active}
             role={isGrouped ? "treeitem" : "option"}
+            isBelowLayer={isBelowLayer}
             place={place - (group ? group.header : -1)}
             size={group ? group.count : entries.length}
           />

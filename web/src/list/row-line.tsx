@@ -12,15 +12,18 @@ interface Props {
   isSelected: boolean;
   isActive: boolean;
   role: "option" | "treeitem";
+  /** Whether a header above it says its layer. */
+  isBelowLayer: boolean;
   /** Its place among the rows of its group, from 1, and how many those are. */
   place: number;
   size: number;
 }
 
 /** One tensor on one line. */
-export function RowLine({ rows, row, top, isSelected, isActive, role, place, size }: Props) {
+export function RowLine({ rows, row, top, isSelected, isActive, role, isBelowLayer, place, size }: Props) {
   const name = rowName(rows, row);
   const other = otherName(rows, row);
+  const layer = rows.layer[row] ?? null;
   const status = rows.status[row] as number;
   const error = rows.error[row];
   const dtype = rows.dtypes[rows.dtype[row] as number] ?? "";
@@ -44,8 +47,8 @@ export function RowLine({ rows, row, top, isSelected, isActive, role, place, siz
     >
       <StatusMark status={status} />
       <span class="names">
-        <NameText name={name} />
-        {other !== null && <NameText name={other} isSecond />}
+        <NameText name={name} layer={layer} isBelowLayer={isBelowLayer} />
+        {other !== null && <NameText name={other} layer={layer} isBelowLayer={isBelowLayer} isSecond />}
       </span>
       <span class="kind">{kindOf(rows, row)}</span>
       <span class="bar">
@@ -56,12 +59,20 @@ export function RowLine({ rows, row, top, isSelected, isActive, role, place, siz
   );
 }
 
-/** A name that loses its middle, not its end, where there is no room. */
-function NameText({ name, isSecond = false }: { name: string; isSecond?: boolean }) {
-  const [head, tail] = nameParts(name);
+interface NameProps {
+  name: string;
+  layer: number | null;
+  isBelowLayer: boolean;
+  isSecond?: boolean;
+}
+
+/** A name that loses its beginning, then its middle, not its end, where there is no room. */
+function NameText({ name, layer, isBelowLayer, isSecond = false }: NameProps) {
+  const { shared, head, tail } = nameParts(name, layer, isBelowLayer);
   return (
     <span class={isSecond ? "name second" : "name"}>
-      <span class="head">{head}</span>
+      {shared && <span class="shared">{shared}</span>}
+      {head && <span class="head">{head}</span>}
       <span class="tail">{tail}</span>
     </span>
   );

@@ -3,13 +3,23 @@ import { expect, test } from "vitest";
 import { errorShare, isRenamed, nameParts, otherName, rowLabel, shortDtype, shortShape } from "./row-text";
 import { madeRows } from "./rows-made";
 
-test("both parts of a name are the name, and its end is never cut", () => {
-  expect(nameParts("model.layers.12.self_attn.q_proj.weight")).toEqual(["model.layers.12.self_attn.q_proj", ".weight"]);
+test("the parts of a name are the name, and its end is never cut", () => {
   for (const name of ["q", "0_post_ln_pre_attn", "model.layers.12.self_attn.q_proj.weight", "é".repeat(40), "😀".repeat(30), ""]) {
-    const [head, tail] = nameParts(name);
-    expect(head + tail).toBe(name);
-    expect([...tail].length).toBeLessThanOrEqual(16);
+    for (const layer of [null, 0, 12]) {
+      const { shared, head, tail } = nameParts(name, layer, true);
+      expect(shared + head + tail).toBe(name);
+      expect([...tail].length).toBeLessThanOrEqual(16);
+    }
   }
+});
+
+test("what is said by the header is given up first, the layer's number only below its header", () => {
+  const name = "model.layers.2.mlp.experts.12.gate_up_proj.weight";
+  expect(nameParts(name, 2, true)).toEqual({ shared: "model.layers.2.", head: "mlp.experts.12.gate_up_proj", tail: ".weight" });
+  expect(nameParts(name, 2, false).shared).toBe("model.layers.");
+  expect(nameParts(name, null, false).shared).toBe("");
+  expect(nameParts("block12.layer02.attention.query.weight", 2, true).shared).toBe("block12.layer02.");
+  expect(nameParts("2_post_attn", 2, true)).toEqual({ shared: "", head: "", tail: "2_post_attn" });
 });
 
 test("errors have a length by their logarithm", () => {

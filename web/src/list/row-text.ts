@@ -29,15 +29,35 @@ export function isRenamed(rows: Rows): boolean {
   return renamed * 10 > pairs;
 }
 
-/** The name in two: the first part may be shortened, the second is always shown. */
-export function nameParts(name: string): [string, string] {
-  if (name.length <= 16) return ["", name];
-  const points = [...name];
+/** A name in three parts that follow each other. */
+export interface NameParts {
+  /** What its neighbours begin with, too: given up first where there is no room. */
+  shared: string;
+  /** Shortened next. */
+  head: string;
+  /** Always shown. */
+  tail: string;
+}
+
+/** Parts of a name; below the header of its layer the layer's number is shared as well. */
+export function nameParts(name: string, layer: number | null, isBelowLayer: boolean): NameParts {
+  const shared = layer === null ? "" : name.slice(0, sharedLength(name, layer, isBelowLayer));
+  const points = [...name.slice(shared.length)];
+  if (points.length <= 16) return { shared, head: "", tail: points.join("") };
   const end = points.slice(-13);
-  // From the last dot on, where that leaves enough to be told apart.
+  // From a dot on, where that leaves enough to be told apart.
   const dot = end.findIndex((point) => point === "." || point === "/");
   const tail = dot >= 0 && dot <= 6 ? end.slice(dot) : end;
-  return [points.slice(0, points.length - tail.length).join(""), tail.join("")];
+  return { shared, head: points.slice(0, points.length - tail.length).join(""), tail: tail.join("") };
+}
+
+/** Up to the number of the layer: `model.layers.` of `model.layers.3.mlp`; nothing where that is short anyway. */
+function sharedLength(name: string, layer: number, isBelowLayer: boolean): number {
+  const number = new RegExp(`(^|[^0-9])0*${layer}(?=[._/-])`).exec(name);
+  if (!number) return 0;
+  const end = number.index + number[0].length;
+  const length = isBelowLayer ? end + 1 : number.index + (number[1] as string).length;
+  return length > 6 ? length : 0;
 }
 
 /** Between 0 for equal and 1 for an error of 10, or no number at all, by its logarithm; as in the report. */
