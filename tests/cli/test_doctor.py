@@ -1,3 +1,4 @@
+import importlib.metadata
 import json
 
 import pytest
@@ -103,3 +104,19 @@ def test_the_backend_follows_from_what_is_there(
     chosen = choose_backend(has_gpu=has_gpu, direct_reads=direct_reads, gpudirect=gpudirect, path=tmp_path)
     assert (chosen["name"], chosen["reader"]) == (name, reader)
     assert words in chosen["reason"]
+
+
+def test_it_says_whether_the_page_can_be_served(tmp_path, capsys, monkeypatch, no_gpu):
+    report = examine(tmp_path, nbytes=8 << 20)
+    assert report.web["is_installed"]
+    assert "uvicorn" in report.web["reason"]
+    version = importlib.metadata.version
+
+    def without(package):
+        if package == "uvicorn":
+            raise importlib.metadata.PackageNotFoundError(package)
+        return version(package)
+
+    monkeypatch.setattr(importlib.metadata, "version", without)
+    assert main(["doctor", "--path", str(tmp_path), *SMALL]) == 0
+    assert "uvicorn is missing: pip install 'outgrow[web]'" in " ".join(capsys.readouterr().out.split())

@@ -2,6 +2,7 @@
 
 __all__ = ["DoctorReport", "doctor", "examine"]
 
+import importlib.metadata
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -46,6 +47,8 @@ class DoctorReport:
     `buffered_bytes_per_second` (None: not measured)."""
     comparing: dict[str, Any]
     """What measures tensors in `outgrow compare`: `is_compiled`, `path`, `reason`."""
+    web: dict[str, Any]
+    """Whether `outgrow web` can serve its page: `is_installed`, `reason`."""
     backend: dict[str, str]
     """`device`, `reader`, `name` (as in `BackendType`), `reason`."""
 
@@ -107,6 +110,7 @@ def examine(path: Path | None, *, nbytes: int) -> DoctorReport:
         gpudirect=asdict(direct_to_gpu),
         disk=disk,
         comparing=asdict(kernel_status()),
+        web=_web_state(),
         backend=choose_backend(
             has_gpu=bool(gpus),
             direct_reads=disk["direct_reads"],
@@ -178,6 +182,22 @@ def _measure_disk(path: Path, nbytes: int) -> dict[str, Any]:
     }
 
 
+def _web_state() -> dict[str, Any]:
+    found = {}
+    for package in ("starlette", "uvicorn"):
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            return {
+                "is_installed": False,
+                "reason": f"{package} is missing: pip install 'outgrow[web]'",
+            }
+    return {
+        "is_installed": True,
+        "reason": " and ".join(f"{package} {version}" for package, version in found.items()),
+    }
+
+
 def _attempt(measure: Any) -> tuple[Any, str | None]:
     """The outcome, or None and the error as text: one figure that fails must not cost the others."""
     try:
@@ -224,6 +244,7 @@ def _show(report: DoctorReport) -> None:
             ("Reader", backend["reader"]),
             ("Why", backend["reason"]),
             ("Compare", report.comparing["reason"]),
+            ("Page", ("outgrow web, by " if report.web["is_installed"] else "no: ") + report.web["reason"]),
         ],
     )
 
