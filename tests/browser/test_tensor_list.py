@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 
 from tests.browser.many_rows import show_many
 from tests.browser.runs import planted, write_runs
+from tests.browser.served import Served
 
 pytestmark = pytest.mark.browser
 ROW = "[data-testid=tensor-row]"
@@ -26,7 +27,7 @@ def shown(page):
 def lines(page):
     """Rows and headers, from the top."""
     return page.evaluate(
-        """() => [...document.querySelectorAll('.lines > *')]
+        """() => [...document.querySelectorAll('.list-lines > *')]
             .sort((one, other) => one.getBoundingClientRect().top - other.getBoundingClientRect().top)
             .map((line) => line.dataset.name ?? '# ' + line.querySelector('.group-name').textContent)"""
     )
@@ -47,8 +48,8 @@ def active(page):
     )
 
 
-@pytest.fixture
-def odd(serve, open_page, tmp_path):
+@pytest.fixture(scope="module")
+def odd_server(web_environment, browser, tmp_path_factory):
     """Runs with tensors on one side, several dtypes, NaN, and a name that would like to be HTML."""
     expected, actual = planted()
     expected["embedding"], actual["embedding"] = (torch.arange(6), torch.arange(6))
@@ -56,7 +57,14 @@ def odd(serve, open_page, tmp_path):
     actual["3_sliding"] = torch.ones(7)
     actual["0_key"][0, 0, 0, 0] = torch.nan
     expected[HOSTILE] = actual[HOSTILE] = torch.ones(3)
-    page = open_page(serve(*write_runs(tmp_path, expected, actual)).url)
+    served = Served(*write_runs(tmp_path_factory.mktemp("odd"), expected, actual), env=web_environment)
+    yield served
+    served.stop()
+
+
+@pytest.fixture
+def odd(open_page, odd_server):
+    page = open_page(odd_server.url)
     page.get_by_test_id("verdict").wait_for()
     return page
 

@@ -39,7 +39,7 @@ export function ListRows() {
         onKeyUp={listKeyUp}
         onClick={clickList}
       >
-        <div class="lines" role="presentation" style={{ height: `${count * rowHeight}px` }}>
+        <div class="list-lines" role="presentation" style={{ height: `${count * rowHeight}px` }}>
           <Lines window={scroller.window.value} rowHeight={rowHeight} isGrouped={isGrouped} active={active} index={index} />
         </div>
       </div>
