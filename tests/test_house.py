@@ -22,6 +22,8 @@ OWNERS = {
     "click": ("cli/",),
     "rich": ("cli/render.py", "cli/live_line.py"),
     "starlette": ("compare/web/",),
+    "uvicorn": ("compare/web/",),
+    "h11": ("compare/web/",),
     "torch.distributed": ("shard/",),
     "kvikio": ("store/readers/", "devices/gpudirect.py", "stream/backends/"),
     "blosc2": ("store/",),
@@ -118,6 +120,10 @@ def test_floor_0_loads_the_standard_library_alone(floor):
     ("statement", "unwanted"),
     [
         ("import outgrow.cli.main", {"torch", "rich", "numpy", "transformers"}),
+        # The page is there before torch is.
+        ("import outgrow.compare.web", {"torch", "numpy", "rich", "safetensors", "transformers"}),
+        ("import outgrow.compare", {"torch", "numpy", "starlette", "uvicorn", "click", "rich"}),
+        ("import outgrow.compare.comparison", {"starlette", "uvicorn", "click", "rich", "transformers"}),
         ("import outgrow.devices", {"click", "rich", "transformers", "kvikio"}),
         ("import outgrow.store", {"click", "rich", "transformers", "blosc2", "gguf", "kvikio"}),
         ("import outgrow.stream", {"click", "rich", "transformers", "blosc2", "gguf", "kvikio"}),
