@@ -60,6 +60,21 @@ def test_names_are_printable(tmp_path):
         assert tab.get("/rows").json()["expected"] == ["0_query\\x1b]0;gone\\x07\\u202e"]
 
 
+def test_statistics_of_a_tensor_without_partner(tab):
+    rows = tab.get("/rows").json()
+    row = rows["expected"].index("1_query")
+    wanted = two_runs()[0]["1_query"].double()
+    (found,) = (answer := tab.get(f"/rows/{row}/statistics").json())["expected"]
+    assert answer["actual"] == []
+    assert found["mean"] == pytest.approx(float(wanted.mean()))
+    assert found["std"] == pytest.approx(float(wanted.std(correction=0)))
+    assert (found["minimum"], found["maximum"]) == (float(wanted.min()), float(wanted.max()))
+    assert (found["nan"], found["inf"], found["first_nan"]) == (0, 0, None)
+    both = tab.get(f"/rows/{rows['expected'].index('2_key')}/statistics").json()
+    assert len(both["expected"]) == len(both["actual"]) == 1
+    assert tab.get("/rows/99/statistics").status_code == 400
+
+
 def test_small_answers_are_sent_at_once(tmp_path):
     """Not when the one before was acknowledged, 40 ms later."""
     with serving(tmp_path) as server:

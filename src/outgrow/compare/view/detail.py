@@ -18,6 +18,7 @@ from outgrow.compare.pair import Lone, Pair
 from outgrow.compare.view.listing import Listing
 from outgrow.compare.view.mapping import layout_of
 from outgrow.compare.view.plain import number_of, shown, whole_number_of
+from outgrow.compare.view.statistics import side_figures
 from outgrow.difference.numbers import E2M1_PAIR
 from outgrow.errors import InputError
 
@@ -148,16 +149,8 @@ def _measures(measures: Measures, finding: Finding) -> dict[str, Any]:
 
 def _figures(figures: SideFigures, shape: tuple[int, ...], finding: Finding) -> dict[str, Any]:
     first = figures.first_nan
-    return {
-        "mean": number_of(figures.mean),
-        "std": number_of(figures.std),
-        "minimum": number_of(figures.minimum),
-        "maximum": number_of(figures.maximum),
-        "nan": figures.nan,
-        "inf": figures.inf,
-        "first_nan": None if first is None else list(first),
-        "first_nan_located": None if first is None else _located(first, shape, finding),
-    }
+    located_nan = None if first is None else _located(first, shape, finding)
+    return {**side_figures(figures), "first_nan_located": located_nan}
 
 
 def _located(index: tuple[int, ...], shape: tuple[int, ...], finding: Finding) -> dict[str, Any]:

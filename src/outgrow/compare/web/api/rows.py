@@ -30,8 +30,16 @@ def _row(request: Request) -> Response:
         return JSONResponse(detail_of(comparison, number(request.path_params["row"], "row")))
 
 
+def _statistics(request: Request) -> Response:
+    from outgrow.compare.view.statistics import statistics_of
+
+    with reading(request) as comparison:
+        return JSONResponse(statistics_of(comparison, number(request.path_params["row"], "row")))
+
+
 ROUTES = (
     Route("/verdict", _verdict, methods=["GET"]),
     Route("/rows", _rows, methods=["GET"]),
     Route("/rows/{row}", _row, methods=["GET"]),
+    Route("/rows/{row}/statistics", _statistics, methods=["GET"]),
 )
