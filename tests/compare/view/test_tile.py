@@ -180,3 +180,14 @@ def test_bytes_are_little_endian_float32():
     tile = draw_tile(side, Spec.of_shape((1, 2)), max_height=1, max_width=2)
     assert np.frombuffer(tile.as_bytes(), "<f4").tolist() == [1.0, -2.0]
     assert tile.as_json()["minimum"] == -2.0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64], ids=str)
+def test_what_is_not_finite_on_both_sides_is_no_difference(dtype):
+    expected = torch.zeros(4, 4, dtype=dtype)
+    expected[0, 0], expected[1, 1], expected[2, 2] = math.nan, math.inf, -math.inf
+    actual = expected.clone()
+    actual[3, 3], actual[2, 2] = -0.5, math.inf
+    spec = Spec.of_shape((4, 4))
+    tile = draw_difference(Side([expected]), spec, Side([actual]), spec, max_height=2, max_width=2)
+    assert tile.pixels.tolist() == [[0.0, 0.0], [0.0, math.inf]]

@@ -1,6 +1,6 @@
 """`actual - expected`, number by number, whatever the dtypes."""
 
-__all__ = ["beyond", "gap"]
+__all__ = ["beyond", "gap", "moduli", "rough_gap"]
 
 import torch
 from torch import Tensor
@@ -23,12 +23,19 @@ def gap(actual: Tensor, expected: Tensor) -> Tensor:
         return _of_integers(actual, expected)
     if _is_integer(actual) or _is_integer(expected):
         return _of_mixed(actual, expected)
-    dtype = torch.float32 if {actual.dtype, expected.dtype} <= {*_FLOAT32} else torch.float64
-    one, other = actual.to(dtype), expected.to(dtype)
+    one, other = _as_one_dtype(actual, expected)
     found = one - other
     if not bool(found.sum().isfinite()):
         _settle(found, one, other)
     return found
+
+
+def rough_gap(actual: Tensor, expected: Tensor) -> Tensor:
+    """As `gap`, a third faster, but NaN also where it is 0 there, between two NaN or two equal infinities."""
+    if actual.is_floating_point() and expected.is_floating_point():
+        one, other = _as_one_dtype(actual, expected)
+        return one - other
+    return gap(actual, expected)
 
 
 def beyond(apart: Tensor, expected: Tensor, *, rtol: float, atol: float) -> Tensor:
@@ -45,6 +52,11 @@ def moduli(numbers: Tensor) -> Tensor:
     """float64: of complex numbers the modulus; NaN where a part is."""
     parts = torch.view_as_real(numbers).double()
     return parts[..., 0].hypot(parts[..., 1]).masked_fill_(parts.isnan().any(dim=-1), torch.nan)
+
+
+def _as_one_dtype(actual: Tensor, expected: Tensor) -> tuple[Tensor, Tensor]:
+    dtype = torch.float32 if {actual.dtype, expected.dtype} <= {*_FLOAT32} else torch.float64
+    return actual.to(dtype), expected.to(dtype)
 
 
 def _is_integer(tensor: Tensor) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 
 from outgrow.compare.view.window import Window
 
-_ELEMENTS = 1 << 17
+_ELEMENTS = 1 << 18
 _RUN = 1 << 12
 _GOLDEN = (5**0.5 - 1) / 2
 """Places at multiples of it are spread evenly and fall into step with no dim."""

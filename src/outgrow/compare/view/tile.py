@@ -2,14 +2,13 @@
 
 __all__ = ["MOST_PIXELS", "Tile", "draw_difference", "draw_tile"]
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
 
 from outgrow.compare.view.extreme import Pixels, extremes, largest_of
-from outgrow.compare.view.gap import gap
+from outgrow.compare.view.gap import gap, rough_gap
 from outgrow.compare.view.piece import pieces
 from outgrow.compare.view.plain import number_of
 from outgrow.compare.view.side import Side
@@ -75,7 +74,7 @@ def draw_tile(side: Side, spec: Spec, *, max_height: int, max_width: int) -> Til
         InputError: the Spec does not fit, or the picture has no size, or too large a one.
     """
     window = Window(side, spec)
-    return _draw([window], lambda blocks: blocks[0], max_height, max_width)
+    return _draw([window], max_height, max_width)
 
 
 def draw_difference(
@@ -88,12 +87,10 @@ def draw_difference(
         InputError: as `draw_tile`.
     """
     windows = [Window(actual, actual_spec), Window(expected, expected_spec)]
-    return _draw(windows, lambda blocks: gap(blocks[0], blocks[1]), max_height, max_width)
+    return _draw(windows, max_height, max_width)
 
 
-def _draw(
-    windows: list[Window], joined: Callable[[list[Tensor]], Tensor], max_height: int, max_width: int
-) -> Tile:
+def _draw(windows: list[Window], max_height: int, max_width: int) -> Tile:
     if min(max_height, max_width) < 1 or max_height * max_width > MOST_PIXELS:
         raise InputError(
             f"a picture of {max_height} x {max_width} pixels cannot be drawn",
@@ -109,8 +106,7 @@ def _draw(
     pixels = np.full((-(-height // down), -(-width // across)), np.nan, dtype=np.float32)
     seen = 0
     for piece in pieces(windows, down, across):
-        block = joined([window.block(*piece) for window in windows])
-        found = extremes(block, down, across)
+        found = _extremes([window.block(*piece) for window in windows], down, across)
         top, left = piece.row // down, piece.column // across
         place = pixels[top : top + found.shape[0], left : left + found.shape[1]]
         is_begun = piece.row % down or piece.column % across
@@ -118,6 +114,14 @@ def _draw(
         last = (top + found.shape[0] - 1) * pixels.shape[1] + left + found.shape[1]
         seen = max(seen, last)
     return _tile(pixels, down, across, pixels.size - seen, is_turned=is_turned)
+
+
+def _extremes(blocks: list[Tensor], down: int, across: int) -> Pixels:
+    """Of one block, or of what lies between two."""
+    if len(blocks) == 1:
+        return extremes(blocks[0], down, across)
+    found = extremes(rough_gap(*blocks), down, across)
+    return extremes(gap(*blocks), down, across) if np.isnan(found).any() else found
 
 
 def _tile(pixels: Pixels, down: int, across: int, missing: int, *, is_turned: bool) -> Tile:
