@@ -5,6 +5,7 @@ import { batch, computed, effect, signal } from "@preact/signals";
 import { find } from "../api/client";
 import type { Found } from "../api/types";
 import { indexAt, parseIndex, positionOf } from "../tensor/tensor-index";
+import { showing } from "../tensor/viewport";
 import { parseSearch } from "../tensor/search-query";
 import { announce } from "./announce";
 import { report } from "./banner";
@@ -13,7 +14,8 @@ import { windowsAround } from "./tensor-around";
 import { cursor } from "./tensor-cursor";
 import { Latest } from "./tensor-latest";
 import type { Cut, Look, SideKey, View } from "./tensor-place";
-import { look, setCut } from "./tensor-view";
+import { placeInPlane, planeOf } from "./tensor-spec";
+import { look, setCut, setZoom } from "./tensor-view";
 
 const MAXIMUM = "largest difference";
 const DIFFERENCE = "difference";
@@ -154,6 +156,12 @@ function show(now: Look, places: Partial<Record<SideKey, number[]>>, rank: numbe
     for (const [which, { side, cut }] of targets.entries()) {
       const at = around.at[which] ?? cut.at;
       setCut(side, side === "actual" && rank !== null && rank !== cut.rank ? { at, rank } : { at });
+    }
+    const [first] = targets;
+    if (now.zoom && first) {
+      const plane = planeOf(first.cut, now.mode);
+      const { row, column } = placeInPlane(first.cut, now.mode, first.index);
+      setZoom(showing(now.zoom, plane, row, column));
     }
     cursor.value = { row: around.row, column: around.column, isWanted: isOnNumbers(), isFound: true };
   });

@@ -77,7 +77,7 @@ export function lookAt(place: Place, detail: Detail): Look {
     count: counts.filter((count) => count <= wanted).at(-1) ?? counts[0] ?? 10,
     expected,
     actual,
-    difference: place.difference === undefined ? mode !== "plane" : place.difference !== "0",
+    difference: place.difference === undefined ? mode !== "plane" : String(place.difference) !== "0",
     scale: { isShared: !scale.includes("own"), isLog: scale.includes("log"), isWhole: scale.includes("tensor") },
     zoom: zoomOf(place.zoom),
   };

@@ -1,18 +1,19 @@
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 
-import { figureText } from "../state/format";
 import { pointTo } from "../state/tensor-cursor";
 import { indexInPlane, placeInPlane, planeOf } from "../state/tensor-spec";
-import type { Cut, Look, Viewport } from "../state/tensor-place";
+import type { Cut, Look } from "../state/tensor-place";
 import { pointed, pointedCell } from "../state/tensor-pointed";
-import type { Tile, Which } from "../state/tensor-tiles";
+import { heatSize, type Tile, type Which } from "../state/tensor-tiles";
 import { moveWindows, setZoom } from "../state/tensor-view";
 import type { Range } from "./heat-colours";
 import { drawTile } from "./heat-drawing";
 import { HeatLegend } from "./heat-legend";
 import { extremeOf } from "./heat-range";
+import { labelOf, pixelText } from "./heat-words";
 import { palettes } from "./theme-colours";
 import { ValueTip } from "./value-tip";
+import { WindowMark } from "./window-mark";
 import { cellUnder, panned, showing, wholeOf, zoomed } from "./viewport";
 
 interface Properties {
@@ -35,16 +36,19 @@ export function HeatMap({ which, look, tile, range, height }: Properties) {
   const plane = planeOf(cut, look.mode);
   const part = look.zoom ?? wholeOf(plane);
   const place = pointed.value;
+  const size = heatSize.value;
+  const { row0, column0, height: rows, width: columns } = part;
+  const palette = which === "difference" ? colours?.difference : colours?.values;
 
   useEffect(() => {
     const element = canvas.current;
-    if (!element || !colours) return;
+    if (!element || !palette) return;
     const scale = Math.min(2, devicePixelRatio);
     element.width = Math.max(1, Math.round(element.clientWidth * scale));
     element.height = Math.round(height * scale);
-    if (tile) drawTile(element, tile, part, which === "difference" ? colours.difference : colours.values, range, look.scale.isLog);
+    if (tile) drawTile(element, tile, { row0, column0, height: rows, width: columns }, palette, range, look.scale.isLog);
     element.dataset["drawn"] = String(tile !== null);
-  });
+  }, [tile, palette, size, height, row0, column0, rows, columns, range.low, range.high, look.scale.isLog]);
 
   function under(event: MouseEvent) {
     const box = canvas.current!.getBoundingClientRect();
@@ -92,8 +96,8 @@ export function HeatMap({ which, look, tile, range, height }: Properties) {
   }
 
   // The lone wrong number among millions is a pixel that nobody sees.
-  const extreme = which === "difference" && tile ? extremeOf(tile) : null;
-  const largest = extreme !== null && extreme.value !== 0 ? extreme : null;
+  const extreme = useMemo(() => tile && extremeOf(tile), [tile]);
+  const largest = which === "difference" && extreme !== null && extreme.value !== 0 ? extreme : null;
   const shown = placeInPlane(cut, look.mode, cut.at);
   const left = (column: number) => `${((column - part.column0) / part.width) * 100}%`;
   const top = (row: number) => `${((row - part.row0) / part.height) * 100}%`;
@@ -108,7 +112,7 @@ export function HeatMap({ which, look, tile, range, height }: Properties) {
           role="img"
           tabIndex={0}
           data-testid={`heatmap-${which}`}
-          aria-label={labelOf(which, plane, tile, cut, look)}
+          aria-label={labelOf(which, plane, tile, extreme && indexInPlane(cut, look.mode, extreme.row, extreme.column))}
           onPointerDown={(event) => {
             if (event.button !== 0) return;
             drag.current = { x: event.clientX, y: event.clientY, isMoving: false };
@@ -142,7 +146,7 @@ export function HeatMap({ which, look, tile, range, height }: Properties) {
             <span class="cross-row" style={{ top: top(place.row + 0.5) }} />
             <span class="cross-column" style={{ left: left(place.column + 0.5) }} />
             {place.which === which && pointedCell.value && (
-              <ValueTip cell={pointedCell.value} left={tipLeft(canvas.current, (place.column - part.column0) / part.width)} top={((place.row - part.row0) / part.height) * height + 18} />
+              <ValueTip cell={pointedCell.value} note={tile && pixelText(tile, place.row, place.column)} left={tipLeft(canvas.current, (place.column - part.column0) / part.width)} top={((place.row - part.row0) / part.height) * height + 18} />
             )}
           </>
         )}
@@ -152,47 +156,8 @@ export function HeatMap({ which, look, tile, range, height }: Properties) {
   );
 }
 
-interface MarkProperties {
-  shown: { row: number; column: number };
-  part: Viewport;
-  plane: { rows: number; columns: number; fold: number };
-  look: Look;
-}
-
-/** The part whose numbers are written out, as far as it is in the picture. */
-function WindowMark({ shown, part, plane, look }: MarkProperties) {
-  const isPlane = look.mode === "plane" && plane.fold === 0;
-  const [bottom, right] = [shown.row + (isPlane ? look.count : 1), Math.min(plane.columns, shown.column + look.count)];
-  const from = { row: Math.max(shown.row, part.row0), column: Math.max(shown.column, part.column0) };
-  const to = { row: Math.min(bottom, part.row0 + part.height, plane.rows), column: Math.min(right, part.column0 + part.width) };
-  if (to.row <= from.row || to.column <= from.column) return null;
-  const share = (cells: number, of: number) => `${(cells / of) * 100}%`;
-  return (
-    <span
-      class="here-mark"
-      style={{
-        left: share(from.column - part.column0, part.width),
-        top: share(from.row - part.row0, part.height),
-        width: share(to.column - from.column, part.width),
-        height: share(to.row - from.row, part.height),
-      }}
-    />
-  );
-}
-
 /** Beside the pointer, on the side where there is room. */
 function tipLeft(canvas: HTMLCanvasElement | null, across: number): number {
   const width = canvas?.clientWidth ?? 0;
   return across > 0.5 ? Math.max(-120, across * width - 250) : across * width + 12;
-}
-
-function labelOf(which: Which, plane: { rows: number; columns: number }, tile: Tile | null, cut: Cut, look: Look): string {
-  const name = `Heat map of ${which === "difference" ? "the difference" : which}, ${plane.rows} rows, ${plane.columns} columns`;
-  if (!tile) return `${name}, being read`;
-  const { minimum, maximum } = tile.head;
-  const extreme = extremeOf(tile);
-  const index = extreme && indexInPlane(cut, look.mode, extreme.row, extreme.column);
-  const where = index ? `, largest magnitude at ${index.join(", ") || "its only number"}` : "";
-  const strange = [tile.head.nan && "has NaN", tile.head.inf && "has infinities"].filter(Boolean).join(", ");
-  return `${name}, from ${figureText(minimum)} to ${figureText(maximum)}${where}${strange ? `, ${strange}` : ""}`;
 }

@@ -16,7 +16,7 @@ const HEIGHT = 240;
 const MOST_PIXELS = 900;
 
 /** Pictures of both sides and of what lies between, under one crosshair. */
-export function HeatMaps({ look, measures }: { look: Look; measures: Measures | null }) {
+export function HeatMaps({ look, measures, isComplex }: { look: Look; measures: Measures | null; isComplex: boolean }) {
   const frame = useRef<HTMLDivElement>(null);
   const which = whichOf(look);
   const cut = look.expected ?? look.actual;
@@ -56,7 +56,7 @@ export function HeatMaps({ look, measures }: { look: Look; measures: Measures | 
     <section class="heat" aria-label="Heat maps">
       <div class="heat-head">
         <h2>Heat maps</h2>
-        <span class="soft small">{planeText(look, plane.fold)}</span>
+        <span class="soft small">{planeText(look, plane.fold)}{isComplex && ", moduli"}</span>
         <span class="moves" role="group" aria-label="Zoom">
           <button type="button" aria-label="zoom in" title="zoom in (+)" onClick={() => near(2)}>+</button>
           <button type="button" aria-label="zoom out" title="zoom out (−)" disabled={!zoom} onClick={() => near(0.5)}>−</button>

@@ -1,20 +1,11 @@
-import type { Figure, Measures } from "../api/types";
+import type { Measures } from "../api/types";
 import { figureText } from "../state/format";
+import { FiguresTable } from "./figures-table";
 import { indexText } from "./tensor-index";
 import "./statistics.css";
 
-const SIDES = [
-  ["mean", "mean"],
-  ["std", "standard deviation"],
-  ["minimum", "minimum"],
-  ["maximum", "maximum"],
-  ["nan", "NaN"],
-  ["inf", "Inf"],
-] as const;
-
 /** Figures of both sides and between them, out of the way until somebody wants them. */
 export function Statistics({ measures }: { measures: Measures }) {
-  const { expected, actual } = measures;
   const between: [string, string][] = [
     ["relative error", figureText(measures.relative_error, 4)],
     ["largest difference", figureText(measures.max_abs, 4) + (measures.max_abs_index ? ` at [${indexText(measures.max_abs_index).replaceAll(",", ", ")}]` : "")],
@@ -29,25 +20,7 @@ export function Statistics({ measures }: { measures: Measures }) {
     <details class="fold" data-testid="statistics">
       <summary>Statistics</summary>
       <div class="statistics">
-        <table>
-          <caption>Each side</caption>
-          <thead>
-            <tr>
-              <td />
-              <th scope="col">expected</th>
-              <th scope="col">actual</th>
-            </tr>
-          </thead>
-          <tbody>
-            {SIDES.map(([field, name]) => (
-              <tr key={field}>
-                <th scope="row">{name}</th>
-                <td>{sideText(expected[field])}</td>
-                <td>{sideText(actual[field])}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
+        <FiguresTable columns={[{ name: "expected", figures: measures.expected }, { name: "actual", figures: measures.actual }]} />
         <table>
           <caption>Between them</caption>
           <tbody>
@@ -63,8 +36,6 @@ export function Statistics({ measures }: { measures: Measures }) {
     </details>
   );
 }
-
-const sideText = (figure: Figure) => figureText(figure, 4);
 
 /** Counts that a browser's numbers do not hold come as text. */
 function wholeText(count: number | string): string {

@@ -3,6 +3,7 @@ import { look } from "../state/tensor-view";
 import { DimMapper } from "./dim-mapper";
 import { HeatMaps } from "./heat-maps";
 import { Histogram } from "./histogram";
+import { OwnStatistics } from "./own-statistics";
 import { SearchBar } from "./search-bar";
 import { Statistics } from "./statistics";
 import { TensorHeader } from "./tensor-header";
@@ -21,9 +22,9 @@ export function TensorView({ detail }: { detail: Detail }) {
           <DimMapper look={now} ranks={detail.actual} />
           <SearchBar look={now} />
           <ValueWindow look={now} />
-          <HeatMaps look={now} measures={detail.measures} />
+          <HeatMaps look={now} measures={detail.measures} isComplex={[detail.expected, ...detail.actual].some((side) => side?.dtype.startsWith("complex"))} />
           <Histogram look={now} />
-          {detail.measures && <Statistics measures={detail.measures} />}
+          {detail.measures ? <Statistics measures={detail.measures} /> : <OwnStatistics detail={detail} />}
         </>
       )}
     </section>

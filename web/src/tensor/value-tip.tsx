@@ -3,7 +3,7 @@ import { indexOf, type WindowCell } from "./window-cells";
 export const TIP_ID = "value-tip";
 
 /** Everything about one place: own index and number of each side, what lies between. */
-export function ValueTip({ cell, left, top }: { cell: WindowCell; left: number; top: number }) {
+export function ValueTip({ cell, left, top, note = null }: { cell: WindowCell; left: number; top: number; note?: string | null }) {
   return (
     <div class="tip" role="tooltip" id={TIP_ID} style={{ left: `${left}px`, top: `${top}px` }}>
       <dl>
@@ -34,6 +34,7 @@ export function ValueTip({ cell, left, top }: { cell: WindowCell; left: number; 
         )}
       </dl>
       {cell.expected && cell.actual && <p>{verdictOf(cell)}</p>}
+      {note !== null && <p class="soft">{note}</p>}
     </div>
   );
 }

@@ -1,5 +1,6 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
+import type { Values } from "../api/types";
 import { cursor, pointTo } from "../state/tensor-cursor";
 import { isFinding } from "../state/tensor-find";
 import type { Look } from "../state/tensor-place";
@@ -10,10 +11,24 @@ import { ValueLine } from "./value-line";
 import { ValuePlane } from "./value-plane";
 import { TIP_ID, ValueTip } from "./value-tip";
 import { WindowPages } from "./window-pages";
-import { cellAt, sizeOf, type WindowCell } from "./window-cells";
+import { cellAt, sizeOf } from "./window-cells";
 
+/** Whether the numbers stand below each other. */
+const isUpright = (look: Look) => look.mode !== "plane" || (look.expected ?? look.actual)?.rows === null;
+
+function Numbers({ look, values }: { look: Look; values: Values }) {
+  if (!isUpright(look)) return <ValuePlane look={look} values={values} />;
+  return (
+    <div class="lines">
+      <ValueLine look={look} values={values} />
+    </div>
+  );
+}
+
+/** Where it points; what stands there is looked up when it is drawn, since the numbers may change under it. */
 interface Tip {
-  cell: WindowCell;
+  row: number;
+  column: number;
   left: number;
   top: number;
 }
@@ -36,6 +51,8 @@ export function ValueWindow({ look }: { look: Look }) {
   }, [here, found]);
 
   const side = useRef("expected");
+  // Pointing at a number does not draw the others again.
+  const numbers = useMemo(() => found && <Numbers {...found} />, [found]);
 
   if (!look.expected && !look.actual) return null;
   if (isEmpty(look)) return <p class="nothing">There are no numbers in it: a dim has size 0.</p>;
@@ -46,7 +63,7 @@ export function ValueWindow({ look }: { look: Look }) {
   const { values } = found;
   const isWaiting = found.look !== look || isFinding.value;
   const size = sizeOf(values);
-  const isLine = now.mode !== "plane" || size.height === 0 || (now.expected ?? now.actual)?.rows === null;
+  const isLine = isUpright(now);
 
   function pointAt(target: EventTarget | null) {
     const element = target instanceof Element ? target.closest<HTMLElement>(".cell[data-row]") : null;
@@ -56,7 +73,7 @@ export function ValueWindow({ look }: { look: Look }) {
     const box = element.getBoundingClientRect();
     const outer = frame.current.getBoundingClientRect();
     const left = Math.max(0, Math.min(box.left - outer.left, outer.width - 300));
-    setTip({ cell: cellAt(values, row, column), left, top: box.bottom - outer.top + 4 });
+    setTip({ row, column, left, top: box.bottom - outer.top + 4 });
     return element;
   }
 
@@ -106,8 +123,10 @@ export function ValueWindow({ look }: { look: Look }) {
           setTip(null);
         }}
       >
-        {isLine ? <div class="lines"><ValueLine look={now} values={values} /></div> : <ValuePlane look={now} values={values} />}
-        {tip && <ValueTip {...tip} />}
+        {numbers}
+        {tip && tip.row < size.height && tip.column < size.width && (
+          <ValueTip cell={cellAt(values, tip.row, tip.column)} left={tip.left} top={tip.top} />
+        )}
       </div>
     </section>
   );
