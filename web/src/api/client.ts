@@ -1,7 +1,7 @@
 /** Calls of the server: the token and the session go with each of them. */
 
 import type {
-  Counts, Detail, Folder, Found, Item, MapRule, Mapping, MappingCheck, Places, Rows, SessionInfo, Several, SideName, Status,
+  Counts, Detail, Folder, Found, Item, MapRule, Mapping, MappingCheck, OwnFigures, Places, Rows, SessionInfo, Several, SideName, Status,
   TileHead, Values, Verdict, Window,
 } from "./types";
 
@@ -183,6 +183,9 @@ export const find = (row: number, request: object, signal?: AbortSignal) =>
 
 export const getHistogram = (row: number, request: object, signal?: AbortSignal) =>
   ask<Counts>(`/rows/${row}/histogram`, body("POST", request, signal));
+
+export const getStatistics = (row: number, signal?: AbortSignal) =>
+  ask<OwnFigures>(`/rows/${row}/statistics`, signal ? { signal } : {});
 
 export const getMapping = (isWhole = false) => ask<Mapping>(`/mapping${isWhole ? "?whole=true" : ""}`);
 export const putMapping = (rules: MapRule[]) => ask<Status>("/mapping", body("PUT", { rules }));

@@ -121,6 +121,9 @@ export interface SideFigures {
   first_nan: number[] | null;
 }
 
+/** Of the stored tensors of a row, one for each rank. */
+export type OwnFigures = Record<SideName, SideFigures[]>;
+
 export interface Measures {
   elements: number;
   mismatched: number;
