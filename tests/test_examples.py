@@ -17,6 +17,11 @@ SAYS = {
         "sharded: loss",
     ),
     "lora_over_streamed_weights": ("step 3: loss", "adapters trained", "adapter saved"),
+    "one_model_in_four_rooms": (
+        "streamed         bit-identical                  211 of 211 equal",
+        "grown, streamed  bit-identical                  228 of 228 equal",
+        "They differ: 'model.layers.6.self_attn.o_proj.output' is the first tensor that went wrong",
+    ),
     "record_a_training_run": ("right: 324 tensors", "they part at layers.1.output"),
     "stream_a_checkpoint": ("were in memory at most; each pass read",),
     "stream_your_own_module": ("pass 3: read", "all weights are back"),
