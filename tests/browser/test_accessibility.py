@@ -133,13 +133,6 @@ def test_nothing_of_the_verdict_is_cut_off_at_the_side(open_page, compared_serve
     assert overflow(page) == [0, 0]
 
 
-@pytest.mark.parametrize(
-    "width",
-    [
-        1280,
-        pytest.param(800, marks=pytest.mark.xfail(strict=True, reason="the numbers of a line are wider")),
-    ],
-)
 def test_nothing_of_a_tensor_is_cut_off_at_the_side(open_page, compared_server, width):
     page = open_page(compared_server.url, width=width)
     page.get_by_test_id("first-divergence").click()

@@ -131,3 +131,16 @@ def test_two_runs_are_opened_and_read_by_keyboard_alone(opened, run_files):
     opened.get_by_test_id("first-divergence").focus()
     opened.keyboard.press("Enter")
     expect(opened.get_by_test_id("tensor-view")).to_contain_text("2_post_attn")
+
+
+def test_what_a_number_tells_is_what_stands_there_after_a_jump(compared):
+    compared.keyboard.press("f")
+    compared.get_by_test_id("value-expected").nth(3).hover()
+    tip = compared.get_by_role("tooltip")
+    expect(tip).to_contain_text("expected [0, 0, 0, 3]")
+    compared.keyboard.press("m")
+    expect(compared.locator("[aria-live=polite]").first).to_contain_text("largest difference at [")
+    found = compared.locator("[data-testid=value-expected].found")
+    expect(found).to_have_count(1)
+    index = found.get_attribute("data-index").replace(",", ", ")
+    expect(tip).to_contain_text(f"expected [{index}]")

@@ -61,7 +61,11 @@ function Compared() {
             <VerdictView />
           </Part>
         ) : (
-          detail.value && <Tensor />
+          detail.value && (
+            <Part name="the view of this tensor" of={detail.value.row}>
+              <Tensor />
+            </Part>
+          )
         )}
       </main>
     </div>

@@ -10,7 +10,7 @@ export function Diagnoses({ found }: { found: Verdict }) {
       <ul class="diagnoses">
         {found.diagnoses.map(({ row, at, kind, detail }) => (
           <li key={`${kind} ${at}`} class="card" data-testid="diagnosis">
-            <strong>{kind}</strong>{" "}
+            <strong>{kind.replaceAll("_", " ")}</strong>{" "}
             {row === null ? (
               <code>{at}</code>
             ) : (
