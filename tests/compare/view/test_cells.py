@@ -199,6 +199,9 @@ def test_large_integers_differ_by_all_their_digits():
     pair = compare_cells(expected, actual)
     assert pair.difference == [-1]
     assert pair.text == ["-1"]
+    assert pair.as_json()["ulp"] == [1]
+    far = compare_cells(expected, read_cells(Side([torch.tensor(0)]), spec)).as_json()
+    assert far["ulp"] == far["difference_text"][0].strip("-").split() == [str(2**62 + 1)]
     assert pair.differs == [True]
 
 

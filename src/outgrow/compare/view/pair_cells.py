@@ -14,7 +14,7 @@ from torch import Tensor
 from outgrow.compare.kernel.rounding import coarser, ordered_in
 from outgrow.compare.view.cells import Cells
 from outgrow.compare.view.gap import beyond, gap
-from outgrow.compare.view.plain import number_of
+from outgrow.compare.view.plain import number_of, whole_number_of
 from outgrow.difference.numbers import INT64_MIN, Numbers, plain, steps
 
 
@@ -41,7 +41,7 @@ class PairCells:
         return {
             "difference": [number_of(found) for found in self.difference],
             "difference_text": self.text,
-            "ulp": self.ulp,
+            "ulp": [None if count is None else whole_number_of(count) for count in self.ulp],
             "differs": self.differs,
         }
 
