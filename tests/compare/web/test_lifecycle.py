@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import io
 import os
 import signal
 import socket
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 
 import pytest
 
@@ -302,6 +304,32 @@ def test_an_upload_that_does_not_fit_on_the_disk_is_refused_at_once(shared):
         )
         assert b"413 " in wire.recv(4096)
     assert eventually(lambda: shared.nameless == 0)
+
+
+def test_a_disk_that_is_full_is_told(tmp_path):
+    """Files of this server cannot grow beyond a megabyte: uploads, and what is unpacked."""
+    import resource
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))
+
+    with serving(tmp_path, preexec_fn=limit) as server:
+        session = server.begin()
+        status, answer = server.call("POST", "/api/sides/actual/uploads?name=x", bytes(2**20 + 1), session)
+        assert (status, answer["error"]["code"]) == (507, "disk")
+        assert "TMPDIR" in answer["error"]["hint"]
+        assert server.nameless == 0
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("a.npy", bytes(2**21))
+        server.upload(session, "actual", packed.getvalue(), "x.zip")
+        server.upload(session, "expected", bare_bytes())
+        status = server.compare(session)
+        assert status["state"] == "failed"
+        assert "is full" in status["error"]["message"]
+        assert server.nameless == 2
+        server.call("DELETE", "/api/session", session=session)
+        assert server.nameless == 0
 
 
 RUBBISH = [

@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from outgrow.compare.web.api.calls import find_session, number, read_json
 from outgrow.compare.web.refusal import ApiError
+from outgrow.compare.web.session import Session
 from outgrow.compare.web.side_item import KINDS, SIDES, SideName
 from outgrow.compare.web.upload import Upload
 from outgrow.names import printable
@@ -26,21 +27,21 @@ async def _upload(request: Request) -> Response:
     said = request.headers.get("content-length")
     with session.receiving(None if said is None else number(said, "the length")) as upload:
         try:
-            await _receive(request, upload)
+            await _receive(request, session, upload)
         except ClientDisconnect:
             return Response(status_code=400)  # to nobody
-        session.touch()
         item = session.keep(side, upload, name)
     return JSONResponse(item.as_dict(), status_code=201)
 
 
-async def _receive(request: Request, upload: Upload) -> None:
+async def _receive(request: Request, session: Session, upload: Upload) -> None:
     waiting = bytearray()
     async for piece in request.stream():
         waiting += piece
         if len(waiting) >= _PIECE:
             await run_in_threadpool(upload.write, waiting)
             waiting = bytearray()
+            session.touch()
     await run_in_threadpool(upload.write, waiting)
     if upload.nbytes == 0:
         raise ApiError("the file is empty", status=422, code="empty-file", hint="was it written to the end?")
