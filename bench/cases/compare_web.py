@@ -214,17 +214,16 @@ def _rows(options: argparse.Namespace, folder: Path, browser: Any) -> Iterator[d
     expected, actual = make_rows(folder / "rows", rows=options.rows)
     with _served(options, expected, actual) as server, open_page(browser) as page:
         page.open(server.url)
-        page.verdict_at()
+        at, _ = page.verdict_at()
         page.wait_for("tensor-row")
-        started = time.perf_counter()
-        count = page.call("GET", "/rows")["count"]
-        sample: dict[str, Any] = {"rows": count, "rows_seconds": time.perf_counter() - started}
+        sample: dict[str, Any] = {"rows": options.rows, "verdict_seconds": at - server.started}
+        sample |= {f"rows_{name}": value for name, value in page.seconds("/rows").items()}
         for name, step in (("slow", 40), ("fast", 1200), ("jumps", 60_000)):
             found = page.scroll(options.frames, step)
             sample[f"{name}_frame_ms"] = found["deltas"]
             sample[f"{name}_first_lines"] = found["names"]
             sample["list_height"] = found["height"]
-        sample["peak_anon_bytes"] = server.peak_anon_bytes
+        sample["list_anon_bytes"] = server.peak_anon_bytes
     yield sample
 
 

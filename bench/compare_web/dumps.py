@@ -68,7 +68,7 @@ def make_archives(folder: Path, kind: str, *, nbytes: int, layers: int) -> tuple
     return paths
 
 
-def make_rows(folder: Path, *, rows: int, elements: int = 16) -> tuple[Path, Path]:
+def make_rows(folder: Path, *, rows: int, elements: int = 1024) -> tuple[Path, Path]:
     """A file for each side with `rows` small tensors; every hundredth is on one side only."""
     paths = (folder / "expected.safetensors", folder / "actual.safetensors")
     done = folder / f"complete-{rows}-{elements}"

@@ -77,6 +77,15 @@ window.bench = {
     return answer.status === 204 ? null : await answer.json();
   },
 
+  async seconds(path) {
+    const started = performance.now();
+    const answer = await fetch(`/api${path}`, { headers: headers() });
+    const bytes = await answer.arrayBuffer();
+    const received = performance.now();
+    JSON.parse(new TextDecoder().decode(bytes));
+    return { received: (received - started) / 1000, parsed: (performance.now() - received) / 1000, bytes: bytes.byteLength };
+  },
+
   async tiles(calls) {
     const seconds = [];
     for (const [row, body] of calls) {

@@ -51,6 +51,11 @@ class Page:
         """As the page itself calls the server."""
         return self._page.evaluate("given => bench.call(given)", [method, path, body])
 
+    def seconds(self, path: str) -> dict[str, float]:
+        """How long an answer of JSON takes to come to the page and to be read there, and its bytes."""
+        found: dict[str, float] = self._page.evaluate("path => bench.seconds(path)", path)
+        return found
+
     def press_compare(self) -> float:
         """Press the button as soon as it can be; returns when, in seconds since 1970."""
         return float(self._page.evaluate("bench.compare()")) / 1e3
