@@ -254,6 +254,8 @@ export interface Found {
   actual_rank: number | null;
   wrapped: boolean;
   count: number | null;
+  /** Whether it is a difference that the judge allows: none is larger. */
+  is_allowed: boolean;
 }
 
 /** How many numbers lie from each edge to the next; NaN and infinities of expected, actual and difference. */

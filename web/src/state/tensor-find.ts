@@ -134,7 +134,8 @@ function tell(found: Found, words: string, direction: 1 | -1, key: string): void
   show(now, placesOf(now, found), found.actual_rank);
   const count = known === null ? "" : `, ${known.toLocaleString("en")} in all`;
   const where = found.wrapped ? `, gone on from the ${direction === 1 ? "beginning" : "end"}` : "";
-  say(`${words} at [${found.index.join(", ")}]${count}${where}`);
+  const allowed = found.is_allowed ? ", no larger than allowed" : "";
+  say(`${words} at [${found.index.join(", ")}]${allowed}${count}${where}`);
 }
 
 /** Where it is on each side that is looked at by itself. */
