@@ -13,6 +13,8 @@ export function HeatLegend({ which, range, tile, isLog }: { which: Which; range:
   const found = palettes.value;
   const isApart = which === "difference";
   const { low, high } = legendRange(range, isApart);
+  // As many as tell the ends from each other.
+  const digits = [2, 4, 6].find((enough) => figureText(low, enough) !== figureText(high, enough)) ?? 2;
 
   useEffect(() => {
     const context = canvas.current?.getContext("2d");
@@ -25,9 +27,9 @@ export function HeatLegend({ which, range, tile, isLog }: { which: Which; range:
 
   return (
     <div class="legend">
-      <span>{figureText(low)}</span>
+      <span>{figureText(low, digits)}</span>
       <canvas ref={canvas} width={STEPS} height={1} aria-hidden="true" />
-      <span>{figureText(high)}</span>
+      <span>{figureText(high, digits)}</span>
       {tile !== null && tile.head.nan > 0 && <span class="swatch nan">NaN</span>}
       {tile !== null && tile.head.inf > 0 && <span class="swatch infinite">Inf</span>}
     </div>

@@ -146,7 +146,7 @@ export function HeatMap({ which, look, tile, range, height }: Properties) {
             <span class="cross-row" style={{ top: top(place.row + 0.5) }} />
             <span class="cross-column" style={{ left: left(place.column + 0.5) }} />
             {place.which === which && pointedCell.value && (
-              <ValueTip cell={pointedCell.value} note={tile && pixelText(tile, place.row, place.column)} left={tipLeft(canvas.current, (place.column - part.column0) / part.width)} top={((place.row - part.row0) / part.height) * height + 18} />
+              <ValueTip cell={pointedCell.value} note={tile && pixelText(tile, place.row, place.column)} {...besidePointer(canvas.current, (place.column - part.column0) / part.width)} top={((place.row - part.row0) / part.height) * height + 18} />
             )}
           </>
         )}
@@ -157,7 +157,10 @@ export function HeatMap({ which, look, tile, range, height }: Properties) {
 }
 
 /** Beside the pointer, on the side where there is room. */
-function tipLeft(canvas: HTMLCanvasElement | null, across: number): number {
-  const width = canvas?.clientWidth ?? 0;
-  return across > 0.5 ? Math.max(-120, across * width - 250) : across * width + 12;
+function besidePointer(canvas: HTMLCanvasElement | null, across: number): { left: number } | { right: number } {
+  const box = canvas?.getBoundingClientRect();
+  const whole = canvas?.closest(".heat-maps")?.getBoundingClientRect();
+  if (!box || !whole) return { left: 0 };
+  const x = across * box.width;
+  return box.left + x > whole.left + whole.width / 2 ? { right: box.width - x + 12 } : { left: x + 12 };
 }

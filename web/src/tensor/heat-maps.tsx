@@ -8,6 +8,7 @@ import { isEmpty } from "../state/tensor-values";
 import { setScale, setZoom } from "../state/tensor-view";
 import { HeatMap } from "./heat-map";
 import { rangesOf } from "./heat-range";
+import { elementsOf } from "./tensor-index";
 import { followTheme } from "./theme-colours";
 import { zoomed } from "./viewport";
 import "./heat.css";
@@ -44,7 +45,8 @@ export function HeatMaps({ look, measures, isComplex }: { look: Look; measures: 
   }, [height, which.length]);
   useEffect(() => () => void (heatSize.value = null), []);
 
-  if (isEmpty(look)) return null;
+  const isLone = [look.expected, look.actual].every((one) => one === null || elementsOf(one.shape) <= 1);
+  if (isEmpty(look) || isLone) return null;
   const found = tiles.value;
   const ranges = rangesOf(look, found, measures);
   const { scale, zoom } = look;

@@ -9,6 +9,7 @@ interface Properties {
   index: string | null;
   largest: number;
   isDifferent: boolean;
+  isApart: boolean;
   isHere: boolean;
   isFound: boolean;
   /** Whether the keyboard enters the numbers here. */
@@ -19,10 +20,11 @@ interface Properties {
 
 /** One number. What stands beside it (a mark where the sides differ) is drawn, so that the text is the number alone. */
 export function ValueCell(props: Properties) {
-  const { side, text, value, index, largest, isDifferent, isHere, isFound, isFirst, row, column } = props;
+  const { side, text, value, index, largest, isDifferent, isApart, isHere, isFound, isFirst, row, column } = props;
   if (text === null) return <td class="cell gone" role="gridcell" aria-label="no number here" />;
   const classes = ["cell", side, numberClass(value, largest)];
   if (isDifferent) classes.push("differs");
+  else if (isApart) classes.push("apart");
   if (isFound) classes.push("found");
   if (isHere) classes.push("here");
   return (

@@ -30,9 +30,9 @@ export function ValueLine({ look, values }: { look: Look; values: Values }) {
       <tbody>
         {cells.map((cell) => {
           const isHere = cell.column === place;
-          const shared = { row: 0, column: cell.column, isDifferent: cell.differs, isHere, isFound: isHere && here.isFound };
+          const shared = { row: 0, column: cell.column, isDifferent: cell.differs, isApart: cell.isApart, isHere, isFound: isHere && here.isFound };
           return (
-            <tr key={cell.column} class={cell.differs ? "apart" : undefined}>
+            <tr key={cell.column}>
               <th scope="row" class="index">{indexOf(cell, expected ? "expected" : "actual")}</th>
               {expected && (
                 <ValueCell {...shared} isFirst side="expected" {...shownOf(cell.expected)} largest={largest} />

@@ -92,6 +92,7 @@ function Grid({ side, cells, cut, largest }: GridProperties) {
                       {...shownOf(found)}
                       largest={largest}
                       isDifferent={cell.differs}
+                      isApart={cell.isApart}
                       isHere={isHere}
                       isFound={isHere && here.isFound}
                       isFirst

@@ -2,10 +2,19 @@ import { indexOf, type WindowCell } from "./window-cells";
 
 export const TIP_ID = "value-tip";
 
+interface Properties {
+  cell: WindowCell;
+  /** Pixels from the left or from the right edge of what it stands in. */
+  left?: number;
+  right?: number;
+  top: number;
+  note?: string | null;
+}
+
 /** Everything about one place: own index and number of each side, what lies between. */
-export function ValueTip({ cell, left, top, note = null }: { cell: WindowCell; left: number; top: number; note?: string | null }) {
+export function ValueTip({ cell, left, right, top, note = null }: Properties) {
   return (
-    <div class="tip" role="tooltip" id={TIP_ID} style={{ left: `${left}px`, top: `${top}px` }}>
+    <div class="tip" role="tooltip" id={TIP_ID} style={{ ...(right === undefined ? { left: `${left ?? 0}px` } : { right: `${right}px` }), top: `${top}px` }}>
       <dl>
         {(["expected", "actual"] as const).map((side) => {
           const found = cell[side];
@@ -41,5 +50,5 @@ export function ValueTip({ cell, left, top, note = null }: { cell: WindowCell; l
 
 function verdictOf(cell: WindowCell): string {
   if (cell.differs) return "≠ differs by more than is allowed";
-  return cell.expected?.text === cell.actual?.text ? "equal" : "within what is allowed";
+  return cell.isApart ? "≈ within what is allowed" : "equal";
 }

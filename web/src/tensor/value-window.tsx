@@ -72,7 +72,7 @@ export function ValueWindow({ look }: { look: Look }) {
     const column = Number(element.dataset["column"]);
     const box = element.getBoundingClientRect();
     const outer = frame.current.getBoundingClientRect();
-    const left = Math.max(0, Math.min(box.left - outer.left, outer.width - 300));
+    const left = Math.max(0, Math.min(box.left - outer.left, outer.width - 340));
     setTip({ row, column, left, top: box.bottom - outer.top + 4 });
     return element;
   }

@@ -22,8 +22,8 @@ const values: Values = {
 
 test("sides of different widths meet at the same place of the window", () => {
   expect(sizeOf(values)).toEqual({ height: 2, width: 3 });
-  expect(cellAt(values, 0, 1)).toMatchObject({ difference: { text: "6.0" }, ulp: "9007199254740993", differs: true });
-  expect(cellAt(values, 1, 0)).toMatchObject({ expected: { text: "3", index: "1,0" }, actual: { text: "3" }, differs: false });
+  expect(cellAt(values, 0, 1)).toMatchObject({ difference: { text: "6.0" }, ulp: "9007199254740993", differs: true, isApart: true });
+  expect(cellAt(values, 1, 0)).toMatchObject({ expected: { text: "3", index: "1,0" }, actual: { text: "3" }, differs: false, isApart: false });
 });
 
 test("where a side has no number there is no difference", () => {

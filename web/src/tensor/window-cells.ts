@@ -10,7 +10,10 @@ export interface WindowCell {
   actual: SideCell | null;
   difference: { text: string; value: Figure } | null;
   ulp: string | null;
+  /** Whether they are farther apart than is allowed. */
   differs: boolean;
+  /** Whether they are not equal. */
+  isApart: boolean;
 }
 
 export interface SideCell {
@@ -40,7 +43,7 @@ function sideCell(cells: Cells | null, row: number, column: number): SideCell | 
 export function cellAt(values: Values, row: number, column: number): WindowCell {
   const expected = sideCell(values.expected, row, column);
   const actual = sideCell(values.actual, row, column);
-  const cell: WindowCell = { row, column, expected, actual, difference: null, ulp: null, differs: false };
+  const cell: WindowCell = { row, column, expected, actual, difference: null, ulp: null, differs: false, isApart: false };
   if (!expected || !actual || !values.expected || !values.actual) return cell;
   // What lies between the sides has as many columns as both have.
   const place = row * Math.min(values.expected.width, values.actual.width) + column;
@@ -49,6 +52,7 @@ export function cellAt(values: Values, row: number, column: number): WindowCell 
   const ulp = values.ulp[place];
   cell.ulp = ulp === null || ulp === undefined ? null : countText(ulp);
   cell.differs = values.differs[place] ?? false;
+  cell.isApart = cell.difference !== null && cell.difference.value !== 0;
   return cell;
 }
 

@@ -15,14 +15,24 @@ export function WindowPages({ look, values }: { look: Look; values: Values }) {
     pointTo(0, 0);
   }
 
+  const isEnd = (down: number, right: number) =>
+    [look.expected, look.actual].every((cut) => cut === null || movedCut(cut, look, down, right).join() === cut.at.join());
+  const turns: [number, number, string, string, string][] = [
+    [-1, 0, "↑", `${look.count} rows up`, "page up"],
+    [1, 0, "↓", `${look.count} rows down`, "page down"],
+    [0, -1, "←", `previous ${look.count} numbers`, "previous"],
+    [0, 1, "→", `next ${look.count} numbers`, "next"],
+  ];
+
   return (
     <div class="pages">
       <p class="where" data-testid="window-text">{windowText(look)}</p>
       <div class="moves" role="group" aria-label="Move the window">
-        {isPlane && <button type="button" onClick={() => page(-1, 0)} aria-label={`${look.count} rows up`} title="page up">↑</button>}
-        {isPlane && <button type="button" onClick={() => page(1, 0)} aria-label={`${look.count} rows down`} title="page down">↓</button>}
-        <button type="button" onClick={() => page(0, -1)} aria-label={`previous ${look.count} numbers`} title="previous">←</button>
-        <button type="button" onClick={() => page(0, 1)} aria-label={`next ${look.count} numbers`} title="next">→</button>
+        {turns.slice(isPlane ? 0 : 2).map(([down, right, sign, name, title]) => (
+          <button type="button" key={sign} disabled={isEnd(down, right)} onClick={() => page(down, right)} aria-label={name} title={title}>
+            {sign}
+          </button>
+        ))}
       </div>
       <label>
         show{" "}
