@@ -174,6 +174,22 @@ def test_groups_close_and_open(compared):
     expect(compared.locator(ROW)).to_have_count(20)
 
 
+def test_a_floating_header_closes_its_group_where_one_is(long):
+    scroller = long.locator(".scroller")
+    scroller.evaluate("(list) => { list.scrollTop = 101 * 26 * 300 + 900 }")
+    floating = long.get_by_test_id("floating-group")
+    expect(floating).to_contain_text("Layer 300")
+    floating.click()
+    closed = long.locator('[data-testid=tensor-group][data-group="300"]')
+    expect(closed).to_have_attribute("aria-expanded", "false")
+    expect(closed).to_be_in_viewport()
+    # A group closed elsewhere does not lead back to the tensor that is shown.
+    long.locator(ROW).first.click()
+    scroller.evaluate("(list) => { list.scrollTop = 101 * 26 * 500 }")
+    long.locator('[data-testid=tensor-group][data-group="501"]').click()
+    assert scroller.evaluate("(list) => list.scrollTop") == 101 * 26 * 500
+
+
 def test_the_address_brings_everything_back(compared):
     compared.get_by_test_id("list-filter").fill("post")
     compared.get_by_label("Group", exact=True).select_option("stage")
@@ -214,6 +230,8 @@ def test_the_keyboard_walks_the_list(compared):
     press("PageDown")
     assert active(compared) not in ("0", None)
     assert compared.evaluate("document.activeElement.className").startswith("scroller")
+    press("Enter")
+    assert compared.evaluate("document.activeElement.id") == "main"
 
 
 def test_a_held_key_moves_at_once_and_shows_the_tensor_when_let_go(compared):

@@ -1,6 +1,6 @@
 import type { ReadonlySignal } from "@preact/signals";
 
-import { foldGroup, groupOf, listing } from "../state/list-state";
+import { foldGroup, goTo, groupOf, listing } from "../state/list-state";
 import type { Group } from "./listing";
 import { StatusMark } from "./status-mark";
 
@@ -55,7 +55,10 @@ export function FloatingGroup({ scrolled, rowHeight, height }: FloatingProps) {
       style={{ transform: `translateY(${pushed}px)` }}
       aria-hidden="true"
       data-testid="floating-group"
-      onClick={() => foldGroup(group.key, true)}
+      onClick={() => {
+        foldGroup(group.key, true);
+        goTo(~place);
+      }}
     >
       <GroupText group={group} />
     </div>
@@ -78,6 +81,7 @@ export function GroupText({ group }: { group: Group }) {
 
 const NUMBERS = new Intl.NumberFormat("en");
 
+/** `12`, or `3 of 12 not ok`. */
 export function groupCounts(group: Group): string {
   const all = NUMBERS.format(group.count);
   return group.wrong === 0 ? all : `${NUMBERS.format(group.wrong)} of ${all} not ok`;

@@ -17,7 +17,11 @@ export function listKey(event: KeyboardEvent, page: number): void {
     if (!event.repeat) show(entries[to]);
   } else if (event.key === "Enter" || event.key === " ") {
     if (entry !== undefined && entry < 0) foldGroup(groups[~entry]!.key);
-    else show(entry);
+    else {
+      show(entry);
+      // The numbers are what comes next.
+      if (event.key === "Enter") document.getElementById("main")?.focus();
+    }
   } else if (!foldKey(event.key, index)) return;
   event.preventDefault();
   event.stopPropagation();

@@ -1,6 +1,6 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
 
-import { activeEntry, activeIndex, groupOf, hasTwoNames, listing, query, revealed } from "../state/list-state";
+import { activeEntry, activeIndex, fit, groupOf, hasTwoNames, isGrouped, listing, query, revealed } from "../state/list-state";
 import { rows, selectedRow } from "../state/page-state";
 import { FloatingGroup, GroupLine } from "./group-line";
 import { clickList, listKey, listKeyUp } from "./list-actions";
@@ -14,14 +14,15 @@ export function ListRows() {
   const ref = useRef<HTMLDivElement>(null);
   const scroller = useRowScroller(ref);
   const shown = listing.value;
-  const isGrouped = query.value.grouping !== "none";
+  const hasGroups = isGrouped.value;
   const rowHeight = hasTwoNames.value ? TWO_LINES : ONE_LINE;
   const count = shown.entries.length;
-  useLayoutEffect(() => scroller.fit({ count, rowHeight, covered: isGrouped ? HEADER : 0 }), [count, rowHeight, isGrouped]);
+  useLayoutEffect(() => scroller.fit({ count, rowHeight, covered: hasGroups ? HEADER : 0 }), [count, rowHeight, hasGroups]);
   const asked = revealed.value;
   useLayoutEffect(() => {
+    // Not when a group is closed: whoever looks elsewhere stays there.
     if (activeIndex.peek() >= 0) scroller.reveal(activeIndex.peek());
-  }, [asked, shown, rowHeight]);
+  }, [asked, fit.value, query.value.grouping, rowHeight]);
 
   const active = activeEntry.value;
   const index = activeIndex.value;
@@ -31,7 +32,7 @@ export function ListRows() {
       <div
         class={hasTwoNames.value ? "scroller two-lines" : "scroller"}
         ref={ref}
-        role={isGrouped ? "tree" : "listbox"}
+        role={hasGroups ? "tree" : "listbox"}
         aria-label="Tensors"
         aria-activedescendant={index < 0 || active === null ? undefined : entryId(active)}
         tabIndex={0}
@@ -40,7 +41,7 @@ export function ListRows() {
         onClick={clickList}
       >
         <div class="list-lines" role="presentation" style={{ height: `${count * rowHeight}px` }}>
-          <Lines window={scroller.window.value} rowHeight={rowHeight} isGrouped={isGrouped} active={active} index={index} />
+          <Lines window={scroller.window.value} rowHeight={rowHeight} hasGroups={hasGroups} active={active} index={index} />
         </div>
       </div>
     </div>
@@ -50,12 +51,12 @@ export function ListRows() {
 interface LinesProps {
   window: { from: number; to: number };
   rowHeight: number;
-  isGrouped: boolean;
+  hasGroups: boolean;
   active: number | null;
   index: number;
 }
 
-function Lines({ window, rowHeight, isGrouped, active, index }: LinesProps) {
+function Lines({ window, rowHeight, hasGroups, active, index }: LinesProps) {
   const all = rows.value;
   const { entries, groups } = listing.value;
   if (!all) return null;
@@ -85,7 +86,7 @@ function Lines({ window, rowHeight, isGrouped, active, index }: LinesProps) {
             top={top}
             isSelected={entry === selected}
             isActive={entry === active}
-            role={isGrouped ? "treeitem" : "option"}
+            role={hasGroups ? "treeitem" : "option"}
             isBelowLayer={isBelowLayer}
             place={place - (group ? group.header : -1)}
             size={group ? group.count : entries.length}

@@ -22,7 +22,7 @@ export interface Grouped {
   labels: string[];
 }
 
-/** Groups of the rows; null where they are not grouped. */
+/** Groups of the rows; null where they are not grouped, and where no row has a layer to be grouped by. */
 export function rowGroups(rows: Rows, grouping: Grouping): Grouped | null {
   if (grouping === "layer") return byLayer(rows);
   if (grouping === "stage") {
@@ -39,13 +39,14 @@ export function rowGroups(rows: Rows, grouping: Grouping): Grouped | null {
   return null;
 }
 
-function byLayer(rows: Rows): Grouped {
+function byLayer(rows: Rows): Grouped | null {
   let [first, last] = [rows.count, -1];
   rows.layer.forEach((layer, row) => {
     if (layer === null) return;
     first = Math.min(first, row);
     last = row;
   });
+  if (last < 0) return null;
   const places = new Map<string, number>();
   const labels: string[] = [];
   const of = new Int32Array(rows.count);
@@ -56,7 +57,7 @@ function byLayer(rows: Rows): Grouped {
     if (place === undefined) {
       place = labels.length;
       places.set(key, place);
-      labels.push(layer !== null ? `Layer ${layer}` : last < 0 ? "No layer" : `${LOOSE[key]} the layers`);
+      labels.push(layer !== null ? `Layer ${layer}` : `${LOOSE[key]} the layers`);
     }
     of[row] = place;
   }

@@ -31,6 +31,9 @@ const names = computed(() => rows.value && foldNames(rows.value));
 const order = computed(() => rows.value && rowOrder(rows.value, asked.key.value, asked.isDescending.value));
 const grouped = computed(() => rows.value && rowGroups(rows.value, asked.grouping.value));
 
+/** Whether rows stand below headers. */
+export const isGrouped = computed(() => grouped.value !== null);
+
 const mask = computed(() => {
   const all = rows.value;
   if (!all || !names.value) return null;
@@ -40,8 +43,8 @@ const mask = computed(() => {
   return fitMask(all, names.value, { text, hidden, dtype });
 });
 
-/** Rows that fit, sorted. */
-const fit = computed(() => (order.value && mask.value ? fitting(order.value, mask.value) : new Int32Array()));
+/** Rows that fit, sorted; another array only where these have changed. */
+export const fit = computed(() => (order.value && mask.value ? fitting(order.value, mask.value) : new Int32Array()));
 
 const NOTHING: Listing = { rows: new Int32Array(), entries: new Int32Array(), groups: [] };
 /** What the list shows now. */
