@@ -1,5 +1,7 @@
 """A mapping that was saved: the same pairs, layouts, numbers and verdict when it is given back."""
 
+import time
+
 import pytest
 import torch
 
@@ -140,6 +142,34 @@ def test_a_pattern_never_takes_more_than_it_was_made_of():
             "3_query = 2_query",
             "2_query = -",
         ]
+
+
+def test_few_layers_may_be_exceptions_from_a_pattern(tmp_path):
+    expected = {f"{n}_query": numbers(4, seed=n) for n in range(8)}
+    actual = {f"{n}_query": numbers(4, seed=n) for n in range(8)} | {"other": numbers(4, seed=3)}
+    rules = [NameRule(expected="3_query", actual="other"), NameRule(expected="5_query", actual=None)]
+    with compare(expected=expected, actual=actual) as comparison, comparison.remapped(rules) as mapped:
+        text, wanted = mapping_text(mapped), told(mapped)
+    assert text.splitlines()[1:] == ["{layer}_query = {layer}_query", "3_query = other", "5_query = -"]
+    (tmp_path / "map").write_text(text)
+    with compare(expected=expected, actual=actual, name_map=tmp_path / "map") as again:
+        assert told(again) == wanted
+
+
+def test_many_patterns_on_many_names_take_no_time():
+    """A thousand of them that are alike but for their numbers."""
+    content = {
+        f"layers.{layer}.experts.{expert}.w": torch.ones(1) for layer in range(12) for expert in range(300)
+    }
+    with compare(expected=content, actual=content) as comparison:
+        name_map, unsaid = whole_map(comparison)
+        assert (len(name_map.rules), unsaid) == (300, ())
+        began = time.process_time()
+        pair_records(comparison.expected, comparison.actual, name_map=name_map)
+        patterns = time.process_time() - began
+        began = time.process_time()
+        pair_records(comparison.expected, comparison.actual)
+        assert patterns < 5 * (time.process_time() - began) + 1
 
 
 def records(names, **more):

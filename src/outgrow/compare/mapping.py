@@ -118,16 +118,32 @@ def _rule(here: str, there: str | None, layout: str | None) -> NameRule:
 def _by_layer(rules: Iterable[NameRule], known: KnownNames) -> list[NameRule]:
     """Rules that differ in the layer's number alone as one, where that says nothing of other tensors."""
     groups: dict[NameRule, list[NameRule]] = defaultdict(list)
+    by_name: dict[str, set[NameRule]] = defaultdict(set)
     for rule in rules:
-        groups[for_all_layers(rule) or rule].append(rule)
+        pattern = for_all_layers(rule) or rule
+        groups[pattern].append(rule)
+        by_name[_whole(rule)].add(pattern)
+    # The largest first: what is left of small ones stays as names, which go before patterns.
+    as_they_are: set[str] = set()
+    chosen: set[NameRule] = set()
+    for pattern, alike in sorted(groups.items(), key=lambda group: -len(group[1])):
+        about = {_whole(rule) for rule in alike}
+        others = {name for name, _ in known.fitting(_whole(pattern))} - about
+        rest = {other for name in others for other in by_name.get(name, ())}
+        left = {_whole(rule) for other in rest for rule in groups[other]}
+        if len(alike) < 2 or about & as_they_are or not others <= left or 2 * len(left) > len(alike):
+            continue
+        chosen.add(pattern)
+        as_they_are |= left
     made: list[NameRule] = []
     for pattern, alike in groups.items():
-        about = {_PART.sub("", rule.expected or "") for rule in alike}
-        is_safe = len(alike) > 1 and about == {
-            name for name, _ in known.fitting(_PART.sub("", pattern.expected or ""))
-        }
-        made += [pattern] if is_safe else alike
+        made += [pattern] if pattern in chosen else alike
     return made
+
+
+def _whole(rule: NameRule) -> str:
+    """The expected name, without which part of it."""
+    return _PART.sub("", rule.expected or "")
 
 
 def for_all_layers(rule: NameRule) -> NameRule | None:
