@@ -401,6 +401,15 @@ def test_a_search_ends_with_its_connection(tab, endless):
     assert statuses[0] == 499
 
 
+@pytest.mark.parametrize("which", ["expected", "difference"])
+def test_a_picture_ends_too(tab, monkeypatch, which):
+    monkeypatch.setattr(turns, "_MOST_SECONDS", -1.0)
+    body = {"which": which, "expected": spec(0, 0, 0, rows=0, columns=1), "max_height": 8, "max_width": 8}
+    answer = tab.post(f"/rows/{row_of(tab, '3_key')}/tile", body)
+    assert answer.status_code == 503
+    assert answer.json()["error"]["hint"]
+
+
 def test_a_call_that_takes_too_long_ends(monkeypatch):
     monkeypatch.setattr(turns, "_MOST_SECONDS", -1.0)
     with Turns().take("one") as turn, pytest.raises(ApiError, match="took more than") as caught:

@@ -2,6 +2,7 @@
 
 __all__ = ["MOST_PIXELS", "Tile", "draw_difference", "draw_tile"]
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,18 +68,27 @@ class Tile:
         }
 
 
-def draw_tile(side: Side, spec: Spec, *, max_height: int, max_width: int) -> Tile:
-    """A picture of one side.
+def draw_tile(
+    side: Side, spec: Spec, *, max_height: int, max_width: int, check: Callable[[], None] = lambda: None
+) -> Tile:
+    """A picture of one side. `check` is called now and then: what it raises ends the work.
 
     Raises:
         InputError: the Spec does not fit, or the picture has no size, or too large a one.
     """
     window = Window(side, spec)
-    return _draw([window], max_height, max_width)
+    return _draw([window], max_height, max_width, check)
 
 
 def draw_difference(
-    expected: Side, expected_spec: Spec, actual: Side, actual_spec: Spec, *, max_height: int, max_width: int
+    expected: Side,
+    expected_spec: Spec,
+    actual: Side,
+    actual_spec: Spec,
+    *,
+    max_height: int,
+    max_width: int,
+    check: Callable[[], None] = lambda: None,
 ) -> Tile:
     """A picture of `actual - expected`, number against number by their place in the windows; of as many rows
     and columns as both have.
@@ -87,10 +97,10 @@ def draw_difference(
         InputError: as `draw_tile`.
     """
     windows = [Window(actual, actual_spec), Window(expected, expected_spec)]
-    return _draw(windows, max_height, max_width)
+    return _draw(windows, max_height, max_width, check)
 
 
-def _draw(windows: list[Window], max_height: int, max_width: int) -> Tile:
+def _draw(windows: list[Window], max_height: int, max_width: int, check: Callable[[], None]) -> Tile:
     if min(max_height, max_width) < 1 or max_height * max_width > MOST_PIXELS:
         raise InputError(
             f"a picture of {max_height} x {max_width} pixels cannot be drawn",
@@ -106,6 +116,7 @@ def _draw(windows: list[Window], max_height: int, max_width: int) -> Tile:
     pixels = np.full((-(-height // down), -(-width // across)), np.nan, dtype=np.float32)
     seen = 0
     for piece in pieces(windows, down, across):
+        check()
         found = _extremes([window.block(*piece) for window in windows], down, across)
         top, left = piece.row // down, piece.column // across
         place = pixels[top : top + found.shape[0], left : left + found.shape[1]]

@@ -54,10 +54,11 @@ def _tile(comparison: "Comparison", row: int, body: Body, turn: Turn) -> Respons
     looking = Looking.of(comparison, row, body)
     if which == "difference":
         tile = draw_difference(
-            *looking.wanted("expected"), *looking.wanted("actual"), max_height=height, max_width=width
-        )
+            *looking.wanted("expected"), *looking.wanted("actual"), max_height=height, max_width=width,
+            check=turn,
+        )  # fmt: skip
     else:
-        tile = draw_tile(*looking.wanted(which), max_height=height, max_width=width)
+        tile = draw_tile(*looking.wanted(which), max_height=height, max_width=width, check=turn)
     headers = {"X-Outgrow-Tile": json.dumps(tile.as_json())}
     return Response(tile.as_bytes(), media_type="application/octet-stream", headers=headers)
 
