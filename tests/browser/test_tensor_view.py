@@ -421,3 +421,33 @@ def test_the_next_tensors_are_shown_at_the_same_place(show):
     first(page, "2,3")
     page.get_by_test_id("tensor-previous-different").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("1_special")
+
+
+def test_the_keys_of_the_page_lead_to_differences(show):
+    page = show("0_query")
+    page.keyboard.press("m")
+    expect(cell(page, "expected", "0,2,7,11")).to_be_focused()
+    page.keyboard.press("n")
+    expect(cell(page, "expected", "0,0,1,3")).to_be_focused()
+    page.keyboard.press("Shift+N")
+    expect(cell(page, "expected", "0,2,7,11")).to_be_focused()
+
+
+def test_each_rank_is_looked_at_by_itself_or_all_as_one(open_page, serve, tmp_path):
+    whole = {"0_query": torch.arange(64.0).reshape(4, 16)}
+    ranks = [
+        {"0_query": whole["0_query"][:, :8].contiguous()},
+        {"0_query": whole["0_query"][:, 8:].contiguous()},
+    ]
+    paths = [write_runs(tmp_path / str(rank), whole, tensors) for rank, tensors in enumerate(ranks)]
+    page = open_page(serve(paths[0][0], paths[0][1], paths[1][1]).url + "&row=0&at=1,4")
+    first(page, "1,4", "expected")
+    found = cells(page, "actual")
+    assert [index for index, _ in found] == [*(f"1,{i}" for i in range(4, 8)), *(f"1,{i}" for i in range(6))]
+    assert [float(text) for _, text in found] == whole["0_query"][1, 4:14].tolist()
+    expect(page.get_by_text("rank 1: 1, 1", exact=True)).to_be_visible()
+    page.get_by_test_id("mapping-manual").click()
+    page.get_by_test_id("rank").select_option("1")
+    page.get_by_test_id("slice-actual-dim-0").fill("2")
+    first(page, "2,0", "actual")
+    assert cells(page, "actual")[0] == ("2,0", "40.0")

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 
 import type { Cut } from "../state/tensor-place";
-import { gridStep, movedCut } from "./grid-step";
+import { gridStep, movedCut, turnedCut } from "./grid-step";
 
 const size = { height: 4, width: 10 };
 
@@ -28,4 +28,14 @@ test("the window stays within the tensor", () => {
   expect(movedCut(cut, { mode: "line" }, 0, 10)).toEqual([1, 5, 63]);
   expect(movedCut(cut, { mode: "flat" }, 0, 10)).toEqual([1, 6, 6]);
   expect(movedCut(cut, { mode: "flat" }, 0, 9999)).toEqual([1, 7, 63]);
+});
+
+test("pages end with the one that shows the last number", () => {
+  const cut: Cut = { at: [0, 10], rows: 0, columns: 1, rank: 0, shape: [4, 25] };
+  expect(turnedCut(cut, { mode: "plane", count: 10 }, 0, 1)).toEqual([0, 20]);
+  expect(turnedCut({ ...cut, at: [0, 20] }, { mode: "plane", count: 10 }, 0, 1)).toEqual([0, 20]);
+  expect(turnedCut(cut, { mode: "plane", count: 10 }, 1, 0)).toEqual([0, 10]);
+  expect(turnedCut({ ...cut, at: [0, 3] }, { mode: "line", count: 10 }, 0, -1)).toEqual([0, 0]);
+  expect(turnedCut({ ...cut, at: [3, 20] }, { mode: "flat", count: 10 }, 0, 1)).toEqual([3, 20]);
+  expect(turnedCut({ ...cut, at: [2, 20] }, { mode: "flat", count: 10 }, 0, 1)).toEqual([3, 5]);
 });

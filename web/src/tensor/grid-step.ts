@@ -2,6 +2,7 @@
 
 import { stepped } from "../state/tensor-spec";
 import type { Cut, Look } from "../state/tensor-place";
+import { elementsOf, positionOf } from "./tensor-index";
 
 export interface Step {
   row: number;
@@ -49,4 +50,17 @@ export function gridStep(
 export function movedCut(cut: Cut, look: Pick<Look, "mode">, down: number, right: number): number[] {
   const at = down === 0 ? cut.at : stepped(cut, look.mode, "rows", Math.max(-1e15, down));
   return right === 0 ? at : stepped({ ...cut, at }, look.mode, "columns", Math.max(-1e15, right));
+}
+
+/** A page further; where the last number is shown already it stays. */
+export function turnedCut(cut: Cut, look: Pick<Look, "mode" | "count">, down: number, right: number): number[] {
+  const isLast = isAtEnd(cut, look, "rows", down) || isAtEnd(cut, look, "columns", right);
+  return isLast ? cut.at : movedCut(cut, look, down * look.count, right * look.count);
+}
+
+function isAtEnd(cut: Cut, { mode, count }: Pick<Look, "mode" | "count">, dim: "rows" | "columns", pages: number): boolean {
+  if (pages <= 0) return false;
+  if (mode === "flat") return positionOf(cut.at, cut.shape) + pages * count >= elementsOf(cut.shape);
+  const which = cut[dim];
+  return which === null || (cut.at[which] ?? 0) + pages * count >= (cut.shape[which] ?? 1);
 }

@@ -3,7 +3,7 @@ import { COUNTS, type Look } from "../state/tensor-place";
 import { pointTo } from "../state/tensor-cursor";
 import { moveWindows, setCount, setDifference } from "../state/tensor-view";
 import { CopyMenu } from "./copy-menu";
-import { movedCut } from "./grid-step";
+import { turnedCut } from "./grid-step";
 import { windowText } from "./window-text";
 
 /** Which part is shown, how much of it, and the way to the next part. */
@@ -11,12 +11,12 @@ export function WindowPages({ look, values }: { look: Look; values: Values }) {
   const isPlane = look.mode === "plane";
 
   function page(down: number, right: number) {
-    moveWindows((cut) => movedCut(cut, look, down * look.count, right * look.count));
+    moveWindows((cut) => turnedCut(cut, look, down, right));
     pointTo(0, 0);
   }
 
   const isEnd = (down: number, right: number) =>
-    [look.expected, look.actual].every((cut) => cut === null || movedCut(cut, look, down, right).join() === cut.at.join());
+    [look.expected, look.actual].every((cut) => cut === null || turnedCut(cut, look, down, right).join() === cut.at.join());
   const turns: [number, number, string, string, string][] = [
     [-1, 0, "↑", `${look.count} rows up`, "page up"],
     [1, 0, "↓", `${look.count} rows down`, "page down"],
