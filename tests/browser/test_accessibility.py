@@ -34,9 +34,18 @@ def width(request):
     return request.param
 
 
-@pytest.fixture
-def screen(open_page, theme, width):
-    """Open an address as the test's theme and width have it."""
+@pytest.fixture(
+    params=[
+        ("light", 1280),
+        ("dark", 800),
+        pytest.param(("light", 800), marks=pytest.mark.slow),
+        pytest.param(("dark", 1280), marks=pytest.mark.slow),
+    ],
+    ids=lambda look: f"{look[0]} {look[1]}",
+)
+def screen(request, open_page):
+    """Open a server's page in one of the themes and widths."""
+    theme, width = request.param
     return lambda server: open_page(server.url, theme=theme, width=width)
 
 
@@ -92,9 +101,10 @@ def test_unlocking(open_page, server, theme, axe, complaints):
 
 
 def test_headings_are_in_order_and_each_screen_has_one_main(compared):
-    for go in (lambda: None, lambda: compared.keyboard.press("f"), lambda: compared.keyboard.press("o")):
-        go()
-        compared.wait_for_load_state("networkidle")
+    for key, shown in ((None, "verdict"), ("f", "tensor-view"), ("o", "compare-button")):
+        if key:
+            compared.keyboard.press(key)
+        compared.get_by_test_id(shown).wait_for()
         levels = compared.evaluate(
             """[...document.querySelectorAll('h1,h2,h3,h4')]
                 .filter((one) => one.checkVisibility()).map((one) => +one.tagName[1])"""

@@ -115,14 +115,14 @@ def test_the_first_tab_stop_skips_to_the_content(compared):
 
 
 def test_two_runs_are_opened_and_read_by_keyboard_alone(opened, run_files):
+    # As long as somebody listens, the browser opens no window of its own.
+    opened.on("filechooser", lambda chooser: None)
     for side, path in zip(("expected", "actual"), run_files, strict=True):
         field = opened.get_by_label(f"Pick files of the {side} run")
         field.focus()
         with opened.expect_file_chooser() as chooser:
             opened.keyboard.press("Enter")
         chooser.value.set_files(path)
-        # Chromium opens no second one before the first has gone.
-        expect(opened.get_by_test_id(f"drop-{side}").get_by_test_id("side-file")).to_have_count(1)
     button = opened.get_by_test_id("compare-button")
     expect(button).to_be_enabled()
     button.focus()

@@ -27,3 +27,11 @@ def drop(page, target, files):
 
 def names(page, side):
     return zone(page, side).get_by_test_id("side-file").locator(".name").all_inner_texts()
+
+
+def compare_files(page, expected, actual):
+    """Pick a file for each side, and wait for the verdict."""
+    pick(page, "expected", expected)
+    pick(page, "actual", actual)
+    page.get_by_test_id("compare-button").click()
+    page.get_by_test_id("verdict").wait_for()
