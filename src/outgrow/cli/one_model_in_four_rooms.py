@@ -1,0 +1,1 @@
+../../../examples/one_model_in_four_rooms.py
