@@ -58,6 +58,8 @@ def run_chapter(
     tokens = encode_prompt(open_tokenizer(model), prompt)["input_ids"]
     page = cache_directory() / "demo-whole.html"
     picture = svg if svg is not None else cache_directory() / "demo-whole.svg"
+    for file in (page, picture):
+        file.parent.mkdir(parents=True, exist_ok=True)
     if is_shown:
         _introduce(title)
     with tempfile.TemporaryDirectory(prefix="outgrow-demo-") as name:
