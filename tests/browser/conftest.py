@@ -1,7 +1,9 @@
 import shutil
 
+import httpx
 import pytest
 
+from tests.browser.number_runs import numbers, settle
 from tests.browser.runs import planted, write_runs
 from tests.browser.served import Served
 from tests.browser.watched import Complaints
@@ -126,3 +128,45 @@ def compared(open_page, compared_server):
     page = open_page(compared_server.url)
     page.get_by_test_id("verdict").wait_for()
     return page
+
+
+@pytest.fixture(scope="session")
+def number_runs():
+    """A tensor for each kind of number: expected and actual."""
+    return numbers()
+
+
+@pytest.fixture(scope="session")
+def numbers_server(web_environment, browser, number_runs, tmp_path_factory):
+    """A server whose tabs begin with the runs of `number_runs`."""
+    served = Served(*write_runs(tmp_path_factory.mktemp("numbers"), *number_runs), env=web_environment)
+    yield served
+    served.stop()
+
+
+@pytest.fixture(scope="session")
+def row_of(numbers_server):
+    """The row of each name."""
+    headers = {"Authorization": f"Bearer {numbers_server.token}"}
+    with httpx.Client(base_url=numbers_server.address, headers=headers, timeout=30) as client:
+        client.headers["X-Outgrow-Session"] = client.get("/api/session").json()["session"]
+        status = {"revision": 0}
+        while status.get("state") != "ready":
+            status = client.get("/api/comparison", params={"after": status["revision"]}).json()
+        rows = client.get("/api/rows").json()
+    pairs = zip(rows["expected"], rows["actual"], strict=True)
+    return {expected or actual: row for row, (expected, actual) in enumerate(pairs)}
+
+
+@pytest.fixture
+def show(open_page, numbers_server, row_of):
+    """Open the page at a tensor: `show("0_query", mode="plane")`."""
+
+    def at(name, *, width=1280, theme="light", **place):
+        fields = "".join(f"&{field}={value}" for field, value in {"row": row_of[name], **place}.items())
+        page = open_page(numbers_server.url + fields, width=width, theme=theme, height=1600)
+        page.get_by_test_id("tensor-view").wait_for()
+        settle(page)
+        return page
+
+    return at

@@ -1,6 +1,6 @@
 /** Where windows begin so that what was found is in them, at the same place on both sides. Pure. */
 
-import { clamp, elementsOf, indexAt, positionOf } from "../tensor/tensor-index";
+import { clamp, elementsOf, indexAt, placeInLine } from "../tensor/tensor-index";
 import type { Cut, Mode } from "./tensor-place";
 
 /** Numbers that are shown before what was found. */
@@ -23,7 +23,7 @@ interface Target {
 export function cellIn({ cut, index }: Target, mode: Mode, count: number): { row: number; column: number } | null {
   const isWithin = (offset: number) => offset >= 0 && offset < count;
   if (mode === "flat") {
-    const column = positionOf(index, cut.shape) - positionOf(cut.at, cut.shape);
+    const column = placeInLine(index, cut.shape) - placeInLine(cut.at, cut.shape);
     return isWithin(column) ? { row: 0, column } : null;
   }
   const rows = mode === "plane" ? cut.rows : null;
@@ -41,7 +41,7 @@ export function windowsAround(targets: readonly Target[], mode: Mode, count: num
     return { at: targets.map(({ cut }) => [...cut.at]), ...first };
   }
   if (mode === "flat") {
-    const places = targets.map(({ cut, index }) => [positionOf(index, cut.shape), elementsOf(cut.shape)] as const);
+    const places = targets.map(({ cut, index }) => [placeInLine(index, cut.shape), elementsOf(cut.shape)] as const);
     const column = offsetOf(places, count);
     return { at: targets.map(({ cut }, which) => indexAt((places[which]?.[0] ?? 0) - column, cut.shape)), row: 0, column };
   }

@@ -4,7 +4,7 @@ import { batch, computed, effect, signal } from "@preact/signals";
 
 import { find } from "../api/client";
 import type { Found } from "../api/types";
-import { indexAt, parseIndex, positionOf } from "../tensor/tensor-index";
+import { indexAt, parseIndex, placeInLine } from "../tensor/tensor-index";
 import { showing } from "../tensor/viewport";
 import { parseSearch } from "../tensor/search-query";
 import { announce } from "./announce";
@@ -185,7 +185,7 @@ function hereIndex(): number[] | null {
 }
 
 function cellIndex(cut: Cut, now: Look, row: number, column: number): number[] {
-  if (now.mode === "flat") return indexAt(positionOf(cut.at, cut.shape) + column, cut.shape);
+  if (now.mode === "flat") return indexAt(placeInLine(cut.at, cut.shape) + column, cut.shape);
   const index = [...cut.at];
   if (now.mode === "plane" && cut.rows !== null) index[cut.rows] = (index[cut.rows] ?? 0) + row;
   if (cut.columns !== null) index[cut.columns] = (index[cut.columns] ?? 0) + column;

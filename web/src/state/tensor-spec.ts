@@ -1,7 +1,7 @@
 /** Which window of the tensor the server is asked for. Pure. */
 
 import type { Spec, Window } from "../api/types";
-import { clamp, elementsOf, indexAt, positionOf, type Shape } from "../tensor/tensor-index";
+import { clamp, elementsOf, indexAt, placeInLine, type Shape } from "../tensor/tensor-index";
 import type { Cut, Look, Mode, Viewport } from "./tensor-place";
 
 /** The numbers that are written out. */
@@ -52,7 +52,7 @@ function plain(cut: Cut): Spec {
 
 export function valuesSpec(cut: Cut, mode: Mode, count: number): Spec {
   const spec = plain(cut);
-  if (mode === "flat") return { ...spec, flat: true, column0: positionOf(cut.at, cut.shape), width: count };
+  if (mode === "flat") return { ...spec, flat: true, column0: placeInLine(cut.at, cut.shape), width: count };
   spec.column0 = cut.columns === null ? 0 : (cut.at[cut.columns] ?? 0);
   spec.width = count;
   if (mode === "line" || cut.rows === null) return spec;
@@ -122,14 +122,14 @@ export function placeInPlane(cut: Cut, mode: Mode, index: readonly number[]): { 
   if (fold === 0) {
     return { row: cut.rows === null ? 0 : (index[cut.rows] ?? 0), column: cut.columns === null ? 0 : (index[cut.columns] ?? 0) };
   }
-  const position = mode === "flat" ? positionOf(index, cut.shape) : cut.columns === null ? 0 : (index[cut.columns] ?? 0);
+  const position = mode === "flat" ? placeInLine(index, cut.shape) : cut.columns === null ? 0 : (index[cut.columns] ?? 0);
   return { row: Math.floor(position / fold), column: position % fold };
 }
 
 /** How far the value window can begin in a line or along a dim, and how it steps by pages. */
 export function stepped(cut: Cut, mode: Mode, dim: "rows" | "columns", by: number): number[] {
   if (mode === "flat") {
-    return indexAt(clamp(positionOf(cut.at, cut.shape) + by, 0, elementsOf(cut.shape) - 1), cut.shape);
+    return indexAt(clamp(placeInLine(cut.at, cut.shape) + by, 0, elementsOf(cut.shape) - 1), cut.shape);
   }
   const which = cut[dim];
   const at = [...cut.at];

@@ -2,7 +2,7 @@
 
 import { stepped } from "../state/tensor-spec";
 import type { Cut, Look } from "../state/tensor-place";
-import { elementsOf, positionOf } from "./tensor-index";
+import { elementsOf, placeInLine } from "./tensor-index";
 
 export interface Step {
   row: number;
@@ -60,7 +60,7 @@ export function turnedCut(cut: Cut, look: Pick<Look, "mode" | "count">, down: nu
 
 function isAtEnd(cut: Cut, { mode, count }: Pick<Look, "mode" | "count">, dim: "rows" | "columns", pages: number): boolean {
   if (pages <= 0) return false;
-  if (mode === "flat") return positionOf(cut.at, cut.shape) + pages * count >= elementsOf(cut.shape);
+  if (mode === "flat") return placeInLine(cut.at, cut.shape) + pages * count >= elementsOf(cut.shape);
   const which = cut[dim];
   return which === null || (cut.at[which] ?? 0) + pages * count >= (cut.shape[which] ?? 1);
 }

@@ -1,15 +1,15 @@
 import { expect, test } from "vitest";
 
-import { clampIndex, elementsOf, indexAt, indexText, parseIndex, positionOf } from "./tensor-index";
+import { clampIndex, elementsOf, indexAt, indexText, parseIndex, placeInLine } from "./tensor-index";
 
 test("a place in the line and its index are each other's inverse", () => {
   const shape = [2, 1, 3, 5];
   for (let position = 0; position < elementsOf(shape); position += 1) {
-    expect(positionOf(indexAt(position, shape), shape)).toBe(position);
+    expect(placeInLine(indexAt(position, shape), shape)).toBe(position);
   }
   expect(indexAt(29, shape)).toEqual([1, 0, 2, 4]);
   expect(elementsOf([])).toBe(1);
-  expect(positionOf([], [])).toBe(0);
+  expect(placeInLine([], [])).toBe(0);
   expect(indexAt(0, [0, 3])).toEqual([0, 0]);
 });
 

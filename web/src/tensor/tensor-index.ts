@@ -8,7 +8,7 @@ export function elementsOf(shape: Shape): number {
 }
 
 /** The place of an index when all numbers stand in one line. */
-export function positionOf(index: readonly number[], shape: Shape): number {
+export function placeInLine(index: readonly number[], shape: Shape): number {
   return shape.reduce((position, size, dim) => position * size + (index[dim] ?? 0), 0);
 }
 

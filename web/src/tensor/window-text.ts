@@ -1,7 +1,7 @@
 /** Where the window is, in words. Pure. */
 
 import type { Cut, Look, Mode } from "../state/tensor-place";
-import { elementsOf, positionOf } from "./tensor-index";
+import { elementsOf, placeInLine } from "./tensor-index";
 
 /** `[3, 0:10, 0:10] of [8, 76, 64]`, for each side where they are looked at by themselves. */
 export function windowText(look: Look): string {
@@ -17,7 +17,7 @@ export function windowText(look: Look): string {
 export function expressionOf(cut: Cut, mode: Mode, count: number): string {
   const to = (start: number, size: number) => `${start}:${Math.min(size, start + count)}`;
   if (mode === "flat") {
-    const start = positionOf(cut.at, cut.shape);
+    const start = placeInLine(cut.at, cut.shape);
     return `.flatten()[${to(start, elementsOf(cut.shape))}]`;
   }
   if (cut.shape.length === 0) return "[()]";

@@ -1,0 +1,71 @@
+"""Pictures and figures of a pair of tensors."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.number_runs import first
+
+pytestmark = pytest.mark.browser
+
+
+def test_pictures_are_drawn_of_both_sides_and_of_the_difference(show):
+    page = show("0_query", at="0,2,0,0")
+    for which in ("expected", "actual", "difference"):
+        canvas = page.get_by_test_id(f"heatmap-{which}")
+        expect(canvas).to_have_attribute("data-drawn", "true")
+        assert colours(canvas) > (20 if which != "difference" else 1)
+    expect(page.get_by_test_id("heatmap-difference")).to_have_attribute(
+        "aria-label", re.compile(r"to 0\.5, largest magnitude at 0, 2, 7, 11")
+    )
+
+
+def colours(canvas):
+    return canvas.evaluate(
+        """canvas => {
+          const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+          return new Set(new Uint32Array(pixels.buffer)).size;
+        }"""
+    )
+
+
+def test_a_click_on_a_picture_shows_the_numbers_there(show):
+    page = show("0_query", mode="plane", at="0,2,0,0")
+    canvas = page.get_by_test_id("heatmap-difference")
+    box = canvas.bounding_box()
+    place = {"x": box["width"] * 11.5 / 16, "y": box["height"] * 7.5 / 12}
+    canvas.hover(position=place)
+    tip = page.get_by_role("tooltip")
+    expect(tip).to_contain_text("0, 2, 7, 11")
+    canvas.click(position=place)
+    first(page, "0,2,7,11")
+    first(page, "7,2,11", "actual")
+
+
+def test_zooming_asks_for_finer_pictures_and_keys_do_all_of_it(show):
+    page = show("8_long")
+    canvas = page.get_by_test_id("heatmap-expected")
+    canvas.focus()
+    with page.expect_request("**/tile") as asked:
+        page.keyboard.press("+")
+    assert asked.value.post_data_json["expected"]["height"] < 40
+    expect(page).to_have_url(re.compile("zoom="))
+    page.keyboard.press("0")
+    expect(page).not_to_have_url(re.compile("zoom="))
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.get_by_test_id("value-expected").first).not_to_have_attribute("data-index", "0")
+
+
+def test_figures_and_histogram_are_folded_away(show):
+    page = show("1_special")
+    figures = page.get_by_test_id("statistics")
+    assert figures.get_attribute("open") is None
+    figures.locator("summary").click()
+    expect(figures).to_contain_text("cosine")
+    histogram = page.get_by_test_id("histogram")
+    histogram.locator("summary").click()
+    expect(histogram.locator("svg[role=img]")).to_have_count(2)
+    expect(histogram).to_contain_text("NaN: 0 expected, 1 actual")
+    expect(histogram).to_contain_text("Inf: 0 expected, 2 actual")
