@@ -178,3 +178,27 @@ def test_connections_are_counted(server, monkeypatch):
         assert eventually(lambda: len(loop.server_state.connections) == 3)
         wires[1].sendall(head(server, "GET", "/nothing"))
         assert is_refused(wires[1])
+
+
+def test_the_end_does_not_wait_for_calls_on_their_way(tmp_path):
+    (tmp_path / "index.html").write_text("x")
+
+    def seconds():
+        with open_server(Options(port=0, static=tmp_path)) as made:
+            serving = threading.Thread(target=made.serve)
+            serving.start()
+            session = begin(made)
+            call = head(
+                made, "POST", "/api/sides/actual/uploads?name=x", "Content-Length: 9", session=session
+            )
+            with socket.create_connection(("127.0.0.1", made.port)) as wire:
+                wire.sendall(call + b"abc")
+                time.sleep(0.1)
+                started = time.monotonic()
+                made.stop()
+                serving.join(10)
+                assert not serving.is_alive()
+                return time.monotonic() - started
+
+    # Without being dropped they would have a second to come to their end.
+    assert any(seconds() < 0.9 for _ in range(3))

@@ -96,6 +96,12 @@ def test_what_lies_elsewhere_is_refused_whether_it_is_there_or_not(tree, text):
     assert "--root" in caught.value.hint
 
 
+def test_a_path_is_not_looked_for_where_the_server_was_started(tree, monkeypatch):
+    monkeypatch.chdir(tree)
+    with pytest.raises(ApiError, match="may open"):
+        Roots([tree]).find("runs/x.pth")
+
+
 @pytest.mark.parametrize("text", ["{root}/nothing", "{root}/loop", "{root}/dangling.pth", "{root}/\0x"])
 def test_what_is_not_there_is_told(tree, text):
     with pytest.raises(ApiError) as caught:

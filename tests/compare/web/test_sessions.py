@@ -171,6 +171,26 @@ def test_what_the_server_was_started_with_is_compared_once_for_all_tabs(runs, mo
         assert until_ready(Tab(begin.client))["revision"] in revisions
 
 
+def test_a_call_that_waits_for_the_shared_comparison_hears_of_the_tabs_own(runs):
+    with browser(expected=runs[0], actual=(runs[1],)) as begin:
+        tab = begin()
+        path = f"/comparison?after={until_ready(tab)['revision']}"
+        answers = []
+
+        def wait():
+            started = time.monotonic()
+            answers.append((tab.fine("GET", path), time.monotonic() - started))
+
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        time.sleep(0.1)
+        tab.compare(exact=True)
+        waiting.join(20)
+        status, seconds = answers[0]
+        assert seconds < 8  # it would wait for ten
+        assert status["revision"] > 0
+
+
 def test_who_cancels_what_all_look_at_cancels_it_for_themselves(runs, monkeypatch):
     from outgrow.compare.web import opening
 
