@@ -1,6 +1,7 @@
 """Numbers of a row, as the page gets them."""
 
 import asyncio
+import gc
 import json
 import threading
 import time
@@ -15,6 +16,7 @@ from outgrow.compare.web.refusal import ApiError
 from outgrow.compare.web.turns import Turns
 from tests.compare.view.two_runs import numbers, two_runs
 from tests.compare.web.served import TOKEN, save, served
+from tests.compare.web.serving import eventually
 
 
 def spec(*fixed, **more):
@@ -399,6 +401,15 @@ def test_a_search_ends_with_its_connection(tab, endless):
     asyncio.run(tab.app(scope, receive, send))
     assert ended.is_set()
     assert statuses[0] == 499
+
+
+def test_what_is_kept_of_a_comparison_goes_with_it(tmp_path):
+    with served(tmp_path, *two_runs()) as tab:
+        for _ in range(3):
+            assert tab.post("/comparison", {}).status_code == 202
+            tab.wait()
+            values(tab, "2_key", {"expected": spec(0, 0)})
+        assert eventually(lambda: gc.collect() >= 0 and len(tab.app.state.kept) == 1)
 
 
 @pytest.mark.parametrize("which", ["expected", "difference"])

@@ -10,6 +10,7 @@ from outgrow.capture.recording import Record, Refusal
 from outgrow.compare.comparison import Comparison
 from outgrow.compare.finding import Finding
 from outgrow.compare.pair import Lone
+from outgrow.compare.view.kept_sides import KeptSides
 from outgrow.compare.view.listing import Listing
 from outgrow.compare.view.plain import shown
 from outgrow.compare.view.side import Side, aligned_sides, own_side
@@ -38,9 +39,10 @@ def view_of(body: Mapping[str, Any]) -> View:
 
 
 def sides_of(
-    comparison: Comparison, row: int, view: View, *, rank: int = 0
+    comparison: Comparison, row: int, view: View, *, rank: int = 0, kept: KeptSides | None = None
 ) -> tuple[Side | None, Side | None]:
     """The expected tensor of a row and the actual one, where they are there; `rank` is of the stored ones.
+    `kept` is of the same comparison.
 
     Raises:
         InputError: there is no such row or rank, or the row is of something that was refused.
@@ -54,7 +56,7 @@ def sides_of(
     if view == "aligned":
         if rank:
             raise InputError(f"rank is {rank}", hint="only the stored tensors are looked at by rank")
-        return aligned_sides(entry)
+        return aligned_sides(entry) if kept is None else kept.aligned(entry)
     return own_side(entry.pair.expected), own_side(_ranked(entry.pair.actual, rank))
 
 
@@ -92,19 +94,22 @@ class Looking:
         return look
 
     @classmethod
-    def whole(cls, comparison: Comparison, row: int, view: View, *, rank: int = 0) -> Self:
+    def whole(
+        cls, comparison: Comparison, row: int, view: View, *, rank: int = 0, kept: KeptSides | None = None
+    ) -> Self:
         """All of both sides, each as one line.
 
         Raises:
             InputError, StoreError: as `sides_of`.
         """
-        expected, actual = (
-            None if side is None else (side, _ALL) for side in sides_of(comparison, row, view, rank=rank)
-        )
+        sides = sides_of(comparison, row, view, rank=rank, kept=kept)
+        expected, actual = (None if side is None else (side, _ALL) for side in sides)
         return cls(expected=expected, actual=actual, tolerance=tolerance_of(comparison, row))
 
     @classmethod
-    def of(cls, comparison: Comparison, row: int, body: Mapping[str, Any]) -> Self:
+    def of(
+        cls, comparison: Comparison, row: int, body: Mapping[str, Any], *, kept: KeptSides | None = None
+    ) -> Self:
         """What `view`, `expected` and `actual` of a call say. A row of one side takes either window.
 
         Raises:
@@ -126,7 +131,7 @@ class Looking:
             )
         if view == "aligned":
             spec = Spec.parse(body.get("expected"))
-            expected, actual = sides_of(comparison, row, view, rank=spec.rank)
+            expected, actual = sides_of(comparison, row, view, rank=spec.rank, kept=kept)
             assert expected is not None
             assert actual is not None
             return cls(expected=(expected, spec), actual=(actual, spec), tolerance=tolerance)

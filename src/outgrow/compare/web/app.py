@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import traceback
 from collections.abc import AsyncIterator
+from weakref import WeakKeyDictionary
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -62,6 +63,7 @@ def make_app(options: Options, *, token: str, port: int) -> Starlette:
     app.state.options = options
     app.state.roots = roots
     app.state.turns = Turns()
+    app.state.kept = WeakKeyDictionary()
     return app
 
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from weakref import WeakKeyDictionary
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -18,6 +19,7 @@ from outgrow.compare.web.turns import Turn, Turns
 
 if TYPE_CHECKING:
     from outgrow.compare.comparison import Comparison
+    from outgrow.compare.view.kept_sides import KeptSides
 
 Body = dict[str, Any]
 _T = TypeVar("_T")
@@ -25,12 +27,12 @@ _SPECS = ("view", "expected", "actual")
 _WHICH = ("expected", "actual", "difference")
 
 
-def _values(comparison: "Comparison", row: int, body: Body, turn: Turn) -> Response:
+def _values(comparison: "Comparison", row: int, body: Body, turn: Turn, kept: "KeptSides") -> Response:
     from outgrow.compare.view import compare_cells, read_cells
     from outgrow.compare.view.looking import Looking
 
     _check_keys(body, _SPECS)
-    looking = Looking.of(comparison, row, body)
+    looking = Looking.of(comparison, row, body, kept=kept)
     expected, actual = (None if look is None else read_cells(*look) for look in looking.both)
     content: dict[str, Any] = {
         "expected": None if expected is None else expected.as_json(),
@@ -44,14 +46,14 @@ def _values(comparison: "Comparison", row: int, body: Body, turn: Turn) -> Respo
     return JSONResponse(content)
 
 
-def _tile(comparison: "Comparison", row: int, body: Body, turn: Turn) -> Response:
+def _tile(comparison: "Comparison", row: int, body: Body, turn: Turn, kept: "KeptSides") -> Response:
     from outgrow.compare.view import draw_difference, draw_tile
     from outgrow.compare.view.looking import Looking
 
     _check_keys(body, (*_SPECS, "which", "max_height", "max_width"))
     which = _choice(body, "which", _WHICH)
     height, width = (_whole(body, name, least=1) for name in ("max_height", "max_width"))
-    looking = Looking.of(comparison, row, body)
+    looking = Looking.of(comparison, row, body, kept=kept)
     if which == "difference":
         tile = draw_difference(
             *looking.wanted("expected"), *looking.wanted("actual"), max_height=height, max_width=width,
@@ -63,20 +65,20 @@ def _tile(comparison: "Comparison", row: int, body: Body, turn: Turn) -> Respons
     return Response(tile.as_bytes(), media_type="application/octet-stream", headers=headers)
 
 
-def _histogram(comparison: "Comparison", row: int, body: Body, turn: Turn) -> Response:
+def _histogram(comparison: "Comparison", row: int, body: Body, turn: Turn, kept: "KeptSides") -> Response:
     from outgrow.compare.view import draw_histogram
     from outgrow.compare.view.looking import Looking, view_of
 
     _check_keys(body, (*_SPECS, "bins", "rank"))
     bins = _whole(body, "bins", least=1)
     if body.get("expected") is None and body.get("actual") is None:
-        looking = Looking.whole(comparison, row, view_of(body), rank=_rank(body))
+        looking = Looking.whole(comparison, row, view_of(body), rank=_rank(body), kept=kept)
     else:
-        looking = Looking.of(comparison, row, body)
+        looking = Looking.of(comparison, row, body, kept=kept)
     return JSONResponse(draw_histogram(*looking.windows, bins=bins, check=turn).as_json())
 
 
-def _find(comparison: "Comparison", row: int, body: Body, turn: Turn) -> Response:
+def _find(comparison: "Comparison", row: int, body: Body, turn: Turn, kept: "KeptSides") -> Response:
     from outgrow.compare.view import Query, find, find_maximum
     from outgrow.compare.view.detail import known_maximum
     from outgrow.compare.view.looking import sides_of, tolerance_of, view_of
@@ -85,7 +87,7 @@ def _find(comparison: "Comparison", row: int, body: Body, turn: Turn) -> Respons
     view, is_maximum = view_of(body), body.get("what") == "maximum"
     if is_maximum and view == "aligned" and (known := known_maximum(comparison, row)) is not None:
         return JSONResponse(known)
-    expected, actual = sides_of(comparison, row, view, rank=_rank(body))
+    expected, actual = sides_of(comparison, row, view, rank=_rank(body), kept=kept)
     if is_maximum:
         if expected is None or actual is None:
             raise _wrong("a difference was looked for on one side", hint="look at both sides")
@@ -154,7 +156,7 @@ def _wrong(message: str, *, hint: str) -> ApiError:
     return ApiError(message, status=400, code="input", hint=hint)
 
 
-Answer = Callable[["Comparison", int, Body, Turn], Response]
+Answer = Callable[["Comparison", int, Body, Turn, "KeptSides"], Response]
 
 
 def _answering(kind: str, answer: Answer, *, is_alone: bool = False) -> Callable[[Request], Any]:
@@ -165,13 +167,19 @@ def _answering(kind: str, answer: Answer, *, is_alone: bool = False) -> Callable
         row = number(request.path_params["row"], "row")
         body = await read_json(request)
         turns: Turns = request.app.state.turns
+        # Two that begin at the same moment may each make one: the last is kept.
+        by_comparison: WeakKeyDictionary[Comparison, KeptSides] = request.app.state.kept
         is_whole = body.get("expected") is None and body.get("actual") is None
         key = (find_session(request).id, kind, is_whole) if is_alone else None
         with turns.take(key) as turn:
 
             def work() -> Response:
+                from outgrow.compare.view.kept_sides import KeptSides
+
                 with reading(request) as comparison:
-                    return answer(comparison, row, body, turn)
+                    kept = found if (found := by_comparison.get(comparison)) else KeptSides()
+                    by_comparison[comparison] = kept
+                    return answer(comparison, row, body, turn, kept)
 
             watching = asyncio.create_task(_watch(request, turn))
             try:
