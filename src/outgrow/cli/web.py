@@ -16,7 +16,7 @@ import click
 
 from outgrow.cli import render
 from outgrow.cli.interruption import Terminated
-from outgrow.errors import InputError
+from outgrow.errors import InputError, OutgrowError
 from outgrow.quantities import parse_bytes
 
 if TYPE_CHECKING:
@@ -156,4 +156,10 @@ def _limits(given: dict[str, Any]) -> "Limits | None":
 
 
 def _load() -> None:
-    import outgrow.compare.comparison  # noqa: F401 - loads torch
+    """What the first comparison needs: torch, the readers, and the kernel, compiled where it never was."""
+    import outgrow.compare.web.opening  # noqa: F401 - loads all that it needs
+    from outgrow.compare.kernel import kernel_status
+
+    # Whatever is wrong with it, the comparison that needs it says so.
+    with contextlib.suppress(OutgrowError):
+        kernel_status(build=True)

@@ -183,6 +183,15 @@ BUILD = "from outgrow.compare.kernel.build import built_kernel; print(built_kern
 
 
 @needs_compiler
+def test_what_a_killed_process_left_is_swept(tmp_path):
+    left = kernel_path(find_compiler()).parent / ".build-killed"
+    left.mkdir(parents=True, mode=0o700)
+    (left / "measure.c").write_text("x")
+    built_kernel()
+    assert not left.exists()
+
+
+@needs_compiler
 def test_two_at_once_compile_once(monkeypatch, tmp_path):
     log = tmp_path / "log"
     slow = compiler(tmp_path / "slow-cc", f'echo run >> {log}; sleep 0.5; exec cc "$@"')

@@ -97,7 +97,7 @@ def serving(tmp_path, *arguments, **options):
         sys.executable, "-m", "outgrow", "web", "--no-browser", "--port", "0", "--static", str(page),
         *map(str, arguments),
     ]  # fmt: skip
-    environment = {**os.environ, "TMPDIR": str(temporary), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "TMPDIR": str(temporary), "OMP_NUM_THREADS": "1", "OUTGROW_KERNEL": "torch"}
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, **options
     )

@@ -124,6 +124,9 @@ def _processor() -> str:
 
 def _compile(compiler: str, path: Path) -> None:
     """Into a directory of its own, where all that the compiler writes goes; then to its place at once."""
+    for stale in path.parent.glob(".build-*"):
+        # Of a process that was killed: only who has the lock compiles.
+        shutil.rmtree(stale, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=".build-", dir=path.parent, ignore_cleanup_errors=True) as work:
         source, made = Path(work) / "measure.c", Path(work) / path.name
         source.write_text(_source(), encoding="utf-8")
