@@ -1,5 +1,6 @@
 """The list of tensors: what it shows, what is asked of it, and that it stays quick when it is long."""
 
+import os
 import re
 
 import pytest
@@ -345,13 +346,22 @@ DRAG = """() => new Promise((done) => {
 })"""
 
 
+def thread_seconds(session):
+    """Processor time of the page's main thread, whatever else the machine does."""
+    metrics = session.send("Performance.getMetrics")["metrics"]
+    return next(metric["value"] for metric in metrics if metric["name"] == "TaskDuration")
+
+
 @pytest.mark.slow
 def test_100_000_rows_scroll_smoothly(long):
     long.wait_for_load_state("networkidle")
     box = long.locator(".scroller").bounding_box()
     long.mouse.move(box["x"] + 100, box["y"] + 200)
-    shares = []
-    for _ in range(3):  # other processes have frames too
+    session = long.context.new_cdp_session(long)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+    shares, costs = [], []
+    for _ in range(3):
+        before = thread_seconds(session)
         long.evaluate(RECORDER)
         for _ in range(60):
             long.mouse.wheel(0, 2000)
@@ -359,6 +369,8 @@ def test_100_000_rows_scroll_smoothly(long):
         long.evaluate(DRAG)
         frames = long.evaluate(STOP)
         shares.append(sum(frame < 33 for frame in frames) / len(frames))
-        if shares[-1] >= 0.95:
-            break
+        costs.append((thread_seconds(session) - before) / len(frames))
+    assert min(costs) < 0.016, costs
+    if max(shares) < 0.95 and os.getloadavg()[0] > (os.cpu_count() or 1):
+        pytest.skip(f"others keep the processors busy: {max(shares):.0%} of the frames took less than 33 ms")
     assert max(shares) >= 0.95, shares
