@@ -8,6 +8,8 @@ import weakref
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from outgrow.interrupts import are_interrupts_held
+
 _SECONDS_BEFORE_AGAIN = 0.3
 _SECONDS_WHILE_TORCH_LOADS = 0.02
 
@@ -64,7 +66,8 @@ class Interruption:
         self._raise()
 
     def _look_again(self, _number: int, frame: FrameType | None) -> None:
-        if (self._raised is None or self._raised() is None) and not _is_torch_loading(frame):
+        is_gone = self._raised is None or self._raised() is None
+        if is_gone and not are_interrupts_held() and not _is_torch_loading(frame):
             self._raise()
 
     def _raise(self) -> None:

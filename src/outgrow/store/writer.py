@@ -26,6 +26,7 @@ from torch import Tensor
 
 from outgrow.errors import InputError, StoreError
 from outgrow.events import Listener, Progress, ignore
+from outgrow.interrupts import let_interrupts_through
 from outgrow.quantities import format_bytes
 from outgrow.store.header import encode_header
 
@@ -72,6 +73,7 @@ def write_safetensors(
         for name, shape, dtype, make in specs:
             data = _bytes_of(name, make(), shape, dtype)
             for start in range(0, data.nbytes, _PART_BYTES):
+                let_interrupts_through()
                 listener(Progress(task="writing", done=done, total=total, item=name))
                 part = data[start : start + _PART_BYTES]
                 _write_all(file, part)

@@ -15,6 +15,7 @@ from torch import nn
 
 from outgrow.errors import InputError, StoreError
 from outgrow.events import Listener, ignore
+from outgrow.interrupts import Uninterrupted
 from outgrow.names import join_name, matches
 from outgrow.store.checkpoint import FileIdentity, check_unchanged
 from outgrow.store.readers import make_reader
@@ -80,10 +81,11 @@ class Attachment:
 
     def bring_back(self) -> None:
         """Every weight in memory, nothing left of the stream on the model."""
-        self.stream.bring_back()
-        self._part()
-        for weight in self.stream.weights:
-            weight.look_trained(is_trained=True)
+        with self.stream.lock, Uninterrupted():
+            self.stream.bring_back()
+            self._part()
+            for weight in self.stream.weights:
+                weight.look_trained(is_trained=True)
 
     def close(self) -> None:
         """End the stream without bringing weights back; streamed ones cannot be read afterwards."""
@@ -138,7 +140,7 @@ class Attachment:
             empty = torch.empty(static.shape, dtype=static.dtype, device="meta")
             for parameter in weight.parameters:
                 memo[id(parameter)] = nn.Parameter(empty, requires_grad=weight.was_trained)
-        with contextlib.ExitStack() as stack:
+        with Uninterrupted(), contextlib.ExitStack() as stack:
             for module in model.modules():
                 stack.enter_context(without_methods(module))
             del model.__dict__[_ATTRIBUTE]
@@ -220,25 +222,26 @@ def attach(
     """
     if not identities:
         raise _nothing_to_stream(model)
-    # Before anything of the model is touched: a device that is not there must leave it as it was.
-    resources = make_resources(config, device, next(iter(identities)))
-    try:
-        weights = live_weights(model, sources, strides or {}, device, phases or {})
-        if not weights:
-            raise _nothing_to_stream(model)  # noqa: TRY301  the resources must go here, too
-        stream = WeightStream(
-            model,
-            weights,
-            budget_bytes=budget_bytes,
-            options=_options(config, weights),
-            identities=identities,
-            resources=resources,
-            listener=listener,
-        )
-    except BaseException:
-        resources.close()
-        raise
-    return Attachment(model, stream, config)
+    with Uninterrupted():
+        # Before anything of the model is touched: a device that is not there must leave it as it was.
+        resources = make_resources(config, device, next(iter(identities)))
+        try:
+            weights = live_weights(model, sources, strides or {}, device, phases or {})
+            if not weights:
+                raise _nothing_to_stream(model)  # noqa: TRY301  the resources must go here, too
+            stream = WeightStream(
+                model,
+                weights,
+                budget_bytes=budget_bytes,
+                options=_options(config, weights),
+                identities=identities,
+                resources=resources,
+                listener=listener,
+            )
+        except BaseException:
+            resources.close()
+            raise
+        return Attachment(model, stream, config)
 
 
 def _nothing_to_stream(model: nn.Module) -> InputError:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from outgrow.errors import InputError
 from outgrow.events import ignore
+from outgrow.interrupts import Uninterrupted
 from outgrow.stream.config import Config
 from outgrow.stream.live_weight import LiveWeight
 from outgrow.stream.stored_weights import store_weights
@@ -88,7 +89,8 @@ def load_state_dict(
             if stream.was_changed(weight) or not _is_equal(weight, value)
         }
         if changed:
-            _stream_instead(attachment, changed)
+            with Uninterrupted():
+                _stream_instead(attachment, changed)
         others = {name: value for name, value in state.items() if name not in by_name}
         type(model).load_state_dict(model, others, strict=False)
     return torch.nn.modules.module._IncompatibleKeys(missing, unexpected)
@@ -168,7 +170,7 @@ def _stream_instead(attachment: Attached, changed: Mapping[str, tuple[LiveWeight
     try:
         stream.exchange(statics, stored.identities, drop_changes=True)
     finally:
-        # Ctrl-C may come when weights stream from there already.
+        # An error may come when weights stream from there already.
         used = {weight.weight.source.segments[0].path for weight in stream.weights if weight.weight.nbytes}
         if not stored.was_reused and used.isdisjoint(stored.identities):
             rmtree(stored.folder, ignore_errors=True)

@@ -33,20 +33,16 @@ class PassRunner(Protocol):
         """Held while a plan must not change."""
         ...
 
-    def begin_pass(self) -> None:
-        """The model's own forward begins."""
+    def run_pass(self, forward: Callable[[], Any]) -> Any:
+        """What the model's own forward gives, run as one pass."""
         ...
 
-    def end_pass(self, error: BaseException | None) -> None:
-        """It is over, with `error` where it failed."""
+    def enter(self, weights: Sequence[LiveWeight], entered: list[LiveWeight]) -> None:
+        """A module is about to compute with `weights`; notes in `entered` what `leave` is to let go of."""
         ...
 
-    def enter(self, weights: Sequence[LiveWeight]) -> None:
-        """A module is about to compute with `weights`."""
-        ...
-
-    def leave(self, weights: Sequence[LiveWeight], result: Any = None) -> Any:
-        """It is done; its result, apart from the window's memory."""
+    def leave(self, entered: list[LiveWeight], result: Any = None) -> Any:
+        """It is done; its result, apart from the window's memory. May be called again."""
         ...
 
     def weight_in_window(self, tensor: Tensor) -> tuple[LiveWeight, int] | None:
@@ -65,18 +61,20 @@ def streamed_forward(
 
     @functools.wraps(original)
     def forward(*args: Any, **kwargs: Any) -> Any:
-        stream.enter(weights)
-        try:
-            with uncached_casts() if weights else contextlib.nullcontext():
-                if torch.is_grad_enabled():
-                    with saved_tensors_hooks(*_keeping_handles(stream)):
+        entered: list[LiveWeight] = []
+        with stream.lock:
+            try:
+                stream.enter(weights, entered)
+                with uncached_casts() if weights else contextlib.nullcontext():
+                    if torch.is_grad_enabled():
+                        with saved_tensors_hooks(*_keeping_handles(stream)):
+                            result = original(*args, **kwargs)
+                    else:
                         result = original(*args, **kwargs)
-                else:
-                    result = original(*args, **kwargs)
-        except BaseException:
-            stream.leave(weights)
-            raise
-        return stream.leave(weights, result)
+                return stream.leave(entered, result)
+            except BaseException:
+                stream.leave(entered)
+                raise
 
     return _opaque(forward, original)
 
@@ -86,8 +84,8 @@ def uncached_casts() -> Iterator[None]:
     """Let autocast keep no cast copies of weights, which would bring the whole model into memory, beyond the
     budget."""
     was_enabled = torch.is_autocast_cache_enabled()
-    torch.set_autocast_cache_enabled(False)
     try:
+        torch.set_autocast_cache_enabled(False)
         yield
     finally:
         torch.set_autocast_cache_enabled(was_enabled)
@@ -109,14 +107,7 @@ def watched_forward(stream: PassRunner, original: Callable[..., Any]) -> Callabl
 
     @functools.wraps(original)
     def forward(*args: Any, **kwargs: Any) -> Any:
-        stream.begin_pass()
-        try:
-            result = original(*args, **kwargs)
-        except BaseException as error:
-            stream.end_pass(error)
-            raise
-        stream.end_pass(None)
-        return result
+        return stream.run_pass(lambda: original(*args, **kwargs))
 
     return _opaque(forward, original)
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from outgrow.devices.memory import MemoryGauge, release_freed_memory
 from outgrow.errors import OutgrowError, StoreError
 from outgrow.events import Listener, Progress
+from outgrow.interrupts import let_interrupts_through
 from outgrow.quantities import format_bytes
 from outgrow.store.checkpoint import FileIdentity
 from outgrow.stream.account import Account
@@ -343,6 +344,7 @@ class Installation:
     ) -> None:
         going: dict[int, str] = {}
         for weight in self.weights:
+            let_interrupts_through()
             index = weight.weight.index
             stays = index not in changing and all(
                 piece.index in plan.resident for piece in plan.pieces_of[index]

@@ -13,11 +13,15 @@ import torch
 from torch import Tensor
 
 from outgrow.errors import OutgrowError, StoreError
+from outgrow.interrupts import let_interrupts_through
 from outgrow.stream.backends.backend import Backend, Carrier
 from outgrow.stream.loader_counts import DiskClock, LoaderCounts
 from outgrow.stream.plan import Plan
 from outgrow.stream.residency import Fetch, Residency, State, Ticket
 from outgrow.stream.weights import PAGE_BYTES, STAGED_CHUNK_BYTES, Chunk, Piece, chunks_of, staging_for
+
+_SECONDS_BETWEEN_LOOKS = 0.1
+"""How long Ctrl-C waits, at most, while a thread waits for others."""
 
 
 class WindowStuck(OutgrowError):
@@ -166,6 +170,7 @@ class Loader:
             StoreError: a file cannot be read. Nothing more is read then; the memory is undefined.
         """
         self._check_process()
+        let_interrupts_through()
         jobs = []
         spare = room_bytes // len(self._threads) - 2 * PAGE_BYTES
         chunk_bytes = self.backend.staged_chunk_bytes or min(max(spare, PAGE_BYTES), STAGED_CHUNK_BYTES)
@@ -202,7 +207,7 @@ class Loader:
         with self._lock:
             self._machine.stop()
             self._drop_unwanted()
-            self._arrival.wait_for(lambda: not self._queue and self._running == 0)
+            self._await(lambda: not self._queue and self._running == 0)
 
     def close(self) -> None:
         """Stop the threads and give all memory back; may be called twice.
@@ -247,7 +252,8 @@ class Loader:
         while not is_over():
             if not self.is_alive:
                 raise OutgrowError("the I/O threads of this streamed model are gone")
-            self._arrival.wait(timeout=1.0)
+            self._arrival.wait(timeout=_SECONDS_BETWEEN_LOOKS)
+            let_interrupts_through()
 
     def _wait_for(self, ticket: Ticket) -> None:
         began = time.perf_counter()
@@ -266,7 +272,8 @@ class Loader:
                         f"window of {self.plan.window_bytes:,}, which are in use",
                         hint="give the model a larger budget",
                     )
-                self._arrival.wait(timeout=1.0)
+                self._arrival.wait(timeout=_SECONDS_BETWEEN_LOOKS)
+                let_interrupts_through()
         finally:
             self.counts.stalls += 1
             self.counts.stall_seconds += time.perf_counter() - began

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from outgrow.errors import InputError
+from outgrow.interrupts import Uninterrupted
 from outgrow.stream.exchange import Attached, load_state_dict
 from outgrow.stream.handle import StreamedWeightError
 from outgrow.stream.live_weight import LiveWeight
@@ -86,7 +87,7 @@ def _module_copy(module: nn.Module) -> Callable[[dict[int, Any]], nn.Module]:
     """A part of the model, copied by itself: a plain module with its weights in memory."""
 
     def deepcopy(memo: dict[int, Any]) -> nn.Module:
-        with without_methods(module):
+        with Uninterrupted(), without_methods(module):
             copied: nn.Module = copy.deepcopy(module, memo)
             return copied
 
@@ -106,7 +107,8 @@ def _module_apply(module: nn.Module, owned: Mapping[nn.Module, list[LiveWeight]]
                         f"{device} or cast to {dtype} by itself",
                         hint="convert the whole model: model.to(...)",
                     )
-        return _apply_to_others(module, owned, fn, recurse=recurse)
+        with Uninterrupted():
+            return _apply_to_others(module, owned, fn, recurse=recurse)
 
     return apply
 
@@ -117,7 +119,7 @@ def _model_apply(model: nn.Module, attachment: Attached) -> Callable[..., nn.Mod
 
     def apply(fn: Callable[[Tensor], Tensor], recurse: bool = True) -> nn.Module:
         stream = attachment.stream
-        with stream.lock:
+        with stream.lock, Uninterrupted():
             dtypes: dict[torch.dtype, torch.dtype] = {}
             device = stream.device
             for dtype in {weight.weight.dtype for weight in stream.weights}:

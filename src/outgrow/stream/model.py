@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from outgrow.devices.memory import memory_state
 from outgrow.errors import DeviceError, InputError
 from outgrow.events import Listener, ignore
+from outgrow.interrupts import Uninterrupted
 from outgrow.quantities import parse_bytes
 from outgrow.store.checkpoint import Checkpoint
 from outgrow.store.header import StoreCorrupt
@@ -151,29 +152,31 @@ def offload(model: Model, config: Config | str | Path, *, listener: Listener = i
         if isinstance(module, nn.Embedding)
     )
     _check_plan(model, parameters, tables, config, budget_bytes)
-    stored = store_weights(
-        parameters,
-        tables,
-        Path(config.storage_path),
-        compression_level=config.compression_level if config.compression_enabled else None,
-        listener=listener,
-    )
-    try:
-        attach(
-            model,
-            stored.sources,
-            config=config,
-            budget_bytes=budget_bytes,
-            device=device,
-            identities=stored.identities,
-            strides=stored.strides,
-            phases={name: tensor.data_ptr() % PHASE_BYTES for name, tensor in parameters.items()},
+    # The directory goes where the model does not stream from it, and stays where it does.
+    with Uninterrupted():
+        stored = store_weights(
+            parameters,
+            tables,
+            Path(config.storage_path),
+            compression_level=config.compression_level if config.compression_enabled else None,
             listener=listener,
         )
-    except BaseException:
-        if not stored.was_reused:
-            rmtree(stored.folder, ignore_errors=True)
-        raise
+        try:
+            attach(
+                model,
+                stored.sources,
+                config=config,
+                budget_bytes=budget_bytes,
+                device=device,
+                identities=stored.identities,
+                strides=stored.strides,
+                phases={name: tensor.data_ptr() % PHASE_BYTES for name, tensor in parameters.items()},
+                listener=listener,
+            )
+        except BaseException:
+            if not stored.was_reused:
+                rmtree(stored.folder, ignore_errors=True)
+            raise
     return model
 
 

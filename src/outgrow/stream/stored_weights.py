@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from outgrow.errors import InputError, StoreError
 from outgrow.events import Listener
+from outgrow.interrupts import let_interrupts_through
 from outgrow.store.checkpoint import FileIdentity, open_checkpoint
 from outgrow.store.codec import Codec, make_codec
 from outgrow.store.lock import lock_directory
@@ -168,6 +169,7 @@ def _write(
 def _encoded_runs(tensor: Tensor, codec: Codec, level: int) -> Iterator[bytes]:
     view = tensor.reshape(-1).view(torch.uint8).numpy().data
     for begin in range(0, view.nbytes, RUN_BYTES):
+        let_interrupts_through()
         yield codec.encode(view[begin : begin + RUN_BYTES], tensor.dtype.itemsize, level)
 
 
@@ -194,6 +196,7 @@ def _row_major(parameter: Tensor) -> tuple[Tensor, tuple[int, ...] | None]:
 def _digest(physical: Mapping[str, Tensor], strides: Mapping[str, tuple[int, ...]], level: int | None) -> str:
     total = hashlib.sha256(f"{_FORMAT} {_VERSION} {level}".encode())
     for name, tensor in physical.items():
+        let_interrupts_through()
         total.update(json.dumps([name, _described(tensor), strides.get(name)]).encode())
         if tensor.numel():
             total.update(tensor.reshape(-1).view(torch.uint8).numpy().data)

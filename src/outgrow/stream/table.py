@@ -10,6 +10,7 @@ import os
 import torch
 from torch import Tensor
 
+from outgrow.interrupts import let_interrupts_through
 from outgrow.store.readers import BufferedReader
 from outgrow.store.readers.descriptors import OpenFiles
 from outgrow.stream.live_weight import LiveWeight
@@ -85,6 +86,7 @@ class RowReader:
         raw = torch.empty(len(rows) * row_bytes, dtype=torch.uint8)
         view: memoryview = raw.numpy().data
         for begin, segment in runs:
+            let_interrupts_through()
             low = begin + segment.begin
             self._reader.read_into(segment.path, segment.offset, view[low : low + segment.nbytes])
         return raw.view(source.dtype).to(weight.weight.dtype).view(torch.uint8).view(len(rows), -1)

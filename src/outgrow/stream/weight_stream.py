@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from outgrow.devices.memory import release_freed_memory
 from outgrow.errors import InputError, OutgrowError
 from outgrow.events import Listener
+from outgrow.interrupts import Uninterrupted
 from outgrow.store.checkpoint import FileIdentity
 from outgrow.stream.farewell import Farewell
 from outgrow.stream.figures import StreamFigures
@@ -48,8 +49,7 @@ class PassEnded:
 
 
 class WeightStream(StreamFigures):
-    """Runs a model within a budget: every pass goes through `begin_pass` and `end_pass`, every use through
-    `enter`.
+    """Runs a model within a budget: every pass goes through `run_pass`, every use through `enter`.
 
     Passes of several threads are serialised by one lock. All methods may be called from any thread.
     """
@@ -122,57 +122,63 @@ class WeightStream(StreamFigures):
 
     # -- passes
 
-    def begin_pass(self) -> None:
-        """The model's own forward begins; the lock is held until `end_pass`."""
-        self.lock.acquire()
-        try:
+    def run_pass(self, forward: Callable[[], Any]) -> Any:
+        """What the model's own `forward` gives, run as one pass; no other thread runs one meanwhile."""
+        with self.lock:
+            before = self._depth
+            try:
+                with Uninterrupted():
+                    self._begin_pass()
+                result = forward()
+                with Uninterrupted():
+                    self._end_pass(None, before)
+            except BaseException as err:
+                with Uninterrupted():
+                    self._distrust(err)
+                    self._end_pass(err, before)
+                raise
+            return result
+
+    def _begin_pass(self) -> None:
+        if self._depth:
             self._depth += 1
-            if self._depth > 1:
-                return
-            self._check_open()
-            self._installed.files.check()
-            self._installed.renew()
-            self._installed.use.trace.clear()
-            self._look_trained(is_trained=not torch.is_grad_enabled())
-            self._pass_began = time.perf_counter()
-            self._counts_before = self.counts()
-            if not self.passes:
-                self._warmup = contextlib.ExitStack()
-                self._warmup.enter_context(self.wiring.uses(self._seen))
-        except BaseException as err:
-            self._distrust(err)
-            self._depth -= 1
-            self.lock.release()
-            raise
+            return
+        self._check_open()
+        self._installed.files.check()
+        self._installed.renew()
+        self._installed.use.trace.clear()
+        self._depth = 1
+        self._look_trained(is_trained=not torch.is_grad_enabled())
+        self._pass_began = time.perf_counter()
+        self._counts_before = self.counts()
+        if not self.passes:
+            self._warmup = contextlib.ExitStack()
+            self._warmup.enter_context(self.wiring.uses(self._seen))
 
     def _distrust(self, error: BaseException | None) -> None:
         """Ctrl-C may have hit anywhere: after it only a fresh machine is surely right."""
         if error is not None and not isinstance(error, Exception):
             self._installed.needs_plan = True
 
-    def end_pass(self, error: BaseException | None) -> None:
-        """The model's own forward is over, with `error` where it failed."""
-        try:
-            self._depth -= 1
-            if self._depth:
-                return
-            self._look_trained(is_trained=False)
-            if self._warmup is not None:
-                self._warmup.close()
-                self._warmup = None
-                seen, self._seen = self._seen, []
-                if error is None:
-                    self._installed.note_use_order(seen)
+    def _end_pass(self, error: BaseException | None, before: int) -> None:
+        """The forward is over, with `error` where it failed: as deep as `before` again. Does nothing the
+        second time."""
+        if self._depth == before:
+            return
+        self._depth = before
+        if self._depth:
+            return
+        self._look_trained(is_trained=False)
+        if self._warmup is not None:
+            self._warmup.close()
+            self._warmup = None
+            seen, self._seen = self._seen, []
             if error is None:
-                # A file that was written to meanwhile may have given bytes of both of its states.
-                self._installed.files.check()
-                self._learn()
-            self._distrust(error)
-        except BaseException as err:
-            self._distrust(err)
-            raise
-        finally:
-            self.lock.release()
+                self._installed.note_use_order(seen)
+        if error is None:
+            # A file that was written to meanwhile may have given bytes of both of its states.
+            self._installed.files.check()
+            self._learn()
 
     def _look_trained(self, *, is_trained: bool) -> None:
         """Let weights look, for a pass without gradients, as they looked before they were streamed and
@@ -218,24 +224,18 @@ class WeightStream(StreamFigures):
 
     # -- use of weights
 
-    def enter(self, weights: Sequence[LiveWeight]) -> None:
-        """A module is about to compute with `weights`, all of them cut into one piece. Paired with
-        `leave`."""
-        self.lock.acquire()
-        try:
+    def enter(self, weights: Sequence[LiveWeight], entered: list[LiveWeight]) -> None:
+        """A module is about to compute with `weights`, all of them cut into one piece. Callers hold the lock
+        until they have called `leave` with `entered`, also where this fails."""
+        with Uninterrupted():
             self._check_open()
-            self._installed.use.enter(weights)
-        except BaseException as err:
-            self._distrust(err)
-            self.lock.release()
-            raise
+            self._installed.use.enter(weights, entered)
 
-    def leave(self, weights: Sequence[LiveWeight], result: Any = None) -> Any:
-        """The module is done; its result, with copies in place of what shares memory with the window."""
-        try:
-            return self._installed.use.leave(weights, result)
-        finally:
-            self.lock.release()
+    def leave(self, entered: list[LiveWeight], result: Any = None) -> Any:
+        """The module is done; its result, with copies in place of what shares memory with the window. Does
+        nothing the second time."""
+        with Uninterrupted():
+            return self._installed.use.leave(entered, result)
 
     def linear(self, weight: LiveWeight, inputs: Tensor, bias: Tensor | None) -> Tensor:
         """`F.linear` with a weight that is not in memory, tile by tile. Equal bits as at once (see
@@ -246,7 +246,7 @@ class WeightStream(StreamFigures):
         return self._tiles(weight, inputs, bias)
 
     def _tiles(self, weight: LiveWeight, inputs: Tensor, bias: Tensor | None) -> Tensor:
-        with self.lock:
+        with self.lock, Uninterrupted():
             self._check_open()
             return self._installed.use.tiles(weight, inputs, bias)
 
@@ -254,14 +254,14 @@ class WeightStream(StreamFigures):
         """Rows of a table, shape `[*indices.shape, *row]`; from memory where they are, else from the file."""
         if weight.weight.source.codec is not None or weight.weight.stride is not None:
             return F.embedding(indices, self.whole(weight))
-        with self.lock:
+        with self.lock, Uninterrupted():
             self._check_open()
             return self._installed.resources.rows.gather(weight, indices)
 
     def whole(self, weight: LiveWeight) -> Tensor:
         """All of a weight, read outside of its module. If that happens in a pass, the next plan tries to keep
         it."""
-        with self.lock:
+        with self.lock, Uninterrupted():
             self._check_open()
             if weight.resident is not None:
                 return weight.resident.detach()
@@ -292,7 +292,7 @@ class WeightStream(StreamFigures):
 
     def replan(self, budget_bytes: int | None = None, window_bytes: int | None = None) -> None:
         """As `Installation.replan`, between passes."""
-        with self.lock:
+        with self.lock, Uninterrupted():
             self._check_open()
             self._check_between_passes()
             self._installed.replan(budget_bytes, window_bytes)
@@ -305,7 +305,7 @@ class WeightStream(StreamFigures):
         drop_changes: bool = False,
     ) -> None:
         """As `Installation.exchange`, between passes."""
-        with self.lock:
+        with self.lock, Uninterrupted():
             self._check_open()
             self._check_between_passes()
             self._installed.exchange(statics, identities, drop_changes=drop_changes)
@@ -318,7 +318,7 @@ class WeightStream(StreamFigures):
 
     def move(self, resources: Resources) -> None:
         """As `Installation.move`, between passes; `resources` belong to this stream afterwards."""
-        with self.lock:
+        with self.lock, Uninterrupted():
             self._check_open()
             self._check_between_passes()
             self._installed.move(resources)
@@ -357,7 +357,7 @@ class WeightStream(StreamFigures):
         Raises:
             StoreError: a file cannot be read; nothing has changed then.
         """
-        with self.lock:
+        with self.lock, Uninterrupted():
             self._check_open()
             self._check_between_passes()
             self._installed.files.check()
@@ -367,7 +367,7 @@ class WeightStream(StreamFigures):
     def close(self) -> None:
         """Stop streaming and give everything back; weights that are not resident cannot be read
         afterwards."""
-        with self.lock:
+        with self.lock, Uninterrupted():
             self.wiring.unwire()
             try:
                 # Before the window goes: what somebody still computes with gets memory of its own.

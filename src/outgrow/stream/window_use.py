@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from outgrow.errors import OutgrowError
+from outgrow.interrupts import let_interrupts_through
 from outgrow.stream.forward import clone_views, uncached_casts
 from outgrow.stream.live_weight import LiveWeight, storage_users
 from outgrow.stream.loader import Loader, WindowStuck
@@ -43,23 +44,21 @@ class WindowUse:
         self._at: dict[int, LiveWeight] = {}
         self._retained: list[_Lent] = []
 
-    def enter(self, weights: Sequence[LiveWeight]) -> None:
-        """A module begins to compute with `weights`, each in one piece; all of them or none are bound."""
-        done: list[LiveWeight] = []
-        try:
-            for weight in weights:
-                if weight.uses == 0 and weight.is_streamed:
-                    self._bind(weight)
-                weight.uses += 1
-                done.append(weight)
-        except BaseException:
-            self.leave(done, None)
-            raise
-
-    def leave(self, weights: Sequence[LiveWeight], result: Any) -> Any:
-        """The module is done; its result, with copies in place of what shares memory with the window."""
-        released: list[_Lent] = []
+    def enter(self, weights: Sequence[LiveWeight], entered: list[LiveWeight]) -> None:
+        """A module begins to compute with `weights`, each in one piece; `entered` takes those that are
+        bound."""
         for weight in weights:
+            if weight.uses == 0 and weight.is_streamed:
+                self._bind(weight)
+            weight.uses += 1
+            entered.append(weight)
+
+    def leave(self, entered: list[LiveWeight], result: Any) -> Any:
+        """The module is done with `entered`, which is empty afterwards; its result, with copies in place of
+        what shares memory with the window."""
+        released: list[_Lent] = []
+        while entered:
+            weight = entered.pop()
             if not weight.uses:
                 continue  # forgotten meanwhile
             weight.uses -= 1
@@ -84,6 +83,7 @@ class WindowUse:
             return self._tile(weight, pieces[0], inputs, bias)
         result: Tensor | None = None
         for piece in pieces:
+            let_interrupts_through()
             rows = slice(piece.first_row, piece.last_row)
             part = self._tile(weight, piece, inputs, None if bias is None else bias[rows])
             if result is None:

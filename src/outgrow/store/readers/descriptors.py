@@ -5,6 +5,7 @@ __all__ = ["OpenFiles", "checked_buffer", "fill"]
 import io
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,8 +25,10 @@ class OpenFiles:
     def __init__(self, flags: int = 0) -> None:
         self._flags = flags
         self._files: dict[Path, io.FileIO] = {}
-        self._changed = threading.Condition()
-        self._in_use = 0
+        # Taken by itself: a Ctrl-C on the way out of a condition leaves it locked for good.
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._uses: Counter[int] = Counter()  # by thread
         self._is_closed = False
 
     @contextmanager
@@ -35,7 +38,8 @@ class OpenFiles:
         Raises:
             StoreError: it cannot be opened, or `close` was called before.
         """
-        with self._changed:
+        thread = threading.get_ident()
+        with self._lock:
             if self._is_closed:
                 raise StoreError(f"cannot read {str(path)!r}: the reader is closed")
             file = self._files.get(path)
@@ -47,20 +51,21 @@ class OpenFiles:
                 except OSError as err:
                     raise StoreError(f"cannot open {str(path)!r}: {err.strerror or err}") from err
                 self._files[path] = file
-            self._in_use += 1
+            self._uses[thread] += 1
         try:
             yield file
         finally:
-            with self._changed:
-                self._in_use -= 1
-                if not self._in_use:
-                    self._changed.notify_all()
+            with self._lock:
+                self._uses[thread] -= 1
+                self._changed.notify_all()
 
     def close(self) -> None:
         """Refuse further use, wait for those under way, and close everything."""
-        with self._changed:
+        thread = threading.get_ident()
+        with self._lock:
             self._is_closed = True
-            while self._in_use:
+            # Not for this very thread: it is not reading now, whatever a Ctrl-C has left of its count.
+            while any(count for user, count in self._uses.items() if user != thread):
                 self._changed.wait()
             for file in self._files.values():
                 file.close()
