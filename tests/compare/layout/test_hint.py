@@ -66,3 +66,11 @@ def test_what_does_not_fit_is_refused_with_the_reason(text, ranks, why):
     with pytest.raises(InputError, match=why) as caught:
         parse_hint(text, shapes=[(2, 3)] * ranks, target=(2, 3))
     assert "permute(1, 0, 2)" in caught.value.hint
+
+
+def test_nothing_grows_beyond_the_larger_side():
+    """Both sides repeated alike would fit each other, and fill the memory."""
+    with pytest.raises(InputError, match="larger than both tensors"):
+        parse_hint("repeat(0, 1000000000); expected: repeat(0, 1000000000)", shapes=[(2, 3)], target=(2, 3))
+    told = parse_hint("identity; expected: repeat(0, 4, 1)", shapes=[(8, 3)], target=(2, 3))
+    assert told.expected_layout.apply([torch.ones(2, 3)]).shape == (8, 3)

@@ -107,6 +107,8 @@ def test_names_that_cannot_be_printed_are_found_as_they_were_shown(tab):
         ([rule("0_query", "other"), rule("1_query", "other")], "two rules"),
         ([rule("0_query", "other"), rule("0_query", "other")], "there twice"),
         ([rule(None, None)], "without a name"),
+        ([rule("a = {layer}", "b {layer}")], "cannot be written"),
+        ([rule("square", "square", "repeat(0, 99999999); expected: repeat(0, 99999999)")], "larger than"),
         ([rule(3, "a")], "no text"),
         (["x"], "no object"),
         ("x", "no list"),

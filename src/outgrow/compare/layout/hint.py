@@ -88,13 +88,15 @@ def hear_hint(text: str, *, shapes: Sequence[Shape], target: Shape, part: str = 
     here, *there = _OTHER_SIDE.split(text)
     if len(there) > 1:
         raise _wrong(text, "`expected:` is there twice")
+    # The smaller side is repeated, so that nothing ever grows beyond the larger one.
+    most = max(math.prod(target), sum(math.prod(shape) for shape in shapes))
     expected: list[HeardStep] = []
     for name, numbers in _calls(text, there[0]) if there else []:
         if name in _COMBINATIONS:
             raise _wrong(text, f"the expected side is one tensor, to which {name} cannot be done")
         if name == "reshape" and numbers is None:
             raise _wrong(text, "a reshape of the expected side has to say to which sizes")
-        expected.append(_step(_Given(text, target, numbers, target, part), name))
+        expected.append(_step(_Given(text, target, numbers, target, part, most), name))
         target = expected[-1].shape
     calls = _calls(text, here)
     actual: list[HeardStep] = []
@@ -112,7 +114,7 @@ def hear_hint(text: str, *, shapes: Sequence[Shape], target: Shape, part: str = 
         if name in _COMBINATIONS:
             raise _wrong(text, f"{name} can only come first")
         shape = actual[-1].shape if actual else shapes[0]
-        actual.append(_step(_Given(text, shape, numbers, target, part), name))
+        actual.append(_step(_Given(text, shape, numbers, target, part, most), name))
     return Heard(
         actual=tuple(actual),
         expected=tuple(expected),
@@ -135,6 +137,8 @@ class _Given:
     numbers: list[int] | None
     target: Shape
     part: str
+    most: int
+    """How many numbers a step may give."""
 
 
 def _calls(text: str, side: str) -> list[_Call]:
@@ -250,6 +254,8 @@ def _repeat(given: _Given) -> Repeat:
     times, block = numbers[1], (*numbers[2:], length)[0]
     if times < 1 or block < 1 or length % block:
         raise _wrong(given.text, f"dim {dim} of {list(given.shape)} has no blocks of {block} to repeat")
+    if math.prod(given.shape) * times > given.most:
+        raise _wrong(given.text, f"repeated {times} times, {list(given.shape)} is larger than both tensors")
     return Repeat(source=given.shape, dim=dim, block=block, times=times)
 
 

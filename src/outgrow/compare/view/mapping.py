@@ -62,9 +62,10 @@ def rules_from(comparison: Comparison, given: object) -> NameMap:
         )
     names = _Names(comparison)
     rules = tuple(names.found(_rule(entry)) for entry in given)
-    for place, rule in enumerate(rules):
-        if rule in rules[:place]:
-            raise InputError(f"the rule {rule} is there twice", hint="keep one of them")
+    if len(set(rules)) < len(rules):
+        twice = next(rule for place, rule in enumerate(rules) if rule in rules[:place])
+        raise InputError(f"the rule {twice} is there twice", hint="keep one of them")
+    text_of(rules)  # which refuses what could not be saved
     return NameMap(rules=rules)
 
 
