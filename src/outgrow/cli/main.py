@@ -29,6 +29,11 @@ Shell completion: eval "$(_OUTGROW_COMPLETE=bash_source outgrow)" (or zsh_source
 """
 
 
+_STREAM = "Stream (models larger than memory)"
+_COMPARE = "Compare (two runs, and the first tensor that differs)"
+_HERE = "This machine"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandEntry:
     """Where a command lives, and what `outgrow --help` says of it without loading it."""
@@ -37,47 +42,67 @@ class CommandEntry:
     """`module:name` of the click command."""
     help: str
     """One line."""
+    section: str = _HERE
+    """Under which heading it stands in the help."""
     fault_code: int = 1
     """Exit code after a fault of ours: another one where 1 is an answer."""
 
 
 COMMANDS = {
-    "compare": CommandEntry(
-        attribute="outgrow.cli.compare:compare",
-        help="Compare two runs, and name the first tensor that differs.",
-        fault_code=2,
-    ),
-    "demo": CommandEntry(
-        attribute="outgrow.cli.demo:demo",
-        help="Run a real language model in a tenth of its memory, and check it.",
-    ),
-    "doctor": CommandEntry(
-        attribute="outgrow.cli.doctor:doctor",
-        help="Show what this machine has and which backend would be used.",
-    ),
-    "evolve": CommandEntry(
-        attribute="outgrow.cli.evolve:evolve",
-        help="Train models that grow while they train, and look at their growth.",
-    ),
     "plan": CommandEntry(
         attribute="outgrow.cli.plan:plan",
-        help="Show what a budget keeps and what it streams, before running anything.",
-    ),
-    "record": CommandEntry(
-        attribute="outgrow.cli.record:record", help="Run a script and record the models that it calls."
+        section=_STREAM,
+        help="Show what a budget keeps and what it streams, before running.",
     ),
     "run": CommandEntry(
-        attribute="outgrow.cli.run:run", help="Generate text with a model larger than the budget."
+        attribute="outgrow.cli.run:run",
+        section=_STREAM,
+        help="Generate text with a model larger than the budget.",
+    ),
+    "store": CommandEntry(
+        attribute="outgrow.cli.store:store", section=_STREAM, help="List, verify and convert checkpoints."
     ),
     "shard": CommandEntry(
         attribute="outgrow.cli.shard:shard",
+        section="Shard (one program on many workers)",
         help="Serve workers to programs, and look at what they do.",
     ),
-    "store": CommandEntry(attribute="outgrow.cli.store:store", help="List, verify and convert checkpoints."),
+    "evolve": CommandEntry(
+        attribute="outgrow.cli.evolve:evolve",
+        section="Evolve (networks that grow while they train)",
+        help="Train them, look at their growth, prove it.",
+    ),
+    "record": CommandEntry(
+        attribute="outgrow.cli.record:record",
+        section=_COMPARE,
+        help="Run a script and record the models that it calls.",
+    ),
+    "compare": CommandEntry(
+        attribute="outgrow.cli.compare:compare",
+        section=_COMPARE,
+        help="Compare two runs, and name the first tensor that differs.",
+        fault_code=2,
+    ),
     "web": CommandEntry(
-        attribute="outgrow.cli.web:web", help="Look at two runs in a browser: verdict, tensors, numbers."
+        attribute="outgrow.cli.web:web",
+        section=_COMPARE,
+        help="Look at two runs in a browser: verdict, tensors, numbers.",
+    ),
+    "demo": CommandEntry(
+        attribute="outgrow.cli.demo:demo",
+        section=_HERE,
+        help="See each of these with a real model, checked on the spot.",
+    ),
+    "doctor": CommandEntry(
+        attribute="outgrow.cli.doctor:doctor",
+        section=_HERE,
+        help="Show what this machine has, and what each part can do here.",
     ),
 }
+
+
+# So that the sections stand in one column.
+_WIDEST = max(map(len, COMMANDS))
 
 
 class LazyGroup(click.Group):
@@ -112,8 +137,15 @@ class LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing any."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
+        for section in dict.fromkeys(entry.section for entry in COMMANDS.values()):
+            with formatter.section(section):
+                formatter.write_dl(
+                    [
+                        (name.ljust(_WIDEST), entry.help)
+                        for name, entry in COMMANDS.items()
+                        if entry.section == section
+                    ]
+                )
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the exit codes and the completion hint."""
