@@ -83,6 +83,9 @@ def test_json_may_say_nothing_and_quote(tmp_path):
     [
         ("- = -\n", "without a name"),
         ("a = - : permute(0)\n", "only one tensor"),
+        ("- = {layer+1}_x\n", "shifts a number"),
+        ("- = *a*a*a*a*\n", "more than 4"),
+        ("*a*a*a*a* = *b*b*b*b*\n", "more than 4"),
         ('"a*" = b*\n', "one is a pattern and one is in quotes"),
         ('"" = b\n', "without a name"),
         ('"\\q" = b\n', "no name in quotes"),

@@ -23,6 +23,8 @@ _FORM = (
     'odd characters is put in quotes as in JSON: "a = b"; `#` begins a comment'
 )
 _MAX_BYTES = 16 * 2**20
+# Each of them multiplies the time that a long name may take.
+_MOST_STARS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,18 +242,23 @@ def _check(rule: NameRule) -> None:
         raise InputError(f"{rule} has a layout, but only one tensor", hint="leave the layout out")
     if rule.is_literal:
         return
-    holes = [*HOLE.finditer(rule.expected or "")]
+    holes, answers = ([*HOLE.finditer(side or "")] for side in (rule.expected, rule.actual))
     names = [hole["name"] for hole in holes if hole["name"]]
+    stars = [sum(not hole["name"] for hole in side) for side in (holes, answers)]
+    if max(stars) > _MOST_STARS:
+        raise InputError(
+            f"{rule} has more than {_MOST_STARS} `*` on a side", hint="use `{word}` where a number stands"
+        )
     if any(hole["shift"] for hole in holes) or len(set(names)) != len(names):
         raise InputError(
             f"the expected side of {rule} has a shift, or a number twice",
             hint="shift the actual side: `{layer}_query = {layer-3}_query`",
         )
+    if rule.expected is None and any(hole["shift"] for hole in answers):
+        raise InputError(f"{rule} shifts a number that nothing answers", hint="leave the shift out")
     if rule.actual is None or rule.expected is None:
         return
-    answers = [*HOLE.finditer(rule.actual)]
     unknown = [hole["name"] for hole in answers if hole["name"] and hole["name"] not in names]
-    stars = [sum(not hole["name"] for hole in side) for side in (holes, answers)]
     if unknown or stars[0] != stars[1] or (names and not answers):
         raise InputError(
             f"the two sides of {rule} do not fit each other",
