@@ -54,7 +54,7 @@ def test_no_arguments_show_the_help_on_stderr(capsys):
     assert main([]) == 2
     output = capsys.readouterr()
     assert output.out == ""
-    assert "Commands:" in output.err
+    assert "This machine:" in output.err
 
 
 def test_help_loads_no_command(monkeypatch, capsys):
