@@ -1,8 +1,10 @@
+import { useMemo } from "preact/hooks";
+
 import type { Rows } from "../api/types";
 import { STATUSES } from "../api/types";
 import { figureText } from "../state/format";
-import { errorShare, nameParts, otherName, rowLabel, rowName } from "./row-text";
 import { kindOf } from "../state/list-state";
+import { errorShare, nameParts, otherName, rowLabel, rowName } from "./row-text";
 import { StatusMark, statusClass } from "./status-mark";
 
 interface Props {
@@ -19,8 +21,13 @@ interface Props {
   size: number;
 }
 
-/** One tensor on one line. */
-export function RowLine({ rows, row, top, isSelected, isActive, role, isBelowLayer, place, size }: Props) {
+/** One tensor on one line; drawn again only where something of it has changed. */
+export function RowLine(props: Props) {
+  const { rows, row, top, isSelected, isActive, role, isBelowLayer, place, size } = props;
+  return useMemo(() => drawnLine(props), [rows, row, top, isSelected, isActive, role, isBelowLayer, place, size]);
+}
+
+function drawnLine({ rows, row, top, isSelected, isActive, role, isBelowLayer, place, size }: Props) {
   const name = rowName(rows, row);
   const other = otherName(rows, row);
   const layer = rows.layer[row] ?? null;

@@ -11,7 +11,7 @@ const BEYOND = 10;
 /** The window moves by so many lines at once, so that a slow scroll seldom draws anew. */
 const STRIDE = 4;
 /** So short a list is drawn whole: the browser's own search finds every name in it. */
-const WHOLE = 300;
+const WHOLE = 500;
 
 /** The lines to draw while `view` pixels are seen from `top` on. Their number is the same wherever one is, but at the ends. */
 export function rowWindow(top: number, view: number, rowHeight: number, count: number): RowWindow {
