@@ -17,7 +17,8 @@ const WRITE_MS = 150;
 
 /** Go to a row, or to none (the verdict). */
 export function select(row: number | null): void {
-  const { row: _, at: __, view: ___, ...rest } = place.value;
+  // Another tensor has other indices.
+  const { row: _, at: __, "actual-at": ___, zoom: ____, view: _____, ...rest } = place.value;
   place.value = row === null ? rest : { ...rest, row };
 }
 

@@ -22,6 +22,7 @@ export function DimControl({ side, dim, size, index, cut, mode, isLone }: Proper
   const prefix = side === "actual" && !isLone ? "slice-actual" : "slice";
   const name = `${side} dim ${dim}`;
   const last = Math.max(0, size - 1);
+  const shown = typed !== null && (!/^\d+$/.test(typed) || Number(typed) === index) ? typed : index;
 
   function type(text: string) {
     setTyped(text);
@@ -72,7 +73,7 @@ export function DimControl({ side, dim, size, index, cut, mode, isLone }: Proper
         min={0}
         max={last}
         step={1}
-        value={typed ?? index}
+        value={shown}
         aria-label={`${name}, index as a number`}
         data-testid={`${prefix}-dim-${dim}`}
         onInput={(event) => type(event.currentTarget.value)}

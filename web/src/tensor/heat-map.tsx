@@ -1,5 +1,6 @@
 import { useEffect, useMemo, useRef } from "preact/hooks";
 
+import { announce } from "../state/announce";
 import { pointTo } from "../state/tensor-cursor";
 import { indexInPlane, placeInPlane, planeOf } from "../state/tensor-spec";
 import type { Cut, Look } from "../state/tensor-place";
@@ -10,7 +11,7 @@ import type { Range } from "./heat-colours";
 import { drawTile } from "./heat-drawing";
 import { HeatLegend } from "./heat-legend";
 import { extremeOf } from "./heat-range";
-import { labelOf, pixelText } from "./heat-words";
+import { cellText, labelOf, pixelText } from "./heat-words";
 import { palettes } from "./theme-colours";
 import { ValueTip } from "./value-tip";
 import { WindowMark } from "./window-mark";
@@ -30,6 +31,7 @@ const STILL = 4;
 
 export function HeatMap({ which, look, tile, range, height }: Properties) {
   const canvas = useRef<HTMLCanvasElement>(null);
+  const isByKeys = useRef(false);
   const drag = useRef<{ x: number; y: number; isMoving: boolean } | null>(null);
   const colours = palettes.value;
   const cut = (which === "actual" ? (look.actual ?? look.expected) : (look.expected ?? look.actual)) as Cut;
@@ -39,6 +41,11 @@ export function HeatMap({ which, look, tile, range, height }: Properties) {
   const size = heatSize.value;
   const { row0, column0, height: rows, width: columns } = part;
   const palette = which === "difference" ? colours?.difference : colours?.values;
+
+  const told = pointedCell.value;
+  useEffect(() => {
+    if (told && isByKeys.current && pointed.peek()?.which === which) announce(cellText(told));
+  }, [told]);
 
   useEffect(() => {
     const element = canvas.current;
@@ -61,6 +68,7 @@ export function HeatMap({ which, look, tile, range, height }: Properties) {
   }
 
   function onMove(event: PointerEvent) {
+    isByKeys.current = false;
     const began = drag.current;
     if (began) {
       const box = canvas.current!.getBoundingClientRect();
@@ -83,6 +91,7 @@ export function HeatMap({ which, look, tile, range, height }: Properties) {
       // A step is a pixel, where it stands for several cells.
       const row = Math.max(0, Math.min(plane.rows - 1, at.row + arrow[0] * (tile?.head.rows_per_pixel ?? 1)));
       const column = Math.max(0, Math.min(plane.columns - 1, at.column + arrow[1] * (tile?.head.columns_per_pixel ?? 1)));
+      isByKeys.current = true;
       pointed.value = { which, row, column };
       setZoom(showing(look.zoom, plane, row, column));
     } else if (event.key === "+" || event.key === "=") setZoom(zoomed(look.zoom, plane, 2, at.row, at.column));

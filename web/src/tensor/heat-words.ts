@@ -2,6 +2,7 @@
 
 import { figureText } from "../state/format";
 import type { Tile, Which } from "../state/tensor-tiles";
+import { indexOf, type WindowCell } from "./window-cells";
 
 /** What the colour of a pixel says that stands for several cells. */
 export function pixelText({ head, values, part }: Tile, row: number, column: number): string | null {
@@ -20,4 +21,13 @@ export function labelOf(which: Which, plane: { rows: number; columns: number }, 
   const where = index ? `, largest magnitude at ${index.join(", ") || "its only number"}` : "";
   const strange = [tile.head.nan && "has NaN", tile.head.inf && "has infinities"].filter(Boolean).join(", ");
   return `${name}, from ${figureText(minimum)} to ${figureText(maximum)}${where}${strange ? `, ${strange}` : ""}`;
+}
+
+/** The numbers under the crosshair, for those who do not see it. */
+export function cellText(cell: WindowCell): string {
+  const sides = (["expected", "actual"] as const).flatMap((side) => {
+    const found = cell[side];
+    return found ? [`${side} ${indexOf(cell, side)}: ${found.text}`] : [];
+  });
+  return [...sides, ...(cell.differs ? ["differs"] : [])].join("; ");
 }
