@@ -71,8 +71,7 @@ class Served:
     @property
     def nameless(self):
         """Temporary files that it has open."""
-        folder = Path(f"/proc/{self.process.pid}/fd")
-        return sum(os.readlink(path).endswith("(deleted)") for path in folder.iterdir())  # noqa: PTH115
+        return len(nameless_files(self.process.pid))
 
     @property
     def threads(self):
@@ -84,6 +83,15 @@ class Served:
         self.process.send_signal(number)
         self.rest, said = self.process.communicate(timeout=20)
         return time.perf_counter() - started, self.process.returncode, said
+
+
+def nameless_files(process="self"):
+    """Files of a process that have no name."""
+    found = []
+    for path in Path(f"/proc/{process}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            found.append(str(path.readlink()))
+    return sorted(name for name in found if name.endswith("(deleted)"))
 
 
 @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from pathlib import Path
 
 import pytest
 import torch
@@ -14,12 +13,7 @@ from outgrow.compare.web.refusal import ApiError
 from outgrow.compare.web.roots import Roots
 from outgrow.compare.web.sessions import Sessions
 from tests.compare.web.browsing import Tab, bare_bytes, browser
-
-
-def descriptors():
-    """Files of this process that have no name."""
-    links = [path for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
-    return sorted(found for found in map(str, map(Path.readlink, links)) if found.endswith("(deleted)"))
+from tests.compare.web.serving import nameless_files
 
 
 def test_tabs_do_not_see_each_other():
@@ -51,31 +45,31 @@ def test_a_tab_that_nobody_knows_is_told(name):
 
 
 def test_a_tab_that_has_ended_is_gone_with_what_it_held():
-    before = descriptors()
+    before = nameless_files()
     with browser() as begin:
         tab = begin()
         tab.upload("expected", "x.pth", bare_bytes(0))
         tab.upload("actual", "x.pth", bare_bytes(1))
         tab.compare()
-        assert len(descriptors()) == len(before) + 2
+        assert len(nameless_files()) == len(before) + 2
         tab.fine("DELETE", "/session")
-        assert descriptors() == before
+        assert nameless_files() == before
         assert tab.refused("GET", "/session")[:2] == (404, "session")
         tab.headers.pop("X-Outgrow-Session")
         assert tab.fine("GET", "/session")["session"] != tab.id
 
 
 def test_the_end_of_the_server_ends_all():
-    before = descriptors()
+    before = nameless_files()
     with browser() as begin:
         for tab in [begin() for _ in range(3)]:
             tab.upload("expected", "x.pth", bare_bytes(0))
             tab.upload("actual", "x.pth", bare_bytes(1))
             tab.fine("POST", "/comparison", json={})
-        assert len(descriptors()) == len(before) + 6
+        assert len(nameless_files()) == len(before) + 6
     until = time.monotonic() + 5
-    while descriptors() != before or any(t.name == "outgrow-compare" for t in threading.enumerate()):
-        assert time.monotonic() < until, descriptors()
+    while nameless_files() != before or any(t.name == "outgrow-compare" for t in threading.enumerate()):
+        assert time.monotonic() < until, nameless_files()
         time.sleep(0.01)
 
 
@@ -281,7 +275,7 @@ def test_a_call_in_progress_reads_what_it_began_with_or_is_told(runs, monkeypatc
 
 
 def test_ten_tabs_at_once(runs):
-    before = descriptors()
+    before = nameless_files()
     with browser() as begin:
         problems = []
 
@@ -309,7 +303,7 @@ def test_ten_tabs_at_once(runs):
         for thread in threads:
             thread.join(60)
         assert problems == []
-    assert descriptors() == before
+    assert nameless_files() == before
 
 
 def test_a_map_stays_as_long_as_both_sides_do(tmp_path):
@@ -344,13 +338,13 @@ def test_idle_tabs_are_swept_while_nobody_calls(monkeypatch):
     from outgrow.compare.web import app
 
     monkeypatch.setattr(app, "_SWEEP_SECONDS", 0.02)
-    before = descriptors()
+    before = nameless_files()
     with browser(idle_seconds=0.2) as begin:
         tab = begin()
         tab.upload("actual", "x", b"x")
-        assert len(descriptors()) == len(before) + 1
+        assert len(nameless_files()) == len(before) + 1
         until = time.monotonic() + 10
-        while descriptors() != before:
+        while nameless_files() != before:
             assert time.monotonic() < until
             time.sleep(0.02)
         assert tab.refused("GET", "/session")[:2] == (404, "session")
@@ -420,13 +414,13 @@ def begin():
 @settings(max_examples=25)
 @given(steps=st.lists(st.tuples(st.integers(0, 1), STEP), max_size=14))
 def test_any_calls_in_any_order_are_answered_calmly(begin, steps):
-    before = descriptors()
+    before = nameless_files()
     tabs = [begin(), begin()]
     for which, step in steps:
         take_step(begin, tabs, which, step)
     for tab in tabs:
         tab.fine("DELETE", "/session")
     until = time.monotonic() + 10
-    while descriptors() != before:
-        assert time.monotonic() < until, descriptors()
+    while nameless_files() != before:
+        assert time.monotonic() < until, nameless_files()
         time.sleep(0.005)
