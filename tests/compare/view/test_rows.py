@@ -75,6 +75,12 @@ def test_names_that_no_terminal_should_print_are_written_out():
     json.dumps(rows, ensure_ascii=False).encode()
 
 
+def test_both_names_of_a_pair_are_written_out():
+    with made({"one\x1b": numbers(4)}, {"other\x07": numbers(4)}) as comparison:
+        rows = rows_of(comparison)
+    assert (rows["expected"], rows["actual"]) == (["one\\x1b"], ["other\\x07"])
+
+
 def test_what_was_refused_is_a_row(tmp_path):
     for side in ("expected", "actual"):
         (tmp_path / side).mkdir()
