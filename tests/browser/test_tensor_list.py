@@ -119,6 +119,14 @@ def test_the_filter_finds_names(compared):
     expect(compared.locator(ROW)).to_have_count(20)
 
 
+def test_from_the_filter_the_keyboard_goes_to_what_it_found(compared):
+    compared.get_by_test_id("list-filter").fill("3 mlp")
+    compared.keyboard.press("Enter")
+    assert active(compared) == "3_post_mlp"
+    compared.keyboard.press("Enter")
+    expect(compared.get_by_test_id("tensor-view")).to_contain_text("3_post_mlp")
+
+
 def test_where_nothing_fits_the_filters_are_taken_back(compared):
     compared.get_by_test_id("list-filter").fill("no such tensor")
     empty = compared.get_by_test_id("list-empty")
@@ -320,6 +328,9 @@ def test_of_100_000_rows_the_one_that_is_wanted_is_found(long):
     long.get_by_test_id("list-filter").fill("")
     long.get_by_test_id("first-divergence").click()
     chosen = long.locator(f"{ROW}[aria-selected=true]")
+    expect(chosen).to_have_attribute("data-row", "60000")
+    expect(chosen).to_be_in_viewport()
+    long.reload()
     expect(chosen).to_have_attribute("data-row", "60000")
     expect(chosen).to_be_in_viewport()
 

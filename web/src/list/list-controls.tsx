@@ -1,5 +1,7 @@
+import type { TargetedKeyboardEvent } from "preact";
+
 import { STATUSES } from "../api/types";
-import { ask, foldAll, listing, query, setFilterInput, statusCounts } from "../state/list-state";
+import { activeIndex, ask, foldAll, goTo, listing, query, setFilterInput, statusCounts } from "../state/list-state";
 import { rows } from "../state/page-state";
 import { DepthStrip } from "../verdict/depth-strip";
 import { GROUPINGS, SEVERITY, type Grouping } from "./row-groups";
@@ -28,11 +30,7 @@ export function ListControls() {
           value={now.text}
           ref={setFilterInput}
           onInput={(event) => ask({ text: event.currentTarget.value })}
-          onKeyDown={(event) => {
-            if (event.key !== "Escape" || !now.text) return;
-            event.stopPropagation();
-            ask({ text: "" });
-          }}
+          onKeyDown={onFilterKey}
         />
         <output class="list-count" aria-live="polite">
           {shown === count ? count.toLocaleString("en") : `${shown.toLocaleString("en")} of ${count.toLocaleString("en")}`}
@@ -70,6 +68,20 @@ export function ListControls() {
       </div>
     </div>
   );
+}
+
+/** Escape takes the text back; down and Enter go from it to what it found. */
+function onFilterKey(event: TargetedKeyboardEvent<HTMLInputElement>): void {
+  if (event.key === "Escape" && query.peek().text) ask({ text: "" });
+  else if (event.key === "ArrowDown" || event.key === "Enter") {
+    const list = event.currentTarget.closest(".tensor-list")?.querySelector<HTMLElement>("[role=tree], [role=listbox]");
+    if (!list) return;
+    list.focus();
+    const { entries } = listing.peek();
+    if (activeIndex.peek() < 0) goTo(entries.find((entry) => entry >= 0));
+  } else return;
+  event.preventDefault();
+  event.stopPropagation();
 }
 
 /** Figures are wanted largest first, names and places from the beginning. */
