@@ -117,3 +117,30 @@ def test_another_file_in_its_place_is_not_believed(nameless):
     with pytest.raises(StoreError, match=r"x\.safetensors") as caught:
         recording.records[0].read()
     assert "/proc/" not in str(caught.value)
+
+
+def test_it_tells_how_far_it_is_and_can_be_stopped(tmp_path):
+    made = loose(tmp_path, a="x", b="y", c="z")
+    sizes = [file.path.stat().st_size for file in made]
+    events = []
+    read_loose(made, Limits(), listener=events.append)
+    assert [(event.task, event.done, event.total, event.item) for event in events] == [
+        ("opening", sum(sizes[:index]), sum(sizes), file.name) for index, file in enumerate(made)
+    ]
+
+    class Stopped(Exception):
+        pass
+
+    def stop(_event):
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        open_files(made, listener=stop)
+
+
+def test_a_file_that_went_meanwhile_is_refused_by_name(tmp_path):
+    made = loose(tmp_path, a="x", b="y")
+    made[0].path.unlink()
+    with open_files(made) as recording:
+        assert [record.name for record in recording.records] == ["y"]
+        assert [refusal.entry for refusal in recording.refused] == ["a.safetensors"]

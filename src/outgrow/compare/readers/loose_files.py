@@ -2,7 +2,6 @@
 
 __all__ = ["LooseFile", "are_parts", "read_loose"]
 
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from outgrow.compare.readers.entry import read_entry
 from outgrow.compare.readers.file_reader import FileContent
 from outgrow.compare.readers.limits import Limits
 from outgrow.compare.readers.records import SHARD
+from outgrow.events import Listener, Progress, ignore
 
 _RANK = re.compile(r"(?:rank|worker|node|tp|pp|dp|cp|ep|sp)[-_.]?[0-9]+", re.IGNORECASE)
 
@@ -27,13 +27,27 @@ class LooseFile:
     """Whether `path` is one of `/proc/self/fd`, whose file nobody can put another one in the place of."""
 
 
-def read_loose(files: Sequence[LooseFile], limits: Limits) -> list[tuple[str, FileContent]]:
-    """The content of each by its name; what cannot be read is refused in it."""
+def read_loose(
+    files: Sequence[LooseFile], limits: Limits, *, listener: Listener = ignore
+) -> list[tuple[str, FileContent]]:
+    """The content of each by its name; what cannot be read is refused in it. `listener` receives `Progress`
+    of the task `opening`."""
+    sizes = [_size(file.path) for file in files]
+    done, total = 0, sum(sizes)
     contents = []
-    for file in files:
-        region = (0, os.stat(file.path).st_size) if file.is_link else None  # noqa: PTH116 - follows the link
+    for file, size in zip(files, sizes, strict=True):
+        listener(Progress(task="opening", done=done, total=total, item=file.name))
+        done += size
+        region = (0, size) if file.is_link else None
         contents.append((file.name, read_entry(file.path, file.name, limits, region)))
     return contents
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0  # the reader will say what is the matter
 
 
 def are_parts(contents: Sequence[tuple[str, FileContent]]) -> bool:

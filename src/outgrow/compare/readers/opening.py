@@ -1,6 +1,6 @@
 """Whatever the user gives, as a recording."""
 
-__all__ = ["Source", "open_file", "open_files", "open_recording"]
+__all__ = ["Source", "as_one_dump", "open_file", "open_files", "open_recording"]
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
@@ -13,6 +13,7 @@ from outgrow.capture import is_recording, open_own
 from outgrow.capture.recording import Recording
 from outgrow.compare.readers.archives import is_archive, open_archive
 from outgrow.compare.readers.entry import is_readable, read_entry
+from outgrow.compare.readers.file_reader import FileContent
 from outgrow.compare.readers.files import READERS
 from outgrow.compare.readers.folder import read_folder
 from outgrow.compare.readers.limits import Limits
@@ -77,14 +78,26 @@ def open_file(
     )
 
 
-def open_files(files: Sequence[LooseFile], *, limits: Limits | None = None, only: str = "*") -> Recording:
+def open_files(
+    files: Sequence[LooseFile],
+    *,
+    limits: Limits | None = None,
+    only: str = "*",
+    listener: Listener = ignore,
+) -> Recording:
     """Several files of tensors as one dump, as a folder of them would be.
 
     Raises:
         InputError: nothing in them can be read; it says what was refused.
     """
-    records, refused = records_of(read_loose(files, limits or Limits()), only=only)
-    label = files[0].name if len(files) == 1 else f"{files[0].name} and {len(files) - 1:,} more"
+    return as_one_dump(read_loose(files, limits or Limits(), listener=listener), only=only)
+
+
+def as_one_dump(contents: Sequence[tuple[str, FileContent]], *, only: str = "*") -> Recording:
+    """As `open_files`, of what `read_loose` has read."""
+    records, refused = records_of(contents, only=only)
+    first, more = contents[0][0], len(contents) - 1
+    label = f"{first} and {more:,} more" if more else first
     return _checked(Recording(label=label, records=records, refused=refused), only)
 
 

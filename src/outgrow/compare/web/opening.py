@@ -14,7 +14,7 @@ from outgrow.compare.names import NameMap
 from outgrow.compare.readers.entry import is_readable
 from outgrow.compare.readers.limits import Limits
 from outgrow.compare.readers.loose_files import LooseFile, are_parts, read_loose
-from outgrow.compare.readers.opening import open_file, open_files, open_recording
+from outgrow.compare.readers.opening import as_one_dump, open_file, open_recording
 from outgrow.compare.web.options import Options
 from outgrow.compare.web.roots import Roots
 from outgrow.compare.web.side import Side
@@ -73,7 +73,7 @@ def _open_side(
 ) -> list[Recording]:
     items = side.items
     if len(items) > 1 and side.kind != "ranks":
-        parts = _parts(items, options, roots, limits, must=side.kind == "parts")
+        parts = _parts(items, options, roots, limits, listener, must=side.kind == "parts")
         if parts is not None:
             return [opened.enter_context(parts)]
     if side.kind == "auto":
@@ -100,7 +100,13 @@ def _located(item: SideItem, options: Options, roots: Roots) -> Path:
 
 
 def _parts(
-    items: Sequence[SideItem], options: Options, roots: Roots, limits: Limits, *, must: bool
+    items: Sequence[SideItem],
+    options: Options,
+    roots: Roots,
+    limits: Limits,
+    listener: Listener,
+    *,
+    must: bool,
 ) -> Recording | None:
     """All items as one dump; None where they do not look like parts of one and need not be."""
     strange = [item.name for item in items if not is_readable(item.name) or item.path.is_dir()]
@@ -119,9 +125,10 @@ def _parts(
             LooseFile(path=_located(item, options, roots), name=item.name, is_link=item.upload is not None)
             for item in items
         ]
-        if not must and not are_parts(read_loose(files, limits)):
+        contents = read_loose(files, limits, listener=listener)
+        if not must and not are_parts(contents):
             return None
-        recording = open_files(files, limits=limits)
+        recording = as_one_dump(contents)
         kept = held.pop_all()
     return _holding(recording, kept)
 
