@@ -142,6 +142,23 @@ def test_parts_of_a_fused_tensor():
     assert {pair.fused.side for pair in found.pairs} == {"expected"}
 
 
+@pytest.mark.parametrize("side", ["expected", "actual"])
+def test_parts_that_no_rule_is_about_are_paired_by_their_roles(side):
+    whole, parts = ["0_qkv"], ["0_query", "0_key", "0_value"]
+    if side == "expected":
+        found = paired(whole, parts, ("0_qkv[key]", "0_key"))
+        wanted = {f"0_qkv[{name[2:]}]": name for name in parts}
+    else:
+        found = paired(parts, whole, ("0_key", "0_qkv[key]"))
+        wanted = {name: f"0_qkv[{name[2:]}]" for name in parts}
+    assert shown(found) == wanted
+    assert sorted(pair.how for pair in found.pairs) == ["map", "role", "role"]
+    # What is not there cannot be paired, and the fused tensor answers nothing else.
+    left = paired(["0_qkv", "0_value"], ["0_key", "0_qkv"], ("0_qkv[key]", "0_key"))
+    assert "0_qkv[key]" in shown(left)
+    assert "0_qkv" not in shown(left)
+
+
 def test_the_actual_side_may_be_fused_and_its_parts_be_otherwise():
     found = paired(["up", "gate"], ["odd_gate_up"], ("up", "odd_gate_up[gate]"), ("gate", "odd_gate_up[up]"))
     assert shown(found) == {"gate": "odd_gate_up[up]", "up": "odd_gate_up[gate]"}

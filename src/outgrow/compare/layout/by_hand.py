@@ -4,6 +4,7 @@ __all__ = ["CommonLayout", "common_layouts", "dims_of", "hint_by_hand"]
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -21,7 +22,7 @@ from outgrow.compare.pair import FusedPart
 from outgrow.errors import InputError
 
 Shape = tuple[int, ...]
-_MOST = 12
+_MOST = 8
 _LOOKED_AT = 48
 
 
@@ -38,13 +39,18 @@ def common_layouts(
     expected_shape: Shape, actual_shapes: Sequence[Shape], *, fused: FusedPart | None = None
 ) -> tuple[CommonLayout, ...]:
     """What the shapes allow, the simplest first; no numbers are looked at. Empty where nothing fits."""
-    found: dict[str, CommonLayout] = {}
     levels = _levels(expected_shape, list(actual_shapes), fused)
-    for option in itertools.islice(itertools.chain.from_iterable(levels), _LOOKED_AT):
+    options = list(itertools.islice(itertools.chain.from_iterable(levels), _LOOKED_AT))
+    names: dict[str, str] = {}
+    for option in sorted(options, key=lambda option: not option.is_usual):
         hint = hint_of(option.layout, option.expected_layout)
-        if hint is not None and len(found) < _MOST:
-            found.setdefault(hint, CommonLayout(name=_name(option), hint=hint))
-    return tuple(found.values())
+        if hint is not None and len(names) < _MOST:
+            names.setdefault(hint, _name(option))
+    several = {name for name, count in Counter(names.values()).items() if count > 1}
+    return tuple(
+        CommonLayout(name=f"{name}: {hint}" if name in several else name, hint=hint)
+        for hint, name in names.items()
+    )
 
 
 def hint_by_hand(

@@ -181,7 +181,7 @@ def _drop(
         if other is None and place.part is not None:
             raise InputError(
                 f"{rule} says of a part of a fused tensor that it has no partner",
-                hint="leave the rule out: parts that no rule is about are not compared",
+                hint="leave the rule out, or say it of the tensor that would answer it",
             )
         for entity in known[place.name] if other is None else ():
             (matcher.expected if is_expected else matcher.actual).pop(entity, None)
@@ -217,7 +217,11 @@ def _pair(
             piece = _piece(entity, other, here, parts[True][here.name], rule, is_expected=True)
         elif there.part is not None:
             piece = _piece(other, entity, there, parts[False][there.name], rule, is_expected=False)
-        matcher.take(Match(entity, other, "map", fused=piece, layout_hint=rule.layout))
+        match = Match(entity, other, "map", fused=piece, layout_hint=rule.layout)
+        if piece is None:
+            matcher.take(match)
+        else:
+            matcher.take_part(match, piece)
 
 
 def _piece(

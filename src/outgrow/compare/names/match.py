@@ -3,7 +3,7 @@
 __all__ = ["ALIASES", "Match", "Matcher"]
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -48,6 +48,8 @@ class Matcher:
         self.matches: list[Match] = []
         self.notes: list[str] = []
         self._shifts: Mapping[str, Shift] = {}
+        # By whether they are of the expected run: fused tensors of which a map has paired these parts.
+        self._told: dict[bool, dict[Entity, dict[int, Entity]]] = {True: {}, False: {}}
 
     def match(self, shifts: Mapping[str, Shift]) -> None:
         """Pair what can be paired, with layers counted as `shifts` say."""
@@ -66,6 +68,13 @@ class Matcher:
         self.matches.append(match)
         self.expected.pop(match.expected, None)
         self.actual.pop(match.actual, None)
+
+    def take_part(self, match: Match, piece: FusedPart) -> None:
+        """Pair a part of a fused tensor; the other parts can still be paired by their roles."""
+        self.take(match)
+        is_expected = piece.side == "expected"
+        whole, part = (match.expected, match.actual) if is_expected else (match.actual, match.expected)
+        self._told[is_expected].setdefault(whole, {})[piece.index] = part
 
     def match_identical(self) -> None:
         """The names are equal, and where layers are counted otherwise, all but their numbers."""
@@ -263,23 +272,31 @@ class Matcher:
 
     def _match_parts(self, fused: str, parts: Sequence[str], side: Literal["expected", "actual"]) -> None:
         is_expected = side == "expected"
-        mine = self._stages(self.expected if is_expected else self.actual, is_expected=is_expected)
+        pool = self.expected if is_expected else self.actual
+        mine = self._stages([*pool, *self._told[is_expected]], is_expected=is_expected)
         others = self._stages(self.actual if is_expected else self.expected, is_expected=not is_expected)
         for (stage, address), entity in mine.items():
             if stage != fused:
                 continue
-            found = [others.get((part, address)) for part in parts]
+            told = self._told[is_expected].get(entity, {})
+            found = [told.get(index, others.get((part, address))) for index, part in enumerate(parts)]
             there = [part for part in found if part is not None]
             if len(there) == len(parts):
-                self._take_parts(entity, parts, there, is_expected=is_expected)
-            elif there:
+                self._take_parts(entity, parts, there, is_expected=is_expected, told=told)
+            elif there and not told:
                 names = ", ".join(part for part, one in zip(parts, found, strict=True) if one is None)
                 self.notes.append(
                     f"{entity.record.name!r} was not split: the other run has no {names} for it"
                 )
 
     def _take_parts(
-        self, whole: Entity, stages: Sequence[str], parts: Sequence[Entity], *, is_expected: bool
+        self,
+        whole: Entity,
+        stages: Sequence[str],
+        parts: Sequence[Entity],
+        *,
+        is_expected: bool,
+        told: Container[int] = (),
     ) -> None:
         sizes = [part.record.elements for part in parts]
         is_input = whole.spelling.what == "inputs"
@@ -294,6 +311,8 @@ class Matcher:
         names_of_parts = tuple(part_name(stage) for stage in stages)
         side: Literal["expected", "actual"] = "expected" if is_expected else "actual"
         for index, part in enumerate(parts):
+            if index in told:
+                continue
             # All parts get the whole input of the fused layer.
             piece = None if is_input else FusedPart(
                 side=side, parts=names_of_parts, index=index, group=whole.record.name
