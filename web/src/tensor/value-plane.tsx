@@ -1,4 +1,4 @@
-import { useRef } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 
 import type { Figure, Values } from "../api/types";
 import { cursor } from "../state/tensor-cursor";
@@ -18,23 +18,36 @@ export function ValuePlane({ look, values }: { look: Look; values: Values }) {
   if (values.actual) shown.push("actual");
   if (shown.length === 2 && look.difference) shown.push("difference");
   const frame = useRef<HTMLDivElement>(null);
+  const along = useRef(new Map<HTMLElement, string>());
 
-  function scrollTogether(event: Event) {
-    const moved = event.target as HTMLElement;
+  function scrollTogether(moved: HTMLElement) {
+    // One that was moved along tells of it, too, and may not have come as far.
+    if (along.current.get(moved) === placeOf(moved)) return;
     for (const other of frame.current?.querySelectorAll<HTMLElement>(".scrolling") ?? []) {
       if (other === moved) continue;
-      other.scrollLeft = moved.scrollLeft;
+      // Columns of numbers are as wide on both sides, those of differences wider: the same column is to be seen.
+      other.scrollLeft = (moved.scrollLeft * widthIn(other)) / widthIn(moved);
       other.scrollTop = moved.scrollTop;
+      along.current.set(other, placeOf(other));
     }
   }
 
+  // Other numbers make columns of another width.
+  useEffect(() => {
+    const first = frame.current?.querySelector<HTMLElement>(".scrolling");
+    if (!first) return;
+    along.current.clear();
+    scrollTogether(first);
+  }, [values]);
+
   return (
-    <div class="planes" ref={frame} onScrollCapture={scrollTogether} style={{ "--digits": digitsOf(cells, shown) }}>
+    <div class="planes" ref={frame} onScrollCapture={(event) => scrollTogether(event.target as HTMLElement)}>
       {shown.map((side) => (
         <Grid
           key={side}
           side={side}
           cells={cells}
+          digits={digitsOf(cells, side === "difference" ? ["difference"] : ["expected", "actual"])}
           cut={look.expected && side !== "actual" ? look.expected : (look.actual ?? look.expected)}
           largest={side === "difference" ? largestOf(values.difference) : sizes}
         />
@@ -43,7 +56,14 @@ export function ValuePlane({ look, values }: { look: Look; values: Values }) {
   );
 }
 
-/** The longest number: columns are as wide on every side, so that the sides can scroll together. */
+const placeOf = (grid: HTMLElement) => `${grid.scrollLeft} ${grid.scrollTop}`;
+
+/** Of a column. */
+function widthIn(grid: HTMLElement): number {
+  return grid.querySelector<HTMLElement>(".cell")?.offsetWidth || 1;
+}
+
+/** Of the longest number. */
 function digitsOf(cells: WindowCell[][], shown: readonly (SideKey | "difference")[]): number {
   return Math.max(1, ...cells.flat().flatMap((cell) => shown.map((side) => cell[side]?.text.length ?? 0)));
 }
@@ -51,11 +71,12 @@ function digitsOf(cells: WindowCell[][], shown: readonly (SideKey | "difference"
 interface GridProperties {
   side: SideKey | "difference";
   cells: WindowCell[][];
+  digits: number;
   cut: Cut | null;
   largest: number;
 }
 
-function Grid({ side, cells, cut, largest }: GridProperties) {
+function Grid({ side, cells, digits, cut, largest }: GridProperties) {
   const here = cursor.value;
   const first = (dim: number | null) => (cut && dim !== null ? (cut.at[dim] ?? 0) : 0);
   const row0 = first(cut?.rows ?? null);
@@ -64,7 +85,7 @@ function Grid({ side, cells, cut, largest }: GridProperties) {
   const isAt = (row: number, column: number) =>
     row === Math.min(here.row, cells.length - 1) && column === Math.min(here.column, width - 1);
   return (
-    <figure class="plane">
+    <figure class="plane" style={{ "--digits": digits }}>
       <figcaption>{TITLES[side]}</figcaption>
       <div class="scrolling">
         <table class="numbers" role="grid" aria-label={`Numbers, ${TITLES[side]}`}>
