@@ -294,3 +294,39 @@ def test_progress_is_told_a_few_times_a_second():
     assert job.status.revision < 10 + 6 + (time.monotonic() - started) / 0.05
     job.close()
     assert job.join(5)
+
+
+def test_comparisons_of_all_tabs_share_their_places():
+    places = threading.Semaphore(1)
+    first, second, third = (Job(places=places) for _ in range(3))
+    begun = threading.Event()
+    first.start(waiting_for(begun))
+    assert begun.wait(5)
+    comparison = Made()
+    second.start(lambda _: comparison)
+    third.start(lambda _: pytest.fail("it was cancelled"))
+    end = time.monotonic() + 5
+    while second.status.item is None:
+        assert time.monotonic() < end
+        time.sleep(0.005)
+    assert (second.status.state, "other tabs" in second.status.item) == ("opening", True)
+    third.cancel()
+    until(third, "cancelled")
+    assert second.status.state == "opening"
+    first.cancel()
+    until(second, "ready")
+    assert second.status.item is None
+    # A change that was made, and never got a place.
+    first.start(waiting_for(begun := threading.Event()))
+    assert begun.wait(5)
+    changed = Made()
+    second.alter(lambda _old, _listener: changed)
+    second.cancel()
+    until(second, "cancelled")
+    assert changed.closed == 1
+    first.cancel()
+    until(first, "cancelled")
+    for job in (first, second, third):
+        job.close()
+        assert job.join(5)
+    assert places.acquire(blocking=False)

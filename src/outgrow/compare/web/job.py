@@ -17,7 +17,7 @@ from outgrow.compare.web.progressed import Progressed
 from outgrow.compare.web.refusal import ApiError
 from outgrow.compare.web.task import Cancelled, Task
 from outgrow.errors import OutgrowError
-from outgrow.events import Listener
+from outgrow.events import Listener, Progress
 
 if TYPE_CHECKING:
     from outgrow.compare.comparison import Comparison
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _BEGUN: dict[str, Any] = {
     "state": "opening", "done": 0, "total": 0, "item": None, "message": None, "hint": None, "seconds": 0.0,
 }  # fmt: skip
+_LOOK_SECONDS = 0.05
+_OTHERS = "(after those of other tabs)"
 
 
 class Job:
@@ -34,14 +36,17 @@ class Job:
     it, so that no two compare for the same tab at a time.
     """
 
-    def __init__(self, status: Progressed | None = None) -> None:
-        """`status` is that of before the first comparison."""
+    def __init__(
+        self, status: Progressed | None = None, *, places: threading.Semaphore | None = None
+    ) -> None:
+        """`status` is that of before the first comparison; it has to get one of `places` to be made."""
         self._lock = threading.RLock()
         self._status = status or Progressed()
         self._loan: Loan | None = None
         self._task: Task | None = None
         self._thread: threading.Thread | None = None
         self._is_closed = False
+        self._places = threading.Semaphore() if places is None else places
         self._waiting: set[Callable[[], None]] = set()
 
     @property
@@ -117,7 +122,7 @@ class Job:
             with (source or self).reading() as old:
                 new = change(old, task)
                 given_back.callback(new.close)
-            status = self._begin(task, lambda _: new)
+            status = self._begin(task, lambda _: new, made=new)
             given_back.pop_all()
         return status
 
@@ -156,7 +161,14 @@ class Job:
         task = Task(tell)
         return task
 
-    def _begin(self, task: Task, make: "Callable[[Listener], Comparison]") -> Progressed:
+    def _begin(
+        self,
+        task: Task,
+        make: "Callable[[Listener], Comparison]",
+        *,
+        made: "Comparison | None" = None,
+    ) -> Progressed:
+        """`made` is what `make` will give, where it is there already: it is closed also if nobody asks."""
         with self._lock:
             if self._is_closed:
                 raise ApiError("this tab is not known any more", status=404, code="session", hint="reload")
@@ -164,7 +176,7 @@ class Job:
             loan, self._loan = self._loan, None
             before, self._task = self._thread, task
             self._thread = threading.Thread(
-                target=self._run, args=(make, task, before), name="outgrow-compare", daemon=True
+                target=self._run, args=(make, task, before, made), name="outgrow-compare", daemon=True
             )
             self._set(**_BEGUN)
             status = self._status
@@ -174,17 +186,22 @@ class Job:
         return status
 
     def _run(
-        self, make: "Callable[[Listener], Comparison]", task: Task, before: threading.Thread | None
+        self,
+        make: "Callable[[Listener], Comparison]",
+        task: Task,
+        before: threading.Thread | None,
+        made: "Comparison | None",
     ) -> None:
         if before is not None:
             before.join()
         started = time.monotonic()
-        comparison: Comparison | None = None
+        comparison = made
         outcome: dict[str, Any]
         try:
-            comparison = make(task)
-            task.check()
-            _ = comparison.findings, comparison.diagnoses
+            with self._place(task):
+                comparison = make(task)
+                task.check()
+                _ = comparison.findings, comparison.diagnoses
             outcome = {"state": "ready"}
         except Cancelled:
             outcome = {"state": "cancelled"}
@@ -208,6 +225,15 @@ class Job:
                 self._set(**outcome)
         if loan is not None and (not is_wanted or outcome["state"] != "ready"):
             loan.retire()
+
+    @contextlib.contextmanager
+    def _place(self, task: Task) -> Iterator[None]:
+        while not self._places.acquire(timeout=_LOOK_SECONDS):
+            task(Progress(task="opening", done=0, total=None, item=_OTHERS))
+        try:
+            yield
+        finally:
+            self._places.release()
 
     def _set(self, **changes: Any) -> None:
         self._status = replace(self._status, **changes, revision=self._status.revision + 1)

@@ -37,6 +37,8 @@ class Options:
     """Files of a tab, both sides together; each needs a descriptor."""
     max_running_uploads: int = 16
     """Uploads of a tab at a time; browsers begin six."""
+    max_comparisons: int = 4
+    """Comparisons that are made at a time: each has threads and memory of its own."""
     max_sessions: int = 32
     """Tabs that are remembered at a time."""
     idle_seconds: float = 12 * 3600.0

@@ -32,9 +32,16 @@ _RUNNING = ("opening", "comparing")
 class Session:
     """Close it: its uploads and open files are given back. Any thread may call it."""
 
-    def __init__(self, options: Options, roots: Roots, *, shared: Job | None = None) -> None:
+    def __init__(
+        self,
+        options: Options,
+        roots: Roots,
+        *,
+        shared: Job | None = None,
+        places: threading.Semaphore | None = None,
+    ) -> None:
         """`shared` is the job of what the server was started with; this tab looks at it until it compares
-        something of its own."""
+        something of its own. Whoever compares takes one of `places`."""
         self.id = secrets.token_urlsafe(18)
         self._options = options
         self._roots = roots
@@ -50,7 +57,8 @@ class Session:
         # Held while a job begins: two calls at once must not both replace the shared one.
         self._beginning = threading.Lock()
         self._shared = shared
-        self._job = Job() if shared is None else shared
+        self._places = places
+        self._job = Job(places=places) if shared is None else shared
         for side, paths in (("expected", (options.expected,)), ("actual", options.actual)):
             for path in paths:
                 if path is not None:
@@ -201,7 +209,8 @@ class Session:
                 return self._job.cancel()
             status = self._job.status
             if status.state in _RUNNING:
-                self._take(Job(replace(status, state="cancelled", revision=status.revision + 1)))
+                cancelled = replace(status, state="cancelled", revision=status.revision + 1)
+                self._take(Job(cancelled, places=self._places))
         return self.status
 
     def close(self) -> None:
@@ -244,7 +253,7 @@ class Session:
         self._check_open()
         if self._job is not self._shared:
             return self._job
-        return Job(Progressed(revision=self._job.status.revision + 1))
+        return Job(Progressed(revision=self._job.status.revision + 1), places=self._places)
 
     def _take(self, own: Job) -> None:
         before, self._job = self._job, own

@@ -26,7 +26,9 @@ class Sessions:
         self._lock = threading.Lock()
         self._sessions: dict[str, Session] = {}
         self._closing: list[Session] = []
-        self._shared = Job() if options.expected is not None and options.actual else None
+        self._places = threading.Semaphore(options.max_comparisons)
+        has_runs = options.expected is not None and bool(options.actual)
+        self._shared = Job(places=self._places) if has_runs else None
 
     def start(self) -> None:
         """Compare what the server was started with, before the first tab asks."""
@@ -55,7 +57,7 @@ class Sessions:
         Raises:
             ApiError: there are too many, and all of them are in use.
         """
-        session = Session(self._options, self._roots, shared=self._shared)
+        session = Session(self._options, self._roots, shared=self._shared, places=self._places)
         with self._lock:
             gone = self._make_room()
             self._sessions[session.id] = session
