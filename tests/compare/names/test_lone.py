@@ -1,12 +1,15 @@
 """Where in the order of execution stands what was not paired."""
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from outgrow.capture.recording import Recording, Refusal
 from outgrow.compare.names import pair_records
 from tests.compare.names.made import layers, record, recording
 
 
 def order(expected, actual):
-    """Names in the order of the list: pairs, `<` before what only the expected run has, `>` the actual one."""
+    """Names in the order of the list: pairs, `<` before what the expected run has alone, `>` the actual one."""
     pairing = pair_records(expected, [actual])
     entries = [(index, 0, pair.expected_name) for index, pair in enumerate(pairing.pairs)]
     for place, lone in enumerate(pairing.lone):
@@ -101,3 +104,30 @@ def test_all_are_told_where_nothing_is_paired():
     assert order(recording("0_query", "1_query"), recording("b_thing", "a_thing")) == [
         "<0_query", "<1_query", ">a_thing", ">b_thing",
     ]  # fmt: skip
+
+
+NAMES = st.lists(
+    st.one_of(
+        st.builds("{}_{}".format, st.integers(0, 3), st.sampled_from(["query", "key", "sliding", "x"])),
+        st.builds("model.layers.{}.{}".format, st.integers(0, 3), st.sampled_from(["mlp", "q_proj.weight"])),
+        st.text(min_size=1, max_size=6),
+    ),
+    max_size=8,
+    unique=True,
+)
+
+
+@given(NAMES, NAMES, NAMES, NAMES, st.booleans(), st.booleans())
+def test_everything_stands_somewhere_once(here, there, refused_here, refused_there, is_ordered, is_too):
+    expected = refusing(recording(*here, is_ordered=is_ordered), *refused_here)
+    actual = refusing(recording(*there, is_ordered=is_too), *refused_there)
+    pairing = pair_records(expected, [actual])
+    lone = pairing.lone
+    assert [one.after for one in lone] == sorted(one.after for one in lone)
+    assert all(-1 <= one.after < len(pairing.pairs) for one in lone)
+    for side in ("expected", "actual"):
+        entries = [entry for one in lone if (entry := getattr(one, side)) is not None]
+        records = [entry.name for entry in entries if not isinstance(entry, Refusal)]
+        assert sorted(records) == sorted(record.name for record in getattr(pairing, f"unpaired_{side}"))
+        refused = [entry.entry for entry in entries if isinstance(entry, Refusal)]
+        assert sorted(refused) == sorted(refused_here if side == "expected" else refused_there)
