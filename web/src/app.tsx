@@ -60,12 +60,12 @@ function Compared() {
           <Part name="the verdict">
             <VerdictView />
           </Part>
+        ) : detail.value ? (
+          <Part name="the view of this tensor" of={detail.value.row}>
+            <Tensor />
+          </Part>
         ) : (
-          detail.value && (
-            <Part name="the view of this tensor" of={detail.value.row}>
-              <Tensor />
-            </Part>
-          )
+          <p class="reading soft">Reading…</p>
         )}
       </main>
     </div>

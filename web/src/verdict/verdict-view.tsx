@@ -29,14 +29,16 @@ export function VerdictView() {
             {title.replace(/:$/, "")}
             {title.endsWith(":") && <span class="unseen">:</span>}
           </span>{" "}
-          <span class="rest">{rest}</span>
+          <span class={/^[a-z]/.test(rest) ? "rest words" : "rest"}>{rest}</span>
         </h1>
         {found.first !== null && <First found={found} row={found.first} />}
       </section>
-      <section class="section">
-        <h2>Error along the run</h2>
-        <DepthChart />
-      </section>
+      {found.pairs > 0 && (
+        <section class="section">
+          <h2>Error along the run</h2>
+          <DepthChart />
+        </section>
+      )}
       <Diagnoses found={found} />
       <StatusCounts found={found} />
       <Coverage found={found} />
