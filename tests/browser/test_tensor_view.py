@@ -1,11 +1,14 @@
 """One pair of tensors: the very numbers, and every slice of them."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from playwright.sync_api import expect
 
 from tests.browser.number_runs import HUGE, cell, cells, first, number, settle
 from tests.browser.runs import write_runs
+from tests.browser.test_accessibility import violations
 
 pytestmark = pytest.mark.browser
 
@@ -193,6 +196,7 @@ def test_the_next_tensors_are_shown_at_the_same_place(show):
     expect(page.get_by_role("heading", level=1)).to_have_text("1_special")
 
 
+@pytest.mark.slow
 def test_each_rank_is_looked_at_by_itself_or_all_as_one(open_page, serve, tmp_path):
     whole = {"0_query": torch.arange(64.0).reshape(4, 16)}
     ranks = [
@@ -211,3 +215,35 @@ def test_each_rank_is_looked_at_by_itself_or_all_as_one(open_page, serve, tmp_pa
     page.get_by_test_id("slice-actual-dim-0").fill("2")
     first(page, "2,0", "actual")
     assert cells(page, "actual")[0] == ("2,0", "40.0")
+
+
+@pytest.fixture(scope="session")
+def axe_source():
+    """The source of axe-core."""
+    package = pytest.importorskip("axe_playwright_python")
+    return (Path(package.__file__).parent / "axe.min.js").read_text()
+
+
+def test_nothing_keeps_people_out_however_it_is_shown(show, theme, axe_source):
+    page = show("0_query", theme=theme, mode="plane", difference=1, dims="own")
+    for part in ("statistics", "histogram"):
+        page.get_by_test_id(part).locator("summary").click()
+    page.get_by_test_id("jump-max").click()
+    page.get_by_test_id("goto-index").fill("99")
+    page.get_by_test_id("goto-index").press("Enter")
+    cell(page, "actual", "7,2,11").focus()
+    expect(page.get_by_role("tooltip")).to_be_visible()
+    assert violations(page, axe_source) == "[]"
+
+
+@pytest.mark.parametrize("width", [1280, 800])
+def test_nothing_is_wider_than_the_page(show, width):
+    page = show("7_twelve", width=width, mode="plane", difference=1)
+    expect(page.get_by_test_id("heatmap-expected")).to_have_attribute("data-drawn", "true")
+    for mode in ("line", "flat", "plane"):
+        page.get_by_test_id(f"mode-{mode}").click()
+        settle(page)
+        assert (
+            page.evaluate("(main => main.scrollWidth - main.clientWidth)(document.querySelector('main'))")
+            <= 0
+        )
