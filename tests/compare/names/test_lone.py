@@ -9,7 +9,7 @@ from tests.compare.names.made import layers, record, recording
 
 
 def order(expected, actual):
-    """Names in the order of the list: pairs, `<` before what the expected run has alone, `>` the actual one."""
+    """Names in the order of the list; `<` is before what is only expected, `>` before what is only actual."""
     pairing = pair_records(expected, [actual])
     entries = [(index, 0, pair.expected_name) for index, pair in enumerate(pairing.pairs)]
     for place, lone in enumerate(pairing.lone):
