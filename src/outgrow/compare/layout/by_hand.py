@@ -4,7 +4,6 @@ __all__ = ["CommonLayout", "common_layouts", "dims_of", "hint_by_hand"]
 
 import itertools
 import math
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -41,16 +40,13 @@ def common_layouts(
     """What the shapes allow, the simplest first; no numbers are looked at. Empty where nothing fits."""
     levels = _levels(expected_shape, list(actual_shapes), fused)
     options = list(itertools.islice(itertools.chain.from_iterable(levels), _LOOKED_AT))
-    names: dict[str, str] = {}
+    found: dict[str, CommonLayout] = {}
     for option in sorted(options, key=lambda option: not option.is_usual):
-        hint = hint_of(option.layout, option.expected_layout)
-        if hint is not None and len(names) < _MOST:
-            names.setdefault(hint, _name(option))
-    several = {name for name, count in Counter(names.values()).items() if count > 1}
-    return tuple(
-        CommonLayout(name=f"{name}: {hint}" if name in several else name, hint=hint)
-        for hint, name in names.items()
-    )
+        hint, name = hint_of(option.layout, option.expected_layout), _name(option)
+        # Of several that are called the same the simplest is enough: the others can be put together by dims.
+        if hint is not None and len(found) < _MOST:
+            found.setdefault(name, CommonLayout(name=name, hint=hint))
+    return tuple(found.values())
 
 
 def hint_by_hand(
