@@ -25,6 +25,7 @@ Body = dict[str, Any]
 _T = TypeVar("_T")
 _SPECS = ("view", "expected", "actual")
 _WHICH = ("expected", "actual", "difference")
+_WHATS = ("maximum", "difference", "value", "range", "nan", "inf")
 
 
 def _values(comparison: "Comparison", row: int, body: Body, turn: Turn, kept: "KeptSides") -> Response:
@@ -84,7 +85,8 @@ def _find(comparison: "Comparison", row: int, body: Body, turn: Turn, kept: "Kep
     from outgrow.compare.view.looking import sides_of, tolerance_of, view_of
 
     _check_keys(body, ("view", "rank", "what", "side", "low", "high", "from", "direction", "count"))
-    view, is_maximum = view_of(body), body.get("what") == "maximum"
+    view, is_maximum = view_of(body), _choice(body, "what", _WHATS) == "maximum"
+    _choice(body, "side", (*_WHICH[:2], "either"), default="either")
     if is_maximum and view == "aligned" and (known := known_maximum(comparison, row)) is not None:
         return JSONResponse(known)
     expected, actual = sides_of(comparison, row, view, rank=_rank(body), kept=kept)
