@@ -3,8 +3,7 @@
 __all__ = ["PageFiles"]
 
 import hashlib
-import mimetypes
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,6 +12,18 @@ from outgrow.compare.web.refusal import error_response
 from outgrow.errors import StoreError
 
 _INDEX = "index.html"
+# Not the system's: a browser runs no script that some list of types calls plain text.
+_kinds = {
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".ico": "image/x-icon",
+    ".woff2": "font/woff2",
+    ".txt": "text/plain",
+}
 
 
 class PageFiles:
@@ -45,5 +56,5 @@ class PageFiles:
         headers = {"ETag": tag, "Cache-Control": "no-cache"}
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers=headers)
-        kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+        kind = _kinds.get(PurePosixPath(name).suffix, "application/octet-stream")
         return Response(content, media_type=kind, headers=headers)
