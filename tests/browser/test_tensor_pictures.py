@@ -53,6 +53,15 @@ def test_zooming_asks_for_finer_pictures_and_keys_do_all_of_it(show):
     expect(page).to_have_url(re.compile("zoom="))
     page.keyboard.press("0")
     expect(page).not_to_have_url(re.compile("zoom="))
+    canvas.hover()
+    page.mouse.wheel(0, -100)
+    expect(page).to_have_url(re.compile("zoom="))
+    before = page.url
+    page.mouse.down()
+    page.mouse.move(5, 5, steps=3)
+    page.mouse.up()
+    expect(page).not_to_have_url(before)
+    page.keyboard.press("0")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     expect(page.get_by_test_id("value-expected").first).not_to_have_attribute("data-index", "0")
@@ -69,3 +78,10 @@ def test_figures_and_histogram_are_folded_away(show):
     expect(histogram.locator("svg[role=img]")).to_have_count(2)
     expect(histogram).to_contain_text("NaN: 0 expected, 1 actual")
     expect(histogram).to_contain_text("Inf: 0 expected, 2 actual")
+
+
+def test_pictures_come_also_after_a_tensor_that_has_none(show, row_of):
+    page = show("6_scalar", mode="flat")
+    expect(page.get_by_test_id("heatmap-expected")).to_have_count(0)
+    page.evaluate("row => void (location.hash = `mode=flat&row=${row}`)", row_of["5_half"])
+    expect(page.get_by_test_id("heatmap-expected")).to_have_attribute("data-drawn", "true")

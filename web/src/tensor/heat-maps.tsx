@@ -16,8 +16,20 @@ import "./heat.css";
 const HEIGHT = 240;
 const MOST_PIXELS = 900;
 
-/** Pictures of both sides and of what lies between, under one crosshair. */
-export function HeatMaps({ look, measures, isComplex }: { look: Look; measures: Measures | null; isComplex: boolean }) {
+interface Properties {
+  look: Look;
+  measures: Measures | null;
+  isComplex: boolean;
+}
+
+/** Pictures of both sides and of what lies between, under one crosshair; of a single number there is none. */
+export function HeatMaps(props: Properties) {
+  const { look } = props;
+  const isLone = [look.expected, look.actual].every((one) => one === null || elementsOf(one.shape) <= 1);
+  return isEmpty(look) || isLone ? null : <Pictures {...props} />;
+}
+
+function Pictures({ look, measures, isComplex }: Properties) {
   const frame = useRef<HTMLDivElement>(null);
   const which = whichOf(look);
   const cut = look.expected ?? look.actual;
@@ -45,8 +57,6 @@ export function HeatMaps({ look, measures, isComplex }: { look: Look; measures: 
   }, [height, which.length]);
   useEffect(() => () => void (heatSize.value = null), []);
 
-  const isLone = [look.expected, look.actual].every((one) => one === null || elementsOf(one.shape) <= 1);
-  if (isEmpty(look) || isLone) return null;
   const found = tiles.value;
   const ranges = rangesOf(look, found, measures);
   const { scale, zoom } = look;

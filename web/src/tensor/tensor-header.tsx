@@ -1,7 +1,8 @@
 import type { Detail, SideDetail } from "../api/types";
 import { shapeText } from "../state/format";
 import { rows, verdict } from "../state/page-state";
-import { goToNeighbour, neighbourOf } from "../state/tensor-neighbours";
+import { goToNeighbour } from "../state/tensor-neighbours";
+import { neighbourOf } from "./neighbour-row";
 
 /** Which two tensors, what was found about them, and the way to the next ones. */
 export function TensorHeader({ detail }: { detail: Detail }) {
