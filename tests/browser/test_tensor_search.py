@@ -3,9 +3,11 @@
 import re
 
 import pytest
+import torch
 from playwright.sync_api import expect
 
 from tests.browser.number_runs import cell, number, settle
+from tests.browser.runs import write_runs
 
 pytestmark = pytest.mark.browser
 
@@ -82,3 +84,55 @@ def test_the_keys_of_the_page_lead_to_differences(show):
     expect(cell(page, "expected", "0,0,1,3")).to_be_focused()
     page.keyboard.press("Shift+N")
     expect(cell(page, "expected", "0,2,7,11")).to_be_focused()
+
+
+def test_differences_follow_each_other_where_each_side_has_indices_of_its_own(show):
+    page = show("0_query", dims="own")
+    said = page.get_by_test_id("search-message")
+    page.get_by_test_id("next-difference").click()
+    expect(said).to_contain_text("[0, 0, 1, 3]")
+    page.get_by_test_id("next-difference").click()
+    expect(said).to_contain_text("[0, 2, 7, 11]")
+    expect(cell(page, "actual", "7,2,11")).to_have_class(re.compile("found"))
+
+
+def test_what_was_found_in_another_tensor_is_not_gone_on_from(show, row_of):
+    page = show("0_query", dims="own")
+    said = page.get_by_test_id("search-message")
+    page.get_by_test_id("search-input").fill(">-100")
+    page.get_by_test_id("search-previous").click()
+    expect(said).to_contain_text("[0, 2, 11, 15]")
+    page.evaluate(f"location.hash = 'row={row_of['1_special']}&dims=own'")
+    expect(page.get_by_test_id("tensor-view").get_by_role("heading", name="1_special")).to_be_visible()
+    settle(page)
+    page.get_by_test_id("next-difference").click()
+    expect(said).to_contain_text("[2, 5]")
+
+
+def test_a_mark_beyond_a_window_that_became_smaller_is_gone_on_from(show):
+    page = show("1_special", mode="line")
+    page.get_by_test_id("value-expected").nth(9).click()
+    page.get_by_test_id("slice-dim-1").fill("17")
+    settle(page)
+    page.get_by_test_id("next-difference").click()
+    expect(page.get_by_test_id("search-message")).to_contain_text("[2, 5]")
+
+
+def test_counts_are_those_of_the_comparison_that_is_shown(opened, tmp_path):
+    page = opened
+    said = page.get_by_test_id("search-message")
+    for rows, count in ((6, "6 in all"), (2, "2 in all")):
+        run = {"0_query": torch.eye(rows)}
+        for side, path in zip(("expected", "actual"), write_runs(tmp_path / str(rows), run, run), strict=True):
+            for remove in page.get_by_test_id(f"drop-{side}").get_by_role("button", name="Remove").all():
+                remove.click()
+            page.locator(f"[data-testid=drop-{side}] input[type=file]").first.set_input_files(path)
+        expect(page.get_by_test_id("drop-actual").get_by_role("button", name="Remove")).to_have_count(1)
+        page.get_by_test_id("compare-button").click()
+        page.get_by_test_id("tensor-row").first.click()
+        page.get_by_test_id("search-input").fill("1")
+        for _ in range(2):
+            page.get_by_test_id("search-next").click()
+            expect(said).to_contain_text(count)
+            settle(page)
+        page.evaluate("location.hash = 'row=0&view=open'")

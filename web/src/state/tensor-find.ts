@@ -4,12 +4,12 @@ import { batch, computed, effect, signal } from "@preact/signals";
 
 import { find } from "../api/client";
 import type { Found } from "../api/types";
-import { indexAt, parseIndex, placeInLine } from "../tensor/tensor-index";
+import { clampIndex, elementsOf, indexAt, parseIndex, placeInLine } from "../tensor/tensor-index";
 import { showing } from "../tensor/viewport";
 import { parseSearch } from "../tensor/search-query";
 import { announce } from "./announce";
 import { report } from "./banner";
-import { detail, selectedRow } from "./page-state";
+import { detail, isCurrent, selectedRow } from "./page-state";
 import { windowsAround } from "./tensor-around";
 import { cursor } from "./tensor-cursor";
 import { Latest } from "./tensor-latest";
@@ -34,8 +34,10 @@ const latest = new Latest((error) => {
   findMessage.value = "";
   report(error);
 });
-/** What was looked for last in which row, and where it was found: the next search goes on from there. */
+/** What was looked for last in this tensor, and where it was found: the next search goes on from there. */
 let before: { key: string; index: number[]; count: number | null } | null = null;
+/** Where anything was found last in this tensor. */
+let lastFound: number[] | null = null;
 
 export const hasBoth = computed(() => {
   const now = detail.value;
@@ -44,9 +46,12 @@ export const hasBoth = computed(() => {
 /** Whether differences can be gone to: both sides are laid out alike. */
 export const canCompare = computed(() => hasBoth.value && detail.value?.layout != null);
 
-// What was said and marked was about another tensor.
+// What was found, said and marked was about another tensor, or about what was compared before.
 effect(() => {
   void selectedRow.value;
+  void isCurrent.value;
+  before = null;
+  lastFound = null;
   findMessage.value = "";
   cursor.value = { row: 0, column: 0, isWanted: false, isFound: false };
 });
@@ -73,7 +78,7 @@ export function nextMatch(direction: 1 | -1): void {
   }
   const { words, ...asked } = query;
   const request = { ...asked, ...whereToSearch() };
-  const key = JSON.stringify([selectedRow.peek(), request]);
+  const key = JSON.stringify(request);
   const goesOn = before?.key === key;
   ask({ ...request, count: !goesOn }, words, direction, goesOn ? (before?.index ?? null) : null, key);
 }
@@ -115,7 +120,7 @@ function ask(request: object, words: string, direction: 1 | -1, from: number[] |
   latest.ask(async (signal) => {
     try {
       const found = await find(row, { ...request, from, direction }, signal);
-      if (selectedRow.peek() === row) tell(found, words, direction, key);
+      if (selectedRow.peek() === row && isCurrent.peek()) tell(found, words, direction, key);
     } finally {
       isFinding.value = false;
     }
@@ -124,13 +129,14 @@ function ask(request: object, words: string, direction: 1 | -1, from: number[] |
 
 function tell(found: Found, words: string, direction: 1 | -1, key: string): void {
   const now = look.peek();
-  if (!now) return;
+  if (!now || now.row !== selectedRow.peek()) return;
   if (!found.index) {
     say(words === MAXIMUM || words === DIFFERENCE ? "no number differs" : `${words}: not found`);
     return;
   }
   const known = found.count ?? (before?.key === key ? before.count : null);
   if (key) before = { key, index: found.index, count: known };
+  lastFound = found.index;
   show(now, placesOf(now, found), found.actual_rank);
   const count = known === null ? "" : `, ${known.toLocaleString("en")} in all`;
   const where = found.wrapped ? `, gone on from the ${direction === 1 ? "beginning" : "end"}` : "";
@@ -174,20 +180,24 @@ function isOnNumbers(): boolean {
   return active === null || active === document.body || active.closest(".window") !== null;
 }
 
-/** The index of the marked cell in the dims in which both sides are compared; null at the very beginning. */
+/** The index of the marked cell in the dims in which both sides are compared, or where each side has dims of its own,
+ * of what was found last; null at the very beginning. */
 function hereIndex(): number[] | null {
   const now = look.peek();
   const cut = now?.view === "aligned" ? now.expected : null;
-  if (!now || !cut) return before?.index ?? null;
+  if (!now || !cut) return lastFound;
   const { row, column, isFound } = cursor.peek();
   const index = cellIndex(cut, now, row, column);
   return isFound || index.some((entry) => entry > 0) ? index : null;
 }
 
+/** The window may have become smaller than where the mark is: it is drawn in the last cell then. */
 function cellIndex(cut: Cut, now: Look, row: number, column: number): number[] {
-  if (now.mode === "flat") return indexAt(placeInLine(cut.at, cut.shape) + column, cut.shape);
+  if (now.mode === "flat") {
+    return indexAt(Math.min(placeInLine(cut.at, cut.shape) + column, elementsOf(cut.shape) - 1), cut.shape);
+  }
   const index = [...cut.at];
   if (now.mode === "plane" && cut.rows !== null) index[cut.rows] = (index[cut.rows] ?? 0) + row;
   if (cut.columns !== null) index[cut.columns] = (index[cut.columns] ?? 0) + column;
-  return index;
+  return clampIndex(index, cut.shape);
 }
