@@ -86,6 +86,7 @@ def web(
     options = Options(
         expected=expected, actual=actual, name_map=_name_map(map_file), limits=_limits(limits), port=port,
         roots=roots, static=static, max_upload_bytes=max_upload_bytes,
+        max_session_bytes=4 * max_upload_bytes,
     )  # fmt: skip
     try:
         with open_server(options) as server:
