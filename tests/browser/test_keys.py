@@ -140,6 +140,7 @@ def test_what_a_number_tells_is_what_stands_there_after_a_jump(compared):
     expect(tip).to_contain_text("expected [0, 0, 0, 3]")
     compared.keyboard.press("m")
     expect(compared.locator("[aria-live=polite]").first).to_contain_text("largest difference at [")
+    expect(compared.locator(".values[aria-busy=true]")).to_have_count(0)
     found = compared.locator("[data-testid=value-expected].found")
     expect(found).to_have_count(1)
     index = found.get_attribute("data-index").replace(",", ", ")

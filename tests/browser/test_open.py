@@ -4,8 +4,10 @@ import json
 import re
 
 import pytest
+import torch
 from playwright.sync_api import expect
 
+from outgrow.store import write_safetensors
 from tests.browser.runs import planted, write_zip
 from tests.browser.zones import drag, drop, names, pick, zone
 
@@ -203,3 +205,37 @@ def test_a_comparison_shows_how_far_it_is_and_can_be_cancelled(opened, archives)
     expect(opened.get_by_test_id("compare-button")).to_be_enabled()
     expect(opened.get_by_test_id("error-banner")).to_have_count(0)
     assert asked.count("DELETE") == 1
+
+
+def test_a_folder_of_files_is_one_dump(opened, tmp_path):
+    # As long as somebody listens, the browser opens no window of its own.
+    opened.on("filechooser", lambda chooser: None)
+    for side, run in zip(("expected", "actual"), planted(layers=3), strict=True):
+        folder = tmp_path / side / "dump"
+        folder.mkdir(parents=True)
+        (folder / ".hidden").write_text("x")
+        for name, value in run.items():
+            torch.save(value, folder / f"{name}.pth")
+        with opened.expect_file_chooser() as chooser:
+            zone(opened, side).get_by_role("button", name="a folder").click()
+        chooser.value.set_files(folder)
+        expect(zone(opened, side)).to_contain_text("15 files")
+    opened.get_by_test_id("compare-button").click()
+    expect(opened.get_by_test_id("verdict")).to_contain_text("'2_post_attn'")
+    expect(opened.get_by_test_id("coverage")).to_contain_text("All of it: each of the 15 tensors")
+
+
+def test_two_ranks_are_put_together(opened, tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    whole = {f"{layer}_query": torch.randn(1, 8, 12, 16, generator=generator) for layer in range(4)}
+    write_safetensors(tmp_path / "whole.safetensors", whole)
+    ranks = [tmp_path / f"rank{rank}.safetensors" for rank in range(2)]
+    for rank, path in enumerate(ranks):
+        heads = slice(4 * rank, 4 * rank + 4)
+        write_safetensors(path, {name: value[:, heads].contiguous() for name, value in whole.items()})
+    pick(opened, "expected", tmp_path / "whole.safetensors")
+    pick(opened, "actual", *ranks)
+    expect(zone(opened, "actual").get_by_test_id("side-file")).to_have_count(2)
+    opened.get_by_label("These are").select_option("ranks")
+    opened.get_by_test_id("compare-button").click()
+    expect(opened.get_by_test_id("verdict")).to_contain_text("They match: 4 pairs, all numbers equal.")

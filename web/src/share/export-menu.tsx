@@ -20,15 +20,18 @@ export async function exportReport(kind: "html" | "json"): Promise<void> {
 }
 
 async function copyLink(token: string | null): Promise<void> {
+  const link = linkTo(location.origin, place.peek(), token);
   try {
-    await navigator.clipboard.writeText(linkTo(location.origin, place.peek(), token));
-    tell(
-      "The link is copied.",
-      token ? "Whoever has it can read what this server may read." : "It works in this browser tab, or where the token is known.",
-    );
-  } catch (error) {
-    report(error);
+    await navigator.clipboard.writeText(link);
+  } catch {
+    // Browsers ask, and people may say no.
+    tell("The browser does not let the page copy. This is the link:", link);
+    return;
   }
+  tell(
+    "The link is copied.",
+    token ? "Whoever has it can read what this server may read." : "It works in this browser tab, or where the token is known.",
+  );
 }
 
 /** The report as a file, and the rest behind a button. */
