@@ -4,6 +4,7 @@ import { computed, effect, signal } from "@preact/signals";
 
 import { keepToken } from "../api/client";
 import { parsePlace, placeText, type Place } from "./link";
+import { WriteCredit } from "./write-credit";
 
 export const place = signal<Place>({});
 export const selectedRow = computed(() => place.value.row ?? null);
@@ -12,8 +13,6 @@ export const isOpening = computed(() => place.value["view"] === "open");
 
 /** Steps of the browser's history stand apart by so much, so that going down a list is one of them. */
 const STEP_MS = 1500;
-/** Browsers leave out what is written much oftener, as a slider that is drawn would. */
-const WRITE_MS = 150;
 
 /** Go to a row, or to none (the verdict). */
 export function select(row: number | null): void {
@@ -37,11 +36,10 @@ export function followAddress(unlocked: () => void): void {
   let before: Place = {};
   let isListening = false;
   let stepped = 0;
-  let written = 0;
+  const credit = new WriteCredit();
   let pending: ReturnType<typeof setTimeout> | undefined;
   const write = (): void => {
     clearTimeout(pending);
-    written = Date.now();
     const text = placeText(place.peek());
     if (text !== location.hash) history.replaceState(null, "", text || location.pathname);
   };
@@ -71,7 +69,7 @@ export function followAddress(unlocked: () => void): void {
     if (isStep) {
       stepped = Date.now();
       history.pushState(null, "", text || location.pathname);
-    } else if (Date.now() - written > WRITE_MS) write();
-    else pending = setTimeout(write, WRITE_MS);
+    } else if (credit.take(Date.now())) write();
+    else pending = setTimeout(write, credit.restMs);
   });
 }

@@ -28,8 +28,9 @@ export function CopyMenu({ look, values }: { look: Look; values: Values }) {
     const cells = values[side];
     if (!cells) continue;
     choices.push([`${side} as a tensor`, () => tensorText(cells)], [`${side} as a list`, () => listText(cells)]);
-    // Laid out as its counterpart the actual tensor has other dims than in its file.
-    if (side === "actual" && !look.actual && !detail.value?.layout?.is_identity) continue;
+    // Laid out as its counterpart a tensor has other dims than in its file.
+    const layout = detail.value?.layout;
+    if (look.view === "aligned" && (side === "actual" ? !layout?.is_identity : layout?.expected_text)) continue;
     choices.push([`${side} as an index`, () => `${nameOf(side)}${expressionOf((look[side] ?? look.expected)!, look.mode, look.count)}`]);
   }
   return (

@@ -67,6 +67,7 @@ export function DimControl({ side, dim, size, index, cut, mode, isLone }: Proper
         aria-label={`${name}, index`}
         data-testid={`${prefix.replace("slice", "slice-slider").replace("-slider-actual", "-actual-slider")}-${dim}`}
         onInput={(event) => setIndex(side, dim, Number(event.currentTarget.value))}
+        onChange={(event) => setIndex(side, dim, Number(event.currentTarget.value))}
       />
       <input
         type="number"
