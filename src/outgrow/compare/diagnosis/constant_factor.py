@@ -38,7 +38,9 @@ def diagnose(context: Context) -> Diagnosis | None:
     name = name_factor(factor, tolerance=3 * left / abs(factor) if factor else 0.0, sizes=known)
     if expected.numel() < FEW and name is None:
         return None
-    said = f"all numbers are {format_factor(factor)} times what is expected" if factor else "all numbers are 0"
+    said = (
+        f"all numbers are {format_factor(factor)} times what is expected" if factor else "all numbers are 0"
+    )
     detail = f"{said}{f' ({name})' if name else ''}; that leaves a relative error of {left:.2g}"
     return Diagnosis(at=context.finding.pair.expected_name, kind="constant_factor", detail=detail)
 
