@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from outgrow.store import write_safetensors
 from tests.browser.runs import planted, write_zip
-from tests.browser.zones import drag, drop, names, pick, zone
+from tests.browser.zones import compare_files, drag, drop, names, pick, zone
 
 pytestmark = pytest.mark.browser
 
@@ -109,7 +109,7 @@ def test_a_broken_file_is_told_calmly_and_the_next_one_works(opened, archives, t
     assert "/proc" not in banner.inner_text()
     banner.get_by_role("button", name="Close").click()
     expect(banner).to_have_count(0)
-    opened.get_by_label("Remove broken.zip").click()
+    # What was tried is replaced, and no part of what comes next.
     pick(opened, "expected", archives[1])
     opened.get_by_test_id("compare-button").click()
     expect(opened.get_by_test_id("verdict")).to_contain_text("They match")
@@ -239,3 +239,16 @@ def test_two_ranks_are_put_together(opened, tmp_path):
     opened.get_by_label("These are").select_option("ranks")
     opened.get_by_test_id("compare-button").click()
     expect(opened.get_by_test_id("verdict")).to_contain_text("They match: 4 pairs, all numbers equal.")
+
+
+def test_what_was_compared_is_replaced_unless_it_is_to_stay(opened, archives):
+    compare_files(opened, *archives)
+    opened.get_by_test_id("open-others").click()
+    pick(opened, "actual", archives[0])
+    expect(zone(opened, "actual")).to_contain_text("right.zip")
+    assert names(opened, "actual") == ["right.zip"]
+    pick(opened, "actual", archives[1])
+    expect(zone(opened, "actual").get_by_test_id("side-file")).to_have_count(2)
+    zone(opened, "expected").get_by_role("button", name="Add to these").click()
+    pick(opened, "expected", archives[1])
+    expect(zone(opened, "expected").get_by_test_id("side-file")).to_have_count(2)

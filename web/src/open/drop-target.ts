@@ -4,7 +4,6 @@ import type { SideName } from "../api/types";
 import { report } from "../state/banner";
 import { connection } from "../state/connection";
 import { isOpening, showOpen, verdict } from "../state/page-state";
-import { removeAll } from "../state/side-files";
 import { send } from "../state/uploads";
 import { entriesOf, filesOf } from "./dropped-files";
 
@@ -41,10 +40,7 @@ export function listenToDrops(): void {
 async function take(data: DataTransfer, side: SideName): Promise<void> {
   const entries = entriesOf(data);
   try {
-    if (verdict.peek() && !isOpening.peek()) {
-      showOpen(true);
-      await removeAll(side);
-    }
+    if (verdict.peek() && !isOpening.peek()) showOpen(true);
     send(side, await filesOf(entries));
   } catch (error) {
     report(error);

@@ -2,6 +2,7 @@
 import type { SideName } from "../api/types";
 import { bytesText } from "../state/format";
 import { session, sides } from "../state/page-state";
+import { isUsed, keepFiles } from "../state/side-files";
 import { send, sendings } from "../state/uploads";
 import { dropTarget } from "./drop-target";
 import { pickedFiles, type Named } from "./dropped-files";
@@ -46,7 +47,7 @@ export function DropZone({ side }: { side: SideName }) {
       <div class="invite">
         {isEmpty && <DropSign />}
         <p>
-          {isEmpty ? "Drop files or a folder here, or pick " : "Drop more (ranks, parts), or pick "}
+          {isEmpty ? "Drop files or a folder here, or pick " : isUsed.value[side] ? "Drop others instead, or pick " : "Drop more (ranks, parts), or pick "}
           <label class="pick">
             files
             <input
@@ -65,6 +66,14 @@ export function DropZone({ side }: { side: SideName }) {
           <button type="button" class="link" onClick={() => pickFolder((files) => send(side, files))}>
             a folder
           </button>
+          {!isEmpty && isUsed.value[side] && (
+            <>
+              .{" "}
+              <button type="button" class="link small" onClick={() => keepFiles(side)}>
+                Add to these
+              </button>
+            </>
+          )}
         </p>
         {isEmpty && most !== undefined && <p class="small soft">Up to {bytesText(most)} a file</p>}
       </div>

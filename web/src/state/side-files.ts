@@ -7,14 +7,32 @@ import type { Item, Several, SideName } from "../api/types";
 import { announce } from "./announce";
 import { report } from "./banner";
 import { moved } from "../open/item-order";
-import { session, sides } from "./page-state";
+import { session, sides, status } from "./page-state";
 
 /** What several files of a side are. */
 export const several = signal<Record<SideName, Several>>({ expected: "auto", actual: "auto" });
 
+/** Sides whose files were compared: what is opened next takes their place, and is no further part of them. */
+export const isUsed = signal<Record<SideName, boolean>>({ expected: false, actual: false });
+
 effect(() => {
   if (session.value) several.value = session.value.as;
 });
+effect(() => {
+  if (status.value.state !== "empty") isUsed.value = { expected: true, actual: true };
+});
+
+/** Add to the files of a side although they were compared. */
+export function keepFiles(side: SideName): void {
+  isUsed.value = { ...isUsed.peek(), [side]: false };
+}
+
+/** Make place on a side whose files were compared. */
+export async function makePlace(side: SideName): Promise<void> {
+  if (!isUsed.peek()[side]) return;
+  keepFiles(side);
+  await removeAll(side);
+}
 
 /** Let each side have what the other had. */
 export async function swap(): Promise<void> {
@@ -50,6 +68,7 @@ export async function setSeveral(side: SideName, as: Several): Promise<void> {
 }
 
 export async function addPath(side: SideName, path: string): Promise<void> {
+  await makePlace(side);
   await keep(async () => {
     const item = await api.addPath(side, path);
     setItems(side, [...sides.peek()[side], item]);

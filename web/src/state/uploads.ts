@@ -10,6 +10,7 @@ import { announce } from "./announce";
 import { banner, report } from "./banner";
 import { bytesText } from "./format";
 import { session, sides } from "./page-state";
+import { makePlace } from "./side-files";
 
 export interface Sending {
   key: number;
@@ -50,7 +51,7 @@ export function send(side: SideName, files: readonly Named[]): void {
     const error = `It has ${bytesText(file.size)}; one file may have ${bytesText(most)}.`;
     return { ...made, state: "refused", error, hint: "Give its path to outgrow web instead, or start it with a larger --max-upload." };
   });
-  sendings.value = [...sendings.value, ...taken];
+  sendings.value = [...sendings.value.filter((one) => one.side !== side || one.state !== "refused"), ...taken];
   for (const one of taken) if (one.state === "refused") showRefusal(one);
   const bytes = taken.filter((one) => one.state === "waiting").reduce((sum, one) => sum + one.file.size, 0);
   burst.value = { ...burst.value, total: burst.value.total + bytes };
@@ -81,6 +82,7 @@ export function sendAgain(key: number): void {
 async function run(side: SideName): Promise<void> {
   if (running.has(side)) return;
   running.add(side);
+  if (waiting(side)) await makePlace(side);
   for (let next = waiting(side); next; next = waiting(side)) await sendOne(next);
   running.delete(side);
   if (underway.peek().length === 0 && sendings.peek().length === 0) announce("All files have arrived");
