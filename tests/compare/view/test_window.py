@@ -30,7 +30,7 @@ def test_windows_show_what_slices_of_the_whole_do(made, data):
     assert places.tolist() == [[-1 if place is None else place for place in row] for row in plain]
     present = [place for row in plain for place in row if place is not None]
     numbers = whole.reshape(-1)[torch.tensor(present, dtype=torch.long)] if present else whole.reshape(-1)[:0]
-    assert bits(side.take(places[places >= 0])) == bits(numbers)
+    assert bits(side.take(places[places >= 0]), layout) == bits(numbers, layout)
     full = [row for row in plain if None not in row]
     if full and window.width:
         row = data.draw(st.integers(0, len(full) - 1))
@@ -40,7 +40,7 @@ def test_windows_show_what_slices_of_the_whole_do(made, data):
         wanted = torch.tensor([line[column : column + width] for line in full[row : row + height]])
         block = window.block(row, height, column, width)
         assert block.shape == (height, width)
-        assert bits(block) == bits(whole.reshape(-1)[wanted.reshape(-1)])
+        assert bits(block, layout) == bits(whole.reshape(-1)[wanted.reshape(-1)], layout)
 
 
 @given(laid_out(), st.data())
@@ -58,7 +58,7 @@ def test_numbers_are_found_again_where_they_are_said_to_stand(made, data):
         assert found.summands == len(stored)
         parts = [tensor[index].reshape(1) for tensor in stored]
         total = PartialSum(ranks=len(parts), local=(1,)).apply(parts)
-        assert bits(total) == bits(layout.apply(stored).reshape(-1)[place])
+        assert bits(total, layout) == bits(layout.apply(stored).reshape(-1)[place], layout)
 
 
 @given(laid_out())
@@ -69,7 +69,7 @@ def test_a_lattice_is_what_the_layout_makes(made):
         return
     whole = layout.apply(stored)
     line = tuple(factor for group in lattice.dims for factor in group)
-    assert bits(lattice.block((), line, 0, 1, 0, whole.numel())) == bits(whole)
+    assert bits(lattice.block((), line, 0, 1, 0, whole.numel()), layout) == bits(whole, layout)
 
 
 def test_permuted_tensors_are_not_copied():
@@ -176,3 +176,12 @@ def test_a_folded_line_may_end_beside_the_window():
     window = Window(side, Spec(fixed=(0,), columns=0, fold=3, width=2))
     assert window.rest == 2
     assert window.block(0, 3, 0, 2).tolist() == [[0, 1], [3, 4], [6, 7]]
+
+
+def test_a_line_folded_beyond_its_end_is_one_row():
+    side = Side([torch.arange(8.0)])
+    for spec in (Spec(fixed=(0,), columns=0, fold=10**30), Spec(fixed=(), flat=True, fold=2**62)):
+        window = Window(side, spec)
+        assert (window.height, window.width, window.rest) == (1, 8, 8)
+        assert window.positions().tolist() == [list(range(8))]
+        assert window.block(0, 1, 2, 5).tolist() == [[2, 3, 4, 5, 6]]

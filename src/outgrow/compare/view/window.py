@@ -64,7 +64,7 @@ class Window:
             if spec.rows is not None:
                 found: Positions = first + rows * strides[spec.rows] + columns * along
                 return found
-        places = rows * (spec.fold or self.columns) + columns
+        places = rows * self.columns + columns
         found = first + places * along
         return np.where(places < self._line, found, -1) if spec.fold else found
 
