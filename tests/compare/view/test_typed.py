@@ -119,7 +119,22 @@ def test_ranges_of_complex_numbers_are_of_the_modulus():
 
 @pytest.mark.parametrize(
     "typed",
-    ["", "abc", "1e999999999", "--1", "1.2.3", "1+2", "j2", None, True, [1], "9" * 401, "0x10", "1+2jj"],
+    [
+        "",
+        "abc",
+        "1e999999999",
+        "--1",
+        "1.2.3",
+        "1+2",
+        "j2",
+        None,
+        True,
+        [1],
+        "9" * 401,
+        "9" * 399 + "x",
+        "0x10",
+        "1+2jj",
+    ],
     ids=repr,
 )
 def test_what_is_no_number_is_refused(typed):
