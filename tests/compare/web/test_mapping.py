@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from outgrow.compare import compare
+from outgrow.compare.names.entity import collect
 from outgrow.compare.report import FORMATS
+from outgrow.compare.view import mapping
 from tests.compare.web.served import served
 
 FLAGSHIP = "permute(1, 0, 2), unsqueeze(0)"
@@ -145,6 +147,27 @@ def test_a_check_says_what_a_layout_makes(tab):
     assert (found["ok"], found["shape"], found["steps"]) == (False, None, [])
     assert "there is no 'turn'" in found["message"]
     assert check(tab, expected="0_query", actual="square", layout=None)["ok"]
+
+
+def test_a_layout_that_is_no_text_is_told_as_it_can_be_sent(tab):
+    body = b'{"expected": "0_query", "actual": "0_query", "layout": "turn(\\ud800)"}'
+    found = tab.post("/mapping/check", body)
+    assert (found.status_code, found.json()["ok"]) == (200, False)
+    assert "\\ud800" in found.json()["layout"]
+
+
+def test_names_are_collected_once_for_all_rules(tab, monkeypatch):
+    collected = []
+
+    def counted(recordings):
+        collected.append(recordings)
+        return collect(recordings)
+
+    monkeypatch.setattr(mapping, "collect", counted)
+    rules = [rule(f"none\\x{number:02x}", "other") for number in range(50)]
+    answer = tab._client.put("/api/mapping", headers=tab.headers, json={"rules": rules})
+    assert answer.status_code == 400
+    assert len(collected) == 2
 
 
 def test_dims_by_hand_become_a_layout(tab):

@@ -2,8 +2,10 @@
 
 __all__ = ["check_of", "layout_of", "mapping_of", "rules_from"]
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from outgrow.capture.recording import Record, Recording
@@ -62,8 +64,8 @@ def rules_from(comparison: Comparison, given: object) -> NameMap:
         )
     names = _Names(comparison)
     rules = tuple(names.found(_rule(entry)) for entry in given)
-    if len(set(rules)) < len(rules):
-        twice = next(rule for place, rule in enumerate(rules) if rule in rules[:place])
+    twice, times = Counter(rules).most_common(1)[0] if rules else (None, 0)
+    if times > 1:
         raise InputError(f"the rule {twice} is there twice", hint="keep one of them")
     text_of(rules)  # which refuses what could not be saved
     return NameMap(rules=rules)
@@ -87,8 +89,8 @@ def check_of(comparison: Comparison, body: Mapping[str, Any]) -> dict[str, Any]:
         layout, failure = _by_hand(two, body)
     stage = for_all_layers(replace(rule, layout=None))
     answer: dict[str, Any] = {
-        "ok": failure is None, "shape": None, "message": failure or "", "layout": layout, "steps": [],
-        "pieces": None, "order": None,
+        "ok": failure is None, "shape": None, "message": failure or "", "steps": [],
+        "pieces": None, "order": None, "layout": None if layout is None else shown(layout),
         "expected_shape": list(two.expected.shape),
         "actual_shapes": [list(record.shape) for record in two.actual],
         "common": [
@@ -234,15 +236,21 @@ class _Names:
         if rule.is_pattern:
             return rule
         here, there = (
-            name if name is None or "\\" not in name else _told(name, side)
-            for name, side in zip((rule.expected, rule.actual), self._sides, strict=True)
+            name if name is None or "\\" not in name else self._as_shown[side].get(name, name)
+            for side, name in enumerate((rule.expected, rule.actual))
         )
         return replace(rule, expected=here, actual=there)
 
+    @cached_property
+    def _as_shown(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Of each side the names that are shown otherwise than they are, by what is shown: where that is no
+        name itself, and stands for one alone. Once for all rules: to collect a hundred thousand names takes a
+        while."""
+        expected, actual = (_as_shown(KnownNames(collect(side).entities)) for side in self._sides)
+        return expected, actual
 
-def _told(name: str, recordings: Sequence[Recording]) -> str:
-    known = KnownNames(collect(recordings).entities)
-    if name in known:
-        return name
-    found = [other for other in known if shown(other) == name]
-    return found[0] if len(found) == 1 else name
+
+def _as_shown(known: KnownNames) -> dict[str, str]:
+    found = [(shown(name), name) for name in known if not name.isprintable()]
+    counts = Counter(text for text, _ in found)
+    return {text: name for text, name in found if counts[text] == 1 and text not in known}
