@@ -2,6 +2,7 @@
 
 import pytest
 
+from outgrow.compare.web.sessions import Sessions
 from tests.compare.web.browsing import TOKEN, browser
 
 
@@ -158,6 +159,19 @@ def test_every_answer_forbids_what_the_page_does_not_need(client, path, headers)
     assert answer.headers["cache-control"] in ("no-store", "no-cache")
     assert "server" not in answer.headers
     assert "set-cookie" not in answer.headers
+
+
+def test_a_fault_is_told_without_its_words_and_forbids_the_same(client, monkeypatch, capsys):
+    def fail(_):
+        raise KeyError("a secret")
+
+    monkeypatch.setattr(Sessions, "begin", fail)
+    answer = client.get("/api/session", headers=BEARER)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "fault")
+    assert "secret" not in answer.text
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    assert answer.headers["cache-control"] == "no-store"
+    assert "a secret" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -384,3 +384,13 @@ def test_limits_of_an_upload_are_kept():
         tab.upload("actual", "x", b"x")
         assert refused(b"x") == (429, "files")
         assert tab.fine("GET", "/session")["limits"]["max_upload_bytes"] == 1000
+
+
+def test_paths_count_as_files_do(tmp_path):
+    (tmp_path / "x.pth").write_bytes(b"x")
+    with browser(roots=(tmp_path,), max_files=2) as begin:
+        tab, body = begin(), {"path": str(tmp_path / "x.pth")}
+        tab.fine("POST", "/sides/expected/paths", json=body)
+        tab.upload("actual", "x", b"x")
+        assert tab.refused("POST", "/sides/actual/paths", json=body)[:2] == (429, "files")
+        assert tab.refused("POST", "/sides/actual/uploads?name=x", content=b"x")[:2] == (429, "files")

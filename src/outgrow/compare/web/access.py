@@ -1,6 +1,6 @@
 """Who may call: this machine, this page, with the token; and what every answer forbids the browser."""
 
-__all__ = ["Access", "Token"]
+__all__ = ["Access", "Token", "guard"]
 
 import secrets
 
@@ -44,10 +44,7 @@ class Access:
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    headers[name] = value
-                headers.setdefault("Cache-Control", "no-store")
+                guard(MutableHeaders(scope=message))
             await send(message)
 
         headers = Headers(scope=scope)
@@ -57,6 +54,13 @@ class Access:
         elif headers.get("origin") is not None and headers["origin"] not in self._origins:
             app = error_response(403, "origin", "another page may not call this server", _HINT)
         await app(scope, receive, send_guarded)
+
+
+def guard(headers: MutableHeaders) -> None:
+    """Put on an answer what it forbids the browser."""
+    for name, value in _HEADERS.items():
+        headers[name] = value
+    headers.setdefault("Cache-Control", "no-store")
 
 
 class Token:

@@ -32,6 +32,18 @@ class Allowance:
                 )  # fmt: skip
             self._bytes += nbytes
 
+    def check(self, files: int) -> None:
+        """Whether one may come to `files` that are there and those on their way.
+
+        Raises:
+            ApiError: there are too many.
+        """
+        if files + self._running >= self._max_files:
+            raise ApiError(
+                f"a tab takes {self._max_files:,} files",
+                status=429, code="files", hint="put them into one archive: .zip or .tar",
+            )  # fmt: skip
+
     def begin(self, files: int) -> None:
         """An upload comes to `files` that are there; `end` is to follow.
 
@@ -39,11 +51,7 @@ class Allowance:
             ApiError: there are too many.
         """
         with self._lock:
-            if files + self._running >= self._max_files:
-                raise ApiError(
-                    f"a tab takes {self._max_files:,} files",
-                    status=429, code="files", hint="put them into one archive: .zip or .tar",
-                )  # fmt: skip
+            self.check(files)
             if self._running >= self._max_running:
                 raise ApiError(
                     f"{self._max_running} uploads are on their way already",

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 
-from outgrow.compare.web.access import Access, Token
+from outgrow.compare.web.access import Access, Token, guard
 from outgrow.compare.web.api import routes
 from outgrow.compare.web.options import Options
 from outgrow.compare.web.page import PageFiles
@@ -90,4 +90,6 @@ async def _unknown(_: Request, err: Exception) -> Response:
 
 async def _fault(_: Request, err: Exception) -> Response:
     traceback.print_exception(err)
-    return error_response(500, "fault", f"a fault in outgrow: {type(err).__name__}")
+    answer = error_response(500, "fault", f"a fault in outgrow: {type(err).__name__}")
+    guard(answer.headers)  # starlette answers faults outside of all middleware
+    return answer

@@ -88,7 +88,7 @@ class Session:
         Raises:
             ApiError: there are too many, or there is no place for so much.
         """
-        self._allowance.begin(sum(len(side.items) for side in self.sides.values()))
+        self._allowance.begin(self._files)
         try:
             upload = Upload(max_bytes=self._options.max_upload_bytes, reserve=self._allowance.reserve)
             try:
@@ -115,8 +115,9 @@ class Session:
         """A file or folder below the roots, as the last one of a side.
 
         Raises:
-            ApiError: it is not there, or the page may not open it.
+            ApiError: it is not there, the page may not open it, or there are too many.
         """
+        self._allowance.check(self._files)
         return self._add(side, _path_item(self._roots.find(text)))
 
     def remove(self, side: SideName, item_id: str) -> None:
@@ -244,6 +245,10 @@ class Session:
             self._check_open()
             self._sides[side] = self._sides[side].with_item(item)
         return item
+
+    @property
+    def _files(self) -> int:
+        return sum(len(side.items) for side in self.sides.values())
 
     def _check_open(self) -> None:
         if self._is_closed:

@@ -79,7 +79,7 @@ class Sessions:
         self._close(gone)
 
     def wake(self) -> None:
-        """Let no call wait any more; for a signal handler: it takes no lock that another thread may hold."""
+        """Let no call wait any more."""
         for session in list(self._sessions.values()):
             session.wake()
 
