@@ -85,3 +85,23 @@ def test_pictures_come_also_after_a_tensor_that_has_none(show, row_of):
     expect(page.get_by_test_id("heatmap-expected")).to_have_count(0)
     page.evaluate("row => void (location.hash = `mode=flat&row=${row}`)", row_of["5_half"])
     expect(page.get_by_test_id("heatmap-expected")).to_have_attribute("data-drawn", "true")
+
+
+def test_the_picture_of_another_slice_is_no_answer(show, complaints):
+    page = show("0_query", at="0,2,0,0")
+    heat = page.get_by_role("region", name="Heat maps")
+    canvas = page.get_by_test_id("heatmap-expected")
+    expect(canvas).to_have_attribute("data-drawn", "true")
+    held = []
+    page.route("**/tile", lambda route: held.append(route))
+    page.get_by_test_id("slice-dim-1").fill("1")
+    expect(heat).to_have_attribute("aria-busy", "true")
+    expect(canvas).to_have_attribute("aria-label", re.compile("being read"))
+    complaints.allow("500")
+    for route in held:
+        route.fulfill(status=500, body="{}")
+    expect(canvas).to_have_attribute("data-drawn", "false")
+    page.unroute("**/tile")
+    page.get_by_test_id("slice-dim-1").fill("0")
+    expect(canvas).to_have_attribute("data-drawn", "true")
+    expect(heat).to_have_attribute("aria-busy", "false")

@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 
 from tests.browser.number_runs import cell, number, settle
 from tests.browser.runs import write_runs
+from tests.browser.zones import compare_files, zone
 
 pytestmark = pytest.mark.browser
 
@@ -123,12 +124,11 @@ def test_counts_are_those_of_the_comparison_that_is_shown(opened, tmp_path):
     said = page.get_by_test_id("search-message")
     for rows, count in ((6, "6 in all"), (2, "2 in all")):
         run = {"0_query": torch.eye(rows)}
-        for side, path in zip(("expected", "actual"), write_runs(tmp_path / str(rows), run, run), strict=True):
-            for remove in page.get_by_test_id(f"drop-{side}").get_by_role("button", name="Remove").all():
+        for side in ("expected", "actual"):
+            for remove in zone(page, side).get_by_role("button", name="Remove").all():
                 remove.click()
-            page.locator(f"[data-testid=drop-{side}] input[type=file]").first.set_input_files(path)
-        expect(page.get_by_test_id("drop-actual").get_by_role("button", name="Remove")).to_have_count(1)
-        page.get_by_test_id("compare-button").click()
+            expect(zone(page, side).get_by_role("button", name="Remove")).to_have_count(0)
+        compare_files(page, *write_runs(tmp_path / str(rows), run, run))
         page.get_by_test_id("tensor-row").first.click()
         page.get_by_test_id("search-input").fill("1")
         for _ in range(2):

@@ -21,6 +21,8 @@ export const counts = signal<{ row: number; counts: Counts } | null>(null);
 let last = "";
 const latest = new Latest((error) => {
   last = "";
+  // What was counted is something else.
+  counts.value = null;
   report(error);
 }, 400);
 

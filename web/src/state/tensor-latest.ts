@@ -38,7 +38,8 @@ export class Latest {
     try {
       await work(controller.signal);
     } catch (error) {
-      if (!controller.signal.aborted) this.failed(error);
+      // What comes next will say itself whether it failed.
+      if (!controller.signal.aborted && this.waiting === null) this.failed(error);
     }
     clearTimeout(this.timer);
     this.timer = undefined;

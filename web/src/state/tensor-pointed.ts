@@ -4,6 +4,7 @@ import { effect, signal } from "@preact/signals";
 
 import { getValues } from "../api/client";
 import { cellAt, type WindowCell } from "../tensor/window-cells";
+import { isCurrent, status } from "./page-state";
 import { Latest } from "./tensor-latest";
 import { cellWindow } from "./tensor-spec";
 import type { Which } from "./tensor-tiles";
@@ -29,13 +30,13 @@ effect(() => {
   const now = look.value;
   const place = pointed.value;
   clearTimeout(timer);
-  if (!now || !place) {
+  if (!now || !place || !isCurrent.value) {
     pointedCell.value = null;
     last = "";
     return;
   }
   const window = cellWindow(now, place.row, place.column);
-  const key = JSON.stringify([now.row, window]);
+  const key = JSON.stringify([now.row, status.value.revision, window]);
   if (key === last) return;
   last = key;
   pointedCell.value = null;

@@ -32,9 +32,15 @@ export const tiles = signal<Tiles | null>(null);
 /** Pixels of one heat map on the screen; null while none is shown. */
 export const heatSize = signal<{ height: number; width: number } | null>(null);
 
+/** Whether what is drawn is another slice: the one that is wanted is on its way. */
+export const isDrawing = signal(false);
+
 let last = "";
 const latest = new Latest((error) => {
   last = "";
+  // What was drawn is another slice.
+  tiles.value = null;
+  isDrawing.value = false;
   // A refusal is told where the numbers would be.
   if (!(error instanceof ApiFailure) || error.status < 400) report(error);
 });
@@ -69,11 +75,13 @@ effect(() => {
   if (!window || key === last) return;
   if (tiles.peek()?.look.row !== now.row) tiles.value = null;
   last = key;
+  isDrawing.value = true;
   latest.ask(async (signal) => {
     const wanted = whichOf(now);
     const found = await Promise.all(wanted.map((which) => fetchTile(now, window, which, size, signal)));
     if (last !== key) return;
     const of = (which: Which) => found[wanted.indexOf(which)] ?? null;
+    isDrawing.value = false;
     tiles.value = { look: now, expected: of("expected"), actual: of("actual"), difference: of("difference") };
   });
 });

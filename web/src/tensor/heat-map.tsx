@@ -5,7 +5,7 @@ import { pointTo } from "../state/tensor-cursor";
 import { indexInPlane, placeInPlane, planeOf } from "../state/tensor-spec";
 import type { Cut, Look } from "../state/tensor-place";
 import { pointed, pointedCell } from "../state/tensor-pointed";
-import { heatSize, type Tile, type Which } from "../state/tensor-tiles";
+import { heatSize, isDrawing, type Tile, type Which } from "../state/tensor-tiles";
 import { moveWindows, setZoom } from "../state/tensor-view";
 import type { Range } from "./heat-colours";
 import { drawTile } from "./heat-drawing";
@@ -98,14 +98,15 @@ export function HeatMap({ which, look, tile, range, height }: Properties) {
     else if (event.key === "-") setZoom(zoomed(look.zoom, plane, 0.5, at.row, at.column));
     else if (event.key === "0") setZoom(null);
     else if (event.key === "Enter") showNumbers(at.row, at.column);
-    else if (event.key === "Escape") pointed.value = null;
+    else if (event.key === "Escape" && place) pointed.value = null;
     else return;
     event.preventDefault();
     event.stopPropagation();
   }
 
   // The lone wrong number among millions is a pixel that nobody sees.
-  const extreme = useMemo(() => tile && extremeOf(tile), [tile]);
+  const drawn = isDrawing.value ? null : tile;
+  const extreme = useMemo(() => drawn && extremeOf(drawn), [drawn]);
   const largest = which === "difference" && extreme !== null && extreme.value !== 0 ? extreme : null;
   const shown = placeInPlane(cut, look.mode, cut.at);
   const left = (column: number) => `${((column - part.column0) / part.width) * 100}%`;
@@ -121,7 +122,7 @@ export function HeatMap({ which, look, tile, range, height }: Properties) {
           role="img"
           tabIndex={0}
           data-testid={`heatmap-${which}`}
-          aria-label={labelOf(which, plane, tile, extreme && indexInPlane(cut, look.mode, extreme.row, extreme.column))}
+          aria-label={labelOf(which, plane, drawn, extreme && indexInPlane(cut, look.mode, extreme.row, extreme.column))}
           onPointerDown={(event) => {
             if (event.button !== 0) return;
             drag.current = { x: event.clientX, y: event.clientY, isMoving: false };
@@ -155,7 +156,7 @@ export function HeatMap({ which, look, tile, range, height }: Properties) {
             <span class="cross-row" style={{ top: top(place.row + 0.5) }} />
             <span class="cross-column" style={{ left: left(place.column + 0.5) }} />
             {place.which === which && pointedCell.value && (
-              <ValueTip cell={pointedCell.value} note={tile && pixelText(tile, place.row, place.column)} {...besidePointer(canvas.current, (place.column - part.column0) / part.width)} top={((place.row - part.row0) / part.height) * height + 18} />
+              <ValueTip cell={pointedCell.value} note={drawn && pixelText(drawn, place.row, place.column)} {...besidePointer(canvas.current, (place.column - part.column0) / part.width)} top={((place.row - part.row0) / part.height) * height + 18} />
             )}
           </>
         )}

@@ -3,7 +3,7 @@ import { useEffect, useRef } from "preact/hooks";
 import type { Measures } from "../api/types";
 import { planeOf } from "../state/tensor-spec";
 import type { Look } from "../state/tensor-place";
-import { heatSize, tiles, whichOf } from "../state/tensor-tiles";
+import { heatSize, isDrawing, tiles, whichOf } from "../state/tensor-tiles";
 import { isEmpty } from "../state/tensor-values";
 import { setScale, setZoom } from "../state/tensor-view";
 import { HeatMap } from "./heat-map";
@@ -65,7 +65,7 @@ function Pictures({ look, measures, isComplex }: Properties) {
     setZoom(zoomed(zoom, plane, factor, part.row0 + part.height / 2, part.column0 + part.width / 2));
   };
   return (
-    <section class="heat" aria-label="Heat maps">
+    <section class="heat" aria-label="Heat maps" aria-busy={isDrawing.value}>
       <div class="heat-head">
         <h2>Heat maps</h2>
         <span class="soft small">{planeText(look, plane.fold)}{isComplex && ", moduli"}</span>
