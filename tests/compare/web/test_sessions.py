@@ -104,6 +104,8 @@ def test_every_call_keeps_a_tab_alive():
 def test_the_tab_that_was_idle_longest_makes_room():
     sessions = make(max_sessions=3)
     tabs = [sessions.begin() for _ in range(3)]
+    for tab in tabs:
+        tab.swap()  # so that it has something of its own
     with pytest.raises(ApiError) as caught:
         sessions.begin()
     assert (caught.value.status, caught.value.code) == (503, "sessions")
@@ -111,6 +113,18 @@ def test_the_tab_that_was_idle_longest_makes_room():
     tabs[2]._used -= 90
     sessions.begin()
     assert [tab for tab in tabs if tab.id in sessions._sessions] == tabs[:2]
+    sessions.close()
+
+
+def test_a_tab_with_nothing_of_its_own_makes_room_at_once():
+    sessions = make(max_sessions=3)
+    tabs = [sessions.begin() for _ in range(3)]
+    assert all(tab.is_bare for tab in tabs)
+    tabs[0]._used -= 50
+    tabs[0].swap()
+    tabs[2].swap()
+    sessions.begin()
+    assert [tab for tab in tabs if tab.id in sessions._sessions] == [tabs[0], tabs[2]]
     sessions.close()
 
 

@@ -59,6 +59,7 @@ function retryLater(): void {
 
 async function reopen(): Promise<void> {
   const wasKnown = session.peek()?.session ?? null;
+  const had = sides.peek().expected.length + sides.peek().actual.length > 0;
   try {
     const info = await api.openSession();
     batch(() => {
@@ -66,7 +67,7 @@ async function reopen(): Promise<void> {
       session.value = info;
       sides.value = info.sides;
     });
-    if (wasKnown !== null && info.session !== wasKnown) startOver();
+    if (wasKnown !== null && info.session !== wasKnown) startOver(had);
     await follow(info.comparison);
     if (rows.peek() === null && !isBusy.peek() && place.peek().row !== undefined) lost();
   } catch (error) {
@@ -75,10 +76,10 @@ async function reopen(): Promise<void> {
 }
 
 /** The server does not know this tab any more: neither its files nor what came of them. */
-function startOver(): void {
+function startOver(hadFiles: boolean): void {
   forgetComparison();
   status.value = NOTHING;
-  if (sides.peek().expected.length === 0) {
+  if (hadFiles && sides.peek().expected.length === 0) {
     tell("The server has forgotten this tab.", "It was started anew, or nobody used the tab for long. Open the two runs again.");
   }
 }

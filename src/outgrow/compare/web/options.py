@@ -39,7 +39,7 @@ class Options:
     """Uploads of a tab at a time; browsers begin six."""
     max_comparisons: int = 4
     """Comparisons that are made at a time: each has threads and memory of its own."""
-    max_sessions: int = 32
+    max_sessions: int = 64
     """Tabs that are remembered at a time."""
     idle_seconds: float = 12 * 3600.0
     """After so long without a call a tab is forgotten, with what it uploaded: a night, not a weekend."""

@@ -53,6 +53,7 @@ class Session:
         self._lock = threading.Lock()
         self._sides: dict[SideName, Side] = dict.fromkeys(SIDES, Side())
         self._is_closed = False
+        self._is_bare = True
         self._used = time.monotonic()
         # Held while a job begins: two calls at once must not both replace the shared one.
         self._beginning = threading.Lock()
@@ -71,6 +72,11 @@ class Session:
         """Since its last call."""
         return time.monotonic() - self._used
 
+    @property
+    def is_bare(self) -> bool:
+        """Whether it is as every new one is: then nothing is lost with it."""
+        return self._is_bare
+
     def touch(self) -> None:
         """It was called."""
         self._used = time.monotonic()
@@ -88,6 +94,7 @@ class Session:
         Raises:
             ApiError: there are too many, or there is no place for so much.
         """
+        self._is_bare = False
         self._allowance.begin(self._files)
         try:
             upload = Upload(max_bytes=self._options.max_upload_bytes, reserve=self._allowance.reserve)
@@ -118,7 +125,9 @@ class Session:
             ApiError: it is not there, the page may not open it, or there are too many.
         """
         self._allowance.check(self._files)
-        return self._add(side, _path_item(self._roots.find(text)))
+        item = _path_item(self._roots.find(text))
+        self._is_bare = False
+        return self._add(side, item)
 
     def remove(self, side: SideName, item_id: str) -> None:
         """Take a file away. What was compared stays as it is.
@@ -126,6 +135,7 @@ class Session:
         Raises:
             ApiError: there is no such file.
         """
+        self._is_bare = False
         with self._lock:
             self._sides[side], item = self._sides[side].without(item_id)
         item.close()
@@ -136,12 +146,14 @@ class Session:
         Raises:
             ApiError: `order` does not name each of them once.
         """
+        self._is_bare = False
         with self._lock:
             self._sides[side] = arranged = self._sides[side].arranged(order, kind)
         return arranged
 
     def swap(self) -> Mapping[SideName, Side]:
         """Let each side have what the other had. What was compared stays as it is."""
+        self._is_bare = False
         with self._lock:
             self._sides = {"expected": self._sides["actual"], "actual": self._sides["expected"]}
             return dict(self._sides)
@@ -255,6 +267,7 @@ class Session:
             raise ApiError("this tab is not known any more", status=404, code="session", hint="reload it")
 
     def _own_job(self) -> Job:
+        self._is_bare = False
         self._check_open()
         if self._job is not self._shared:
             return self._job

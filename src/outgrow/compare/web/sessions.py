@@ -11,6 +11,7 @@ from outgrow.compare.web.refusal import ApiError
 from outgrow.compare.web.roots import Roots
 from outgrow.compare.web.session import Session, opener
 
+# A page calls every 20 seconds, one in the background at least once a minute.
 _BUSY_SECONDS = 60.0
 
 
@@ -114,9 +115,10 @@ class Sessions:
     def _make_room(self) -> list[Session]:
         gone = self._idle()
         if len(self._sessions) - len(gone) >= self._options.max_sessions:
-            rest = (session for session in self._sessions.values() if session not in gone)
-            oldest = max(rest, key=lambda session: session.idle_seconds)
-            if oldest.idle_seconds < _BUSY_SECONDS:
+            rest = [session for session in self._sessions.values() if session not in gone]
+            # A tab with nothing of its own gets the same again when it asks.
+            oldest = max(rest, key=lambda session: (session.is_bare, session.idle_seconds))
+            if not oldest.is_bare and oldest.idle_seconds < _BUSY_SECONDS:
                 raise ApiError(
                     f"{self._options.max_sessions} tabs are open already",
                     status=503, code="sessions", hint="close one of them",
