@@ -1,5 +1,6 @@
 import gc
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,29 @@ def test_large_parts_are_mapped_byte_for_byte(tmp_path):
     found = PlainFile.of(file)
     for offset, nbytes in ((0, size), (4097, 2**21), (2**21 - 1, 2**21 + 2), (size - 2**21, 2**21)):
         assert bytes(found.map(offset, nbytes)) == content[offset : offset + nbytes]
+
+
+@pytest.mark.parametrize("change", ["cut", "overwritten"])
+def test_a_part_of_an_archive_that_changed_since_is_not_read(path, change):
+    # Mapped pages behind the end of a file kill the process that touches them.
+    file = PlainFile.of(path, (4096, 8192), "inner.pth")
+    if change == "cut":
+        os.truncate(path, 5000)
+    else:
+        path.write_bytes(CONTENT[::-1])
+    for take in (file.read, file.map):
+        with pytest.raises(StoreError, match=r"inner\.pth.*changed or replaced"):
+            take(0, 8192)
+
+
+def test_a_part_of_a_temporary_file_is_read_while_that_grows():
+    with tempfile.TemporaryFile() as spool:
+        spool.write(CONTENT)
+        spool.flush()
+        file = PlainFile.of(Path(f"/proc/self/fd/{spool.fileno()}"), (10, 100), "inner.pth")
+        spool.write(CONTENT)
+        spool.flush()
+        assert file.read(0, 100) == CONTENT[10:110]
+        spool.truncate(50)
+        with pytest.raises(StoreError, match="changed or replaced"):
+            file.map(0, 100)

@@ -38,13 +38,15 @@ class PlainFile:
     length: int
     """Its bytes."""
     identity: tuple[int, ...]
-    """Device and inode, and unless it is a part, size and time of the last change, when it was first looked
+    """Device and inode, and unless it may grow, size and time of the last change, when it was first looked
     at."""
     shown: str
     """What people call it."""
     is_part: bool
     """Whether it is a part of a file that somebody else has looked at: an archive, or a temporary file, which
-    may be a link of `/proc` and still grow."""
+    may be a link of `/proc`."""
+    may_grow: bool
+    """Whether it is a part of a temporary file, which others may still write to behind it."""
 
     @classmethod
     def of(cls, path: Path, region: tuple[int, int] | None = None, entry: str | None = None) -> Self:
@@ -66,9 +68,16 @@ class PlainFile:
         if start < 0 or length < 0 or start + length > found.st_size:
             raise InputError(f"should end at byte {start + length:,} of a file of {found.st_size:,} bytes")
         is_part = region is not None
-        identity = _identity(found, is_part=is_part)
-        shown = entry if is_part and entry is not None else str(path)
-        return cls(path=path, start=start, length=length, identity=identity, shown=shown, is_part=is_part)
+        may_grow = is_part and _may_grow(path)
+        return cls(
+            path=path,
+            start=start,
+            length=length,
+            identity=_identity(found, may_grow=may_grow),
+            shown=entry if is_part and entry is not None else str(path),
+            is_part=is_part,
+            may_grow=may_grow,
+        )
 
     def read(self, offset: int, nbytes: int) -> bytes:
         """Exactly `nbytes` bytes, fewer than 2 GiB.
@@ -131,7 +140,10 @@ class PlainFile:
             file = io.FileIO(self.path, "rb", opener=lambda name, _: os.open(name, flags))
         except OSError as err:
             raise StoreError(f"cannot open {self.shown!r}: {err.strerror or err}") from err
-        if _identity(os.fstat(file.fileno()), is_part=self.is_part) != self.identity:
+        found = os.fstat(file.fileno())
+        # A page of a mapped file that ends before it kills the process.
+        is_cut = found.st_size < self.start + self.length
+        if is_cut or _identity(found, may_grow=self.may_grow) != self.identity:
             file.close()
             raise StoreChanged(
                 f"{self.shown!r} was changed or replaced since it was opened", hint="open it again"
@@ -169,6 +181,11 @@ class _Window(io.RawIOBase):
         super().close()
 
 
-def _identity(found: os.stat_result, *, is_part: bool) -> tuple[int, ...]:
-    whole = () if is_part else (found.st_size, found.st_mtime_ns)
+def _may_grow(path: Path) -> bool:
+    """Temporary files have no name where the system has `/proc`; elsewhere any part may be of one."""
+    return path.is_relative_to("/proc") or not Path("/proc/self/fd").is_dir()
+
+
+def _identity(found: os.stat_result, *, may_grow: bool) -> tuple[int, ...]:
+    whole = () if may_grow else (found.st_size, found.st_mtime_ns)
     return found.st_dev, found.st_ino, *whole
