@@ -21,6 +21,11 @@ export class ApiFailure extends Error {
   }
 }
 
+/** Whether a call was about a comparison whose place another one has taken, or is about to take. */
+export function isOutdated(error: unknown): boolean {
+  return error instanceof ApiFailure && (error.code === "gone" || error.code === "not-ready");
+}
+
 let token = sessionStorage.getItem(TOKEN) ?? "";
 let session = sessionStorage.getItem(SESSION) ?? "";
 
@@ -34,9 +39,17 @@ export function currentToken(): string {
   return token;
 }
 
+let comparison: number | null = null;
+
+/** Say which comparison calls are about, by its revision: rows of another one have other numbers. */
+export function meanComparison(revision: number | null): void {
+  comparison = revision;
+}
+
 function headers(): Record<string, string> {
   const found: Record<string, string> = { Authorization: `Bearer ${token}` };
   if (session) found["X-Outgrow-Session"] = session;
+  if (comparison !== null) found["X-Outgrow-Revision"] = String(comparison);
   return found;
 }
 
@@ -120,6 +133,13 @@ function claim(id: string): Promise<boolean> {
       })
       .catch(() => resolve(false));
   });
+}
+
+/** Tell that this page goes away; a page that is loaded again calls at once. */
+export function leave(): void {
+  if (!session || !token) return;
+  // Nobody is left to hear whether it arrived.
+  fetch("/api/session/leave", { method: "POST", headers: headers(), keepalive: true }).catch(() => undefined);
 }
 
 /** Send a file under a name, folders included; `progress` hears of the bytes that are on their way. */

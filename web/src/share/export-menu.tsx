@@ -1,7 +1,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 
-import { currentToken, getReport } from "../api/client";
+import { currentToken, getReport, isOutdated } from "../api/client";
 import { announce } from "../state/announce";
 import { report, tell } from "../state/banner";
 import { place } from "../state/page-state";
@@ -15,7 +15,8 @@ export async function exportReport(kind: "html" | "json"): Promise<void> {
     saveFile(await getReport(kind), `outgrow-compare.${kind}`);
     announce("The report is in the downloads");
   } catch (error) {
-    report(error);
+    if (isOutdated(error)) tell("The report was not made.", "Something else is compared now: ask for it again when that is done.");
+    else report(error);
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { signal } from "@preact/signals";
 
-import { ApiFailure } from "../api/client";
+import { ApiFailure, isOutdated } from "../api/client";
 import { loseConnection } from "./connection";
 
 export interface Banner {
@@ -14,7 +14,8 @@ export interface Banner {
 
 export const banner = signal<Banner | null>(null);
 
-/** Show what went wrong; what was cancelled on purpose is not, and a lost connection has a place of its own. */
+/** Show what went wrong; what was cancelled on purpose or is about what is not shown any more is not, and a lost
+ * connection has a place of its own. */
 export function report(error: unknown): void {
   if (error instanceof DOMException && error.name === "AbortError") return;
   if (!(error instanceof ApiFailure)) {
@@ -22,7 +23,7 @@ export function report(error: unknown): void {
     banner.value = { message: `A fault in the page: ${String(error)}`, hint: "Reload the page." };
     return;
   }
-  if (error.code === "cancelled" || loseConnection(error)) return;
+  if (error.code === "cancelled" || isOutdated(error) || loseConnection(error)) return;
   banner.value = { message: error.message, hint: error.hint };
 }
 

@@ -39,7 +39,7 @@ async function loadRules(of: Rows): Promise<void> {
     const row = selectedRow.peek();
     await applyRules(wanted, { expected: of.expected[row ?? -1] ?? null, actual: of.actual[row ?? -1] ?? null });
   } catch (error) {
-    if (!(error instanceof ApiFailure && error.status === 409)) report(error);
+    report(error);
   }
 }
 
@@ -88,7 +88,8 @@ export async function saveMapping(isWhole: boolean): Promise<void> {
     saveFile(new Blob([text], { type: "text/plain" }), isWhole ? "outgrow-whole.map" : "outgrow.map");
     announce("Saved the mapping");
   } catch (error) {
-    report(error);
+    if (api.isOutdated(error)) tell("The mapping was not saved.", "It is compared anew: ask for it again when that is done.");
+    else report(error);
   }
 }
 
@@ -98,7 +99,8 @@ export async function copyMapping(): Promise<void> {
     await navigator.clipboard.writeText(text);
     announce("Copied the rules");
   } catch (error) {
-    if (error instanceof ApiFailure) report(error);
+    if (error instanceof ApiFailure && !api.isOutdated(error)) report(error);
+    else if (error instanceof ApiFailure) tell("The rules were not copied.", "It is compared anew: ask for them again when that is done.");
     else tell("The browser does not let the page copy.", "Save the rules as a file instead.");
   }
 }

@@ -1,9 +1,8 @@
 /** What is open and what came of comparing it. Components read the signals; only functions of this folder write them. */
 
-import { batch, computed, signal } from "@preact/signals";
+import { batch, computed, effect, signal } from "@preact/signals";
 
 import * as api from "../api/client";
-import { ApiFailure } from "../api/client";
 import type { Detail, Item, Rows, SessionInfo, SideName, Status, Verdict } from "../api/types";
 import { announce } from "./announce";
 import { banner, report } from "./banner";
@@ -24,6 +23,7 @@ export const detail = signal<Detail | null>(null);
 const detailRevision = signal(-1);
 /** Whether `detail` is about what is compared now: while it is compared anew rows have other numbers. */
 export const isCurrent = computed(() => status.value.state === "ready" && status.value.revision === detailRevision.value);
+effect(() => api.meanComparison(status.value.state === "ready" ? status.value.revision : null));
 /** Whether the token is missing or wrong. */
 export const isLocked = computed(() => connection.value === "locked");
 /** Whether somebody has pressed the button, instead of runs that were there from the beginning. */
@@ -114,7 +114,6 @@ export async function loadDetail(row: number | null): Promise<void> {
     });
   } catch (error) {
     // While it is compared anew there is nothing to tell; it is loaded again at the end.
-    if (error instanceof ApiFailure && error.status === 409) return;
-    report(error);
+    if (!api.isOutdated(error)) report(error);
   }
 }

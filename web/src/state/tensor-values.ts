@@ -2,7 +2,7 @@
 
 import { effect, signal } from "@preact/signals";
 
-import { ApiFailure, getValues } from "../api/client";
+import { ApiFailure, getValues, isOutdated } from "../api/client";
 import type { Values } from "../api/types";
 import { report } from "./banner";
 import { isCurrent, selectedRow, status } from "./page-state";
@@ -23,7 +23,7 @@ const latest = new Latest((error) => {
   last = "";
   const isRefusal = error instanceof ApiFailure && error.status >= 400;
   if (!isRefusal) report(error);
-  if (isRefusal && error.code === "cancelled") return;
+  if ((isRefusal && error.code === "cancelled") || isOutdated(error)) return;
   values.value = null;
   valuesFailure.value = isRefusal ? [error.message, error.hint].filter(Boolean).join(". ") : "The numbers could not be read.";
 });
