@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -33,3 +34,12 @@ def test_nothing_in_the_page_is_fetched_from_elsewhere():
     assert "<script>" not in text
     assert "@import" not in text
     assert "https://" not in text.replace("https://preactjs.com", "")
+
+
+def test_colours_are_named_in_the_theme_alone():
+    theme = WEB / "src" / "style" / "theme.css"
+    colour = re.compile(r"#[0-9a-fA-F]{3,8}\b(?=[^{}]*;)|\b(?:rgb|hsl|hwb|lab|lch|oklab|oklch)a?\(")
+    assert colour.search(theme.read_text())
+    others = [file for file in (WEB / "src").rglob("*.css") if file != theme]
+    assert others
+    assert [file.name for file in others if colour.search(file.read_text())] == []

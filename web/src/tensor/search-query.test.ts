@@ -30,3 +30,18 @@ test("what means nothing is refused in words", () => {
   expect(parseSearch("1 2")).toMatch(/no number/);
   expect(parseSearch("-")).toMatch(/no number/);
 });
+
+test("complex numbers are read in every way that Python writes them", () => {
+  for (const text of ["1+2j", "-1.5-.5j", "(1e3+2.e-1j)", "j2j", "+j", "1-j", "(nan+1j)", "infj"]) {
+    expect(typeof parseSearch(text)).toBe(["j2j", "(nan+1j)"].includes(text) ? "string" : "object");
+  }
+});
+
+test.each(["1".repeat(399) + "x", "1".repeat(100_000), " ".repeat(50_000) + "1" + " ".repeat(50_000) + "x", "1" + " ".repeat(398) + "x"])(
+  "a long text is refused at once (%#)",
+  (text) => {
+    const began = performance.now();
+    expect(parseSearch(text)).toMatch(/no number/);
+    expect(performance.now() - began).toBeLessThan(200);
+  },
+);
