@@ -135,3 +135,19 @@ def test_nobody_else_listens(server):
     with socket.socket() as elsewhere:
         elsewhere.settimeout(1)
         assert elsewhere.connect_ex(("127.0.0.2", server.port)) != 0
+
+
+def test_a_page_that_goes_away_says_so_and_finds_its_files_when_it_comes_back(opened, server, run_files):
+    pick(opened, "expected", run_files[0])
+    expect(zone(opened, "expected").get_by_test_id("side-file")).to_have_count(1)
+    # What a page asks for while it goes is not told to whoever watches it.
+    opened.evaluate("""const real = window.fetch;
+        window.fetch = (...given) => {
+            if (given[0] === "/api/session/leave") localStorage.told = given[1].method;
+            return real(...given);
+        };
+        void 0;""")
+    opened.goto("about:blank")
+    opened.goto(server.address)
+    assert opened.evaluate("localStorage.told") == "POST"
+    expect(zone(opened, "expected").get_by_test_id("side-file")).to_have_count(1)

@@ -91,6 +91,36 @@ def test_tabs_that_were_idle_for_too_long_are_forgotten(monkeypatch):
     sessions.close()
 
 
+def test_a_tab_that_was_closed_is_forgotten_soon_unless_it_calls_again():
+    sessions = make(idle_seconds=100_000)
+    closed, reloaded, waiting = (sessions.begin() for _ in range(3))
+    for tab in (closed, reloaded):
+        tab.leave()
+    sessions.find(reloaded.id)
+    for tab in (closed, reloaded, waiting):
+        tab._used -= 599
+    sessions.sweep()
+    assert sessions.find(closed.id) is closed
+    closed.leave()
+    for tab in (closed, reloaded, waiting):
+        tab._used -= 601
+    sessions.sweep()
+    assert list(sessions._sessions) == [reloaded.id, waiting.id]
+    sessions.close()
+
+
+def test_a_tab_that_was_closed_makes_room_before_those_that_are_open():
+    sessions = make(max_sessions=3)
+    tabs = [sessions.begin() for _ in range(3)]
+    for tab in tabs:
+        tab.swap()
+    tabs[0]._used -= 50
+    tabs[1].leave()
+    sessions.begin()
+    assert [tab for tab in tabs if tab.id in sessions._sessions] == [tabs[0], tabs[2]]
+    sessions.close()
+
+
 def test_every_call_keeps_a_tab_alive():
     sessions = make(idle_seconds=100)
     session = sessions.begin()

@@ -27,6 +27,9 @@ export async function begin(): Promise<void> {
     if (connection.value === "offline") retryLater();
   });
   setInterval(() => void beat(), BEAT_MS);
+  window.addEventListener("pagehide", api.leave);
+  // Taken out of the browser's memory as it was.
+  window.addEventListener("pageshow", (event) => event.persisted && void beat());
   await reopen();
 }
 

@@ -55,6 +55,7 @@ class Session:
         self._is_closed = False
         self._is_bare = True
         self._used = time.monotonic()
+        self._has_left = False
         # Held while a job begins: two calls at once must not both replace the shared one.
         self._beginning = threading.Lock()
         self._shared = shared
@@ -77,9 +78,19 @@ class Session:
         """Whether it is as every new one is: then nothing is lost with it."""
         return self._is_bare
 
+    @property
+    def has_left(self) -> bool:
+        """Whether the page was closed; or loaded again, and then it calls in a moment."""
+        return self._has_left
+
+    def leave(self) -> None:
+        """The page goes away."""
+        self._has_left = True
+
     def touch(self) -> None:
         """It was called."""
         self._used = time.monotonic()
+        self._has_left = False
 
     @property
     def sides(self) -> Mapping[SideName, Side]:

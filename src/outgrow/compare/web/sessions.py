@@ -13,6 +13,8 @@ from outgrow.compare.web.session import Session, opener
 
 # A page calls every 20 seconds, one in the background at least once a minute.
 _BUSY_SECONDS = 60.0
+# Who went to another page comes back to this one before that, or not.
+_LEFT_SECONDS = 600.0
 
 
 class Sessions:
@@ -110,6 +112,7 @@ class Sessions:
             session
             for session in self._sessions.values()
             if session.idle_seconds > self._options.idle_seconds
+            or (session.has_left and session.idle_seconds > _LEFT_SECONDS)
         ]
 
     def _make_room(self) -> list[Session]:
@@ -117,8 +120,9 @@ class Sessions:
         if len(self._sessions) - len(gone) >= self._options.max_sessions:
             rest = [session for session in self._sessions.values() if session not in gone]
             # A tab with nothing of its own gets the same again when it asks.
-            oldest = max(rest, key=lambda session: (session.is_bare, session.idle_seconds))
-            if not oldest.is_bare and oldest.idle_seconds < _BUSY_SECONDS:
+            oldest = max(rest, key=lambda session: (session.is_bare, session.has_left, session.idle_seconds))
+            is_wanted = not (oldest.is_bare or oldest.has_left)
+            if is_wanted and oldest.idle_seconds < _BUSY_SECONDS:
                 raise ApiError(
                     f"{self._options.max_sessions} tabs are open already",
                     status=503, code="sessions", hint="close one of them",

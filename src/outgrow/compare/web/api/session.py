@@ -29,10 +29,19 @@ def _show(request: Request) -> Response:
     return JSONResponse(content)
 
 
+def _leave(request: Request) -> Response:
+    find_session(request).leave()
+    return Response(status_code=204)
+
+
 def _end(request: Request) -> Response:
     sessions: Sessions = request.app.state.sessions
     sessions.end(find_session(request))
     return Response(status_code=204)
 
 
-ROUTES = (Route("/session", _show, methods=["GET"]), Route("/session", _end, methods=["DELETE"]))
+ROUTES = (
+    Route("/session", _show, methods=["GET"]),
+    Route("/session/leave", _leave, methods=["POST"]),
+    Route("/session", _end, methods=["DELETE"]),
+)
