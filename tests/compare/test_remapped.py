@@ -1,6 +1,7 @@
 """A comparison under another map: the same as one made anew, without reading what stays the same."""
 
 import dataclasses
+import itertools
 
 import pytest
 import torch
@@ -212,3 +213,40 @@ def test_tolerances_stay():
         assert after.name_map.rules == (rule("b", "c"),)
     with compare(expected=expected, actual=actual, is_exact=True) as before, before.remapped(rules) as after:
         assert after.verdict == "differ"
+
+
+def squares():
+    """The actual run holds query, key and value as one tensor; `square` is equal on both sides."""
+    parts = [numbers(5, 6, seed=seed) for seed in range(3)]
+    expected = {"0_query": parts[0], "0_key": parts[1], "0_value": parts[2], "square": numbers(4, 4, seed=9)}
+    return Counted(expected), [Counted({"0_qkv": torch.cat(parts, 1), "square": expected["square"]})]
+
+
+CHANGES = {
+    "another part": [
+        [rule("0_query", "0_qkv[query]"), rule("0_key", "0_qkv[key]")],
+        [rule("0_query", "0_qkv[key]"), rule("0_key", "0_qkv[query]")],
+    ],
+    "another layout of the expected tensor alone": [
+        [rule("square", "square", "identity")],
+        [rule("square", "square", "identity; expected: permute(1, 0)")],
+        [rule("square", "square", "permute(1, 0)")],
+    ],
+}
+
+
+@pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
+def test_nothing_is_remembered_of_another_part_or_layout(changes):
+    told_anew = []
+    for rules in changes:
+        with opened(*squares(), name_map=NameMap(rules=tuple(rules))) as anew:
+            told_anew.append(told(anew))
+    assert all(one != other for one, other in itertools.pairwise(told_anew))
+    before = opened(*squares())
+    told(before)
+    for rules, wanted in zip([*changes, *reversed(changes)], [*told_anew, *reversed(told_anew)], strict=True):
+        after = before.remapped(rules)
+        assert told(after) == wanted
+        before.close()
+        before = after
+    before.close()
