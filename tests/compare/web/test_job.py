@@ -239,6 +239,7 @@ def test_closing_does_not_wait_for_what_is_slow():
     release.set()
     assert job.join(5)
     assert comparison.closed == 1
+    assert job.status.state == "empty"  # nobody hears of its end
 
 
 def test_who_waits_hears_of_a_change_at_once_and_of_none_in_time(job):
