@@ -30,6 +30,10 @@ class Record:
     Raises:
         StoreError: the bytes cannot be read.
     """
+    is_unpacked: bool = False
+    """Whether `read` unpacks all numbers anew, into memory of their own: that takes a while, and what becomes
+    of the file afterwards does not change them. Other tensors may be pages of a file, which end the process
+    (SIGBUS) where they are touched after somebody cut it short."""
     module: str | None = None
     """Qualified name of the module that it came from; None where it came from none."""
     kind: str = "tensor"

@@ -25,6 +25,8 @@ class FoundTensor:
     shape: tuple[int, ...]
     read: Callable[[], Tensor] = field(repr=False, compare=False)
     """As `Record.read`: mapped from the file wherever its bytes lie there plainly."""
+    is_unpacked: bool = False
+    """As `Record.is_unpacked`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

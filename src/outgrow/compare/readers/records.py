@@ -85,4 +85,11 @@ def _printable(text: str) -> str:
 
 
 def _record(name: str, found: FoundTensor, sequence: int) -> Record:
-    return Record(name=name, sequence=sequence, dtype=found.dtype, shape=found.shape, read=found.read)
+    return Record(
+        name=name,
+        sequence=sequence,
+        dtype=found.dtype,
+        shape=found.shape,
+        read=found.read,
+        is_unpacked=found.is_unpacked,
+    )

@@ -12,7 +12,11 @@ _MOST_BYTES = 1 << 26
 
 class KeptSides:
     """Both sides of the last pair of a comparison, laid out. What was packed is then unpacked once, and not
-    again at each move of a slider; large tensors are not kept. Several threads may ask."""
+    again at each move of a slider; large tensors are not kept. Several threads may ask.
+
+    Pages of a file are not kept either: to map them again costs nothing, and looks first whether the file is
+    still the same.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -25,7 +29,8 @@ class KeptSides:
                 return self._kept[1]
             self._kept = None
             sides = aligned_sides(finding)
-            tensors = [tensor for side in sides for tensor in side.tensors]
-            if sum(tensor.nbytes for tensor in tensors) <= _MOST_BYTES:
+            records = (finding.pair.expected, *finding.pair.actual)
+            is_small = sum(record.nbytes for record in records) <= _MOST_BYTES
+            if is_small and all(record.is_unpacked for record in records):
                 self._kept = finding, sides
             return sides

@@ -74,7 +74,7 @@ def _array(piece: Piece, inner: str) -> FoundTensor:
         flat = piece.tensor(start, dtype, (count,))
         return laid_out(swapped(flat) if is_swapped else flat, shape, is_fortran=is_fortran)
 
-    return FoundTensor(inner=inner, dtype=dtype, shape=shape, read=read)
+    return FoundTensor(inner=inner, dtype=dtype, shape=shape, read=read, is_unpacked=piece.crc is not None)
 
 
 def _header(piece: Piece) -> tuple[Any, tuple[int, ...], bool, int]:
