@@ -227,3 +227,14 @@ def test_windows_that_are_too_large_are_refused():
 def test_what_holds_no_plain_numbers_is_refused(tensor):
     with pytest.raises(InputError, match="cannot be shown"):
         Side([tensor])
+
+
+def test_equal_nan_and_infinities_are_no_difference():
+    values = [math.nan, math.inf, -math.inf, math.nan, 1.0, math.inf]
+    others = [math.nan, math.inf, -math.inf, 1.0, math.nan, -math.inf]
+    sides = (Side([torch.tensor(numbers)]) for numbers in (values, others))
+    pair = compare_cells(*(read_cells(side, Spec(fixed=(0,), columns=0)) for side in sides))
+    assert pair.text == ["0.0", "0.0", "0.0", "nan", "nan", "-inf"]
+    assert pair.as_json()["difference"] == [0.0, 0.0, 0.0, "nan", "nan", "-inf"]
+    assert pair.differs == [False, False, False, True, True, True]
+    assert pair.ulp[:5] == [0, 0, 0, None, None]

@@ -203,3 +203,10 @@ def test_sides_that_do_not_face_each_other_are_refused():
         find(Query(what="difference"), one, None)
     with pytest.raises(InputError, match="is not there"):
         find(Query(what="nan", side="actual"), one, None)
+
+
+@pytest.mark.parametrize("direction", [1, -1])
+def test_a_lone_match_is_found_again_from_itself(direction):
+    side = Side([torch.tensor([0.0, 0.0, 5.0, 0.0])])
+    found = find(Query.parse({"what": "value", "low": "5"}), side, None, start=(2,), direction=direction)
+    assert (found.index, found.wrapped) == ((2,), True)

@@ -191,3 +191,13 @@ def test_what_is_not_finite_on_both_sides_is_no_difference(dtype):
     spec = Spec.of_shape((4, 4))
     tile = draw_difference(Side([expected]), spec, Side([actual]), spec, max_height=2, max_width=2)
     assert tile.pixels.tolist() == [[0.0, 0.0], [0.0, math.inf]]
+
+
+@pytest.mark.parametrize("at", [(0, 0), (3, 1), (4, 6), (7, 7)])
+@pytest.mark.parametrize("shape", [(8, 8), (16, 4), (4, 16)])
+def test_a_pixel_that_is_looked_at_piece_by_piece_is_the_largest_of_all(at, shape):
+    numbers = torch.ones(shape)
+    numbers.view(-1)[at[0] * 8 + at[1]] = -9
+    with patch("outgrow.compare.view.piece._ELEMENTS", 4):
+        tile = draw_tile(Side([numbers]), Spec(fixed=(0, 0), rows=0, columns=1), max_height=1, max_width=1)
+    assert tile.pixels.tolist() == [[-9.0]]

@@ -15,7 +15,7 @@ from outgrow.compare.web import turns
 from outgrow.compare.web.refusal import ApiError
 from outgrow.compare.web.turns import Turns
 from tests.compare.view.two_runs import numbers, two_runs
-from tests.compare.web.served import TOKEN, save, served
+from tests.compare.web.served import TOKEN, Tab, save, served
 from tests.compare.web.serving import eventually
 
 
@@ -378,6 +378,19 @@ def test_a_new_search_ends_the_one_before(tab, endless):
     assert ended.is_set()
     assert answers[0].status_code == 499
     assert answers[0].json()["error"]["code"] == "cancelled"
+
+
+def test_another_tab_ends_no_search_of_this_one(tab, endless):
+    begun, ended = endless
+    other, row = Tab(tab._client).wait(), row_of(tab, "3_key")
+    first = threading.Thread(target=lambda: tab.post(f"/rows/{row}/find", {"what": "nan"}))
+    first.start()
+    assert begun.wait(10)
+    assert other.post(f"/rows/{row}/find", {"what": "nan"}).json()["index"] == [0, 0, 0]
+    assert not ended.wait(0.1)
+    assert tab.post(f"/rows/{row}/find", {"what": "nan"}).status_code == 200
+    first.join()
+    assert ended.is_set()
 
 
 def test_a_search_ends_with_its_connection(tab, endless):

@@ -27,6 +27,7 @@ test.each([
   ["{layer}_query", "12_query", true],
   ["{layer}_query", "a_query", false],
   ["{layer}_query", "1_query_final", false],
+  ["a{layer}2", "a122", false],
   ["m.{layer}.*", "m.3.a.b", true],
   ["0_query", "0_query", false],
   ["x.*", "x+y", false],

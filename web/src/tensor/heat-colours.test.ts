@@ -21,6 +21,8 @@ test("signed numbers are as far from the middle as from 0", () => {
   expect(levelOf(-6, { low: -6, high: -4 })).toBe(-1);
   expect(levelOf(3, { low: 3, high: 3 })).toBe(1);
   expect(levelOf(0, { low: 0, high: 0 })).toBe(0);
+  expect(levelOf(5, { low: -10, high: 5 })).toBe(0.5);
+  expect(levelOf(-5, { low: -5, high: 10 })).toBe(-0.5);
 });
 
 test("what is not 0 is never of the colour of 0", () => {
