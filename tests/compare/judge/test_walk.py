@@ -336,6 +336,14 @@ def test_fewer_pairs_than_half_of_the_smaller_side_are_too_few(pairs, expected, 
     assert judge(rows, expected_records=expected, actual_records=actual).verdict == wanted
 
 
+@pytest.mark.parametrize(
+    ("pairs", "said"), [(0, "nothing could"), (1, "1 pair is too few"), (2, "2 pairs are too few")]
+)
+def test_it_says_how_few_pairs_there_are(pairs, said):
+    rows = [pair(f"{index}_x") for index in range(pairs)]
+    assert judge(rows, expected_records=9, actual_records=9).reason.startswith(said)
+
+
 def test_too_few_pairs_still_show_where_they_differ():
     judgement = judge([pair("a", 0.5)], expected_records=9, actual_records=9)
     assert (judgement.verdict, judgement.first_divergence) == ("insufficient", 0)

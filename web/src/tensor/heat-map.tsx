@@ -122,7 +122,7 @@ export function HeatMap({ which, look, tile, range, height }: Properties) {
           role="img"
           tabIndex={0}
           data-testid={`heatmap-${which}`}
-          aria-label={labelOf(which, plane, drawn, extreme && indexInPlane(cut, look.mode, extreme.row, extreme.column))}
+          aria-label={labelOf(which, plane, drawn, extreme && indexInPlane(cut, look.mode, extreme.row, extreme.column), isDrawing.value)}
           onPointerDown={(event) => {
             if (event.button !== 0) return;
             drag.current = { x: event.clientX, y: event.clientY, isMoving: false };

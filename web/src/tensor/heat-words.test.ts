@@ -10,10 +10,11 @@ const tile: Tile = {
 };
 
 test("a picture says its range, its extreme and what is no number", () => {
-  expect(labelOf("expected", { rows: 12, columns: 16 }, tile, [6, 12])).toBe(
+  expect(labelOf("expected", { rows: 12, columns: 16 }, tile, [6, 12], false)).toBe(
     "Heat map of expected, 12 rows, 16 columns, from -2 to 0.5, largest magnitude at 6, 12, has NaN",
   );
-  expect(labelOf("difference", { rows: 1, columns: 1 }, null, null)).toMatch(/the difference.*being read/);
+  expect(labelOf("difference", { rows: 1, columns: 1 }, null, null, true)).toMatch(/the difference.*being read/);
+  expect(labelOf("actual", { rows: 1, columns: 1 }, null, null, false)).toMatch(/not drawn/);
 });
 
 test("a pixel that stands for several numbers says for which of them", () => {

@@ -14,9 +14,12 @@ export function pixelText({ head, values, part }: Tile, row: number, column: num
 }
 
 /** For those who do not see the picture. */
-export function labelOf(which: Which, plane: { rows: number; columns: number }, tile: Tile | null, index: number[] | null): string {
+export function labelOf(
+  which: Which, plane: { rows: number; columns: number }, tile: Tile | null, index: number[] | null, isDrawing: boolean,
+): string {
   const name = `Heat map of ${which === "difference" ? "the difference" : which}, ${plane.rows} rows, ${plane.columns} columns`;
-  if (!tile) return `${name}, being read`;
+  // One side's zoom may lie outside the other, and what was asked for may not have come.
+  if (!tile) return `${name}, ${isDrawing ? "being read" : "not drawn"}`;
   const { minimum, maximum } = tile.head;
   const where = index ? `, largest magnitude at ${index.join(", ") || "its only number"}` : "";
   const strange = [tile.head.nan && "has NaN", tile.head.inf && "has infinities"].filter(Boolean).join(", ");

@@ -283,7 +283,11 @@ def _tell(
     healed_at: int | None,
 ) -> str:
     if verdict == "insufficient" and first is None:
-        return f"{len(measured)} pairs are too few to say" if measured else "nothing could be paired"
+        if not measured:
+            return "nothing could be paired"
+        return (
+            "1 pair is too few to say" if len(measured) == 1 else f"{len(measured)} pairs are too few to say"
+        )
     if first is None:
         return f"all {len(measured)} pairs match"
     text = f"{measured[first].name} is the first that differs: {judged[first].reason}"
