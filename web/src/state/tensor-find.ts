@@ -116,8 +116,9 @@ function say(text: string): void {
 function ask(request: object, words: string, direction: 1 | -1, from: number[] | null, key = ""): void {
   const row = selectedRow.peek();
   if (row === null) return;
-  isFinding.value = true;
   latest.ask(async (signal) => {
+    // Here: where this takes the place of another search, that one ends first.
+    isFinding.value = true;
     try {
       const found = await find(row, { ...request, from, direction }, signal);
       if (selectedRow.peek() === row && isCurrent.peek()) tell(found, words, direction, key);
