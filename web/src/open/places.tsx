@@ -53,7 +53,7 @@ function FolderView() {
         <code>{shown.path}</code>
       </p>
       {shown.entries.length === 0 ? <p class="soft">Nothing in here.</p> : <Entries title="" entries={shown.entries} />}
-      {shown.left_out > 0 && <p class="soft">and {plural(shown.left_out, "more entry").replace("entrys", "entries")}</p>}
+      {shown.left_out > 0 && <p class="soft">and {plural(shown.left_out, "more entry", "more entries")}</p>}
     </div>
   );
 }

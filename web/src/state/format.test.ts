@@ -21,6 +21,8 @@ test("shapes and counts", () => {
   expect(shapeText([1, 8, 76, 64])).toBe("[1, 8, 76, 64]");
   expect(plural(1, "pair")).toBe("1 pair");
   expect(plural(12_345, "pair")).toBe("12,345 pairs");
+  expect(plural(1, "entry", "entries")).toBe("1 entry");
+  expect(plural(2, "entry", "entries")).toBe("2 entries");
 });
 
 test.each([[3, "just now"], [-5, "just now"], [61, "1 min ago"], [7200, "2 h ago"], [86_400, "1 day ago"], [200_000, "2 days ago"]] as const)(

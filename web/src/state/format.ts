@@ -38,7 +38,7 @@ export function agoText(seconds: number): string {
   return `${plural(Math.floor(seconds / 86_400), "day")} ago`;
 }
 
-/** `1 pair`, `2 pairs`. */
-export function plural(count: number, noun: string): string {
-  return `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
+/** `1 pair`, `2 pairs`; `several` where no `s` makes them. */
+export function plural(count: number, noun: string, several = `${noun}s`): string {
+  return `${count.toLocaleString("en")} ${count === 1 ? noun : several}`;
 }

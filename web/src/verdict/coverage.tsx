@@ -30,10 +30,10 @@ export function Coverage({ found }: { found: Verdict }) {
       <Lone all={all} side="actual" count={unpaired_actual} />
       {refused_count > 0 && (
         <details class="fold" data-testid="refused">
-          <summary>{plural(refused_count, "entry").replace("entrys", "entries")} not read</summary>
+          <summary>{plural(refused_count, "entry", "entries")} not read</summary>
           <ul class="plain-list">
             {found.refused.map(({ entry, reason }) => (
-              <li key={entry}>
+              <li key={`${entry}: ${reason}`}>
                 <code>{entry}</code>: {reason}
               </li>
             ))}
