@@ -1,5 +1,6 @@
 """Tabs, browsers and servers that come and go: nobody sees another's data, and nothing goes blank."""
 
+import re
 import socket
 
 import pytest
@@ -80,6 +81,20 @@ def test_a_forgotten_tab_begins_anew_and_says_so(opened, run_files, server, comp
     opened.get_by_role("button", name="Close").first.click()
     pick(opened, "expected", run_files[0])
     expect(zone(opened, "expected").get_by_test_id("side-file")).to_have_count(1)
+
+
+def test_numbers_asked_for_by_a_forgotten_tab_come_at_once(compared, complaints):
+    complaints.allow("404")
+    compared.get_by_test_id("first-divergence").click()
+    shown = compared.get_by_test_id("value-expected").first
+    expect(shown).to_be_visible()
+    compared.evaluate("""fetch("/api/session", {method: "DELETE", headers: {
+        Authorization: `Bearer ${sessionStorage["outgrow.token"]}`,
+        "X-Outgrow-Session": sessionStorage["outgrow.session"],
+    }})""")
+    compared.get_by_test_id("slice-dim-1").fill("2")
+    # Sooner than the page asks by itself whether it is still known.
+    expect(shown).to_have_attribute("data-index", re.compile("^0,2,"), timeout=10_000)
 
 
 def test_a_server_that_went_is_told_calmly_and_found_again(serve, open_page, run_files, complaints):

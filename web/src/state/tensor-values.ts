@@ -5,6 +5,7 @@ import { effect, signal } from "@preact/signals";
 import { ApiFailure, getValues, isOutdated } from "../api/client";
 import type { Values } from "../api/types";
 import { report } from "./banner";
+import { loseConnection } from "./connection";
 import { isCurrent, selectedRow, status } from "./page-state";
 import { elementsOf } from "../tensor/tensor-index";
 import { Latest } from "./tensor-latest";
@@ -21,7 +22,8 @@ let last = "";
 let shown = "";
 const latest = new Latest((error) => {
   last = "";
-  const isRefusal = error instanceof ApiFailure && error.status >= 400;
+  // A tab that the server has forgotten is opened anew, which also asks for the numbers again.
+  const isRefusal = error instanceof ApiFailure && error.status >= 400 && !loseConnection(error);
   if (!isRefusal) report(error);
   if ((isRefusal && error.code === "cancelled") || isOutdated(error)) return;
   values.value = null;
