@@ -12,6 +12,7 @@ from outgrow.compare.web.refusal import ApiError
 from outgrow.compare.web.task import Cancelled
 from outgrow.errors import InputError
 from outgrow.events import Progress
+from tests.compare.web import own_loop
 
 
 class Made:
@@ -264,7 +265,7 @@ def test_who_waits_hears_of_a_change_at_once_and_of_none_in_time(job):
         assert {(await task).state for task in waiting} == {"empty"}
         assert (await job.changed(job.status.revision, 60)).state == "empty"
 
-    asyncio.run(wait())
+    own_loop.run(wait())
     assert job._waiting == set()
 
 
@@ -275,7 +276,7 @@ def test_a_call_that_was_cancelled_waits_no_more(job):
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
-    asyncio.run(wait())
+    own_loop.run(wait())
     assert job._waiting == set()
 
 

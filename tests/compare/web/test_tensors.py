@@ -14,6 +14,7 @@ from outgrow.compare import view
 from outgrow.compare.web import turns
 from outgrow.compare.web.refusal import ApiError
 from outgrow.compare.web.turns import Turns
+from tests.compare.web import own_loop
 from tests.compare.view.two_runs import numbers, two_runs
 from tests.compare.web.served import TOKEN, Tab, save, served
 from tests.compare.web.serving import eventually
@@ -414,7 +415,7 @@ def test_a_search_ends_with_its_connection(tab, endless):
     async def send(message):
         statuses.append(message.get("status"))
 
-    asyncio.run(tab.app(scope, receive, send))
+    own_loop.run(tab.app(scope, receive, send))
     assert ended.is_set()
     assert statuses[0] == 499
 
