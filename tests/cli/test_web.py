@@ -48,6 +48,8 @@ def test_one_run_alone_is_none(capsys, run):
 def test_a_run_that_is_not_there_is_told(capsys, run, tmp_path):
     assert "does not exist" in refused(capsys, run, tmp_path / "nothing")
     assert "does not exist" in refused(capsys, tmp_path / "nothing", run)
+    assert f"there is {run.name!r}" in refused(capsys, run, run.with_name(run.name[:-1]))
+    assert "is empty" in refused(capsys, "", run)
 
 
 @pytest.mark.parametrize("name", ["nothing", "run.safetensors"])

@@ -16,7 +16,7 @@ import click
 
 from outgrow.cli import render
 from outgrow.cli.interruption import Terminated
-from outgrow.errors import InputError, OutgrowError
+from outgrow.errors import InputError, OutgrowError, nearest_names
 from outgrow.quantities import parse_bytes
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ _MOST_FILES = 2**16
 
 
 @click.command()
-@click.argument("expected", metavar="[EXPECTED", type=click.Path(path_type=Path), required=False)
-@click.argument("actual", metavar="ACTUAL...]", type=click.Path(path_type=Path), nargs=-1)
+@click.argument("expected", metavar="[EXPECTED", required=False)
+@click.argument("actual", metavar="ACTUAL...]", nargs=-1)
 @click.option("--port", default=5000, show_default=True, type=click.IntRange(0, 65535), help="0 takes any.")
 @click.option("--no-browser", is_flag=True, help="Do not open a browser.")
 @click.option(
@@ -62,7 +62,7 @@ _MOST_FILES = 2**16
 @click.option("--static", envvar="OUTGROW_WEB_STATIC", type=click.Path(path_type=Path), hidden=True)
 @render.quiet_option
 def web(
-    expected: Path | None, actual: tuple[Path, ...], port: int, no_browser: bool, roots: tuple[Path, ...],
+    expected: str | None, actual: tuple[str, ...], port: int, no_browser: bool, roots: tuple[Path, ...],
     map_file: Path | None, max_upload: str, static: Path | None, **limits: Any,
 ) -> None:  # fmt: skip
     """Look at two runs in a browser: the verdict, every tensor, every number.
@@ -73,9 +73,7 @@ def web(
     """
     if expected is not None and not actual:
         raise InputError("there is no actual run", hint="give both runs, or none and drop them on the page")
-    for path in (*([expected] if expected else []), *actual):
-        if not path.exists():
-            raise InputError(f"{str(path)!r} does not exist", hint="check the spelling")
+    runs = [_existing(given) for given in (*(() if expected is None else (expected,)), *actual)]
     max_upload_bytes = parse_bytes(max_upload)
     try:
         from outgrow.compare.web import Options, open_server
@@ -84,9 +82,9 @@ def web(
             f"the page needs {err.name}, which is not installed", hint="pip install 'outgrow[web]'"
         ) from err
     options = Options(
-        expected=expected, actual=actual, name_map=_name_map(map_file), limits=_limits(limits), port=port,
-        roots=roots, static=static, max_upload_bytes=max_upload_bytes,
-        max_session_bytes=4 * max_upload_bytes,
+        expected=runs[0] if runs else None, actual=tuple(runs[1:]), name_map=_name_map(map_file),
+        limits=_limits(limits), port=port, roots=roots, static=static,
+        max_upload_bytes=max_upload_bytes, max_session_bytes=4 * max_upload_bytes,
     )  # fmt: skip
     try:
         with open_server(options) as server:
@@ -95,6 +93,24 @@ def web(
         _leave(signal.SIGINT)
     except Terminated:
         _leave(signal.SIGTERM)
+
+
+def _existing(given: str) -> Path:
+    """The path of a run.
+
+    Raises:
+        InputError: it is empty, which pathlib takes for the folder that one is in, or nothing is there.
+    """
+    if not given:
+        raise InputError("the path of a run is empty", hint="is a variable of the shell not set?")
+    path = Path(given).expanduser()
+    if path.exists():
+        return path
+    beside = [one.name for one in path.parent.iterdir()] if path.parent.is_dir() else []
+    near = nearest_names(path.name, beside)
+    names = ", ".join(map(repr, near))
+    hint = f"in {str(path.parent)!r} there is {names}" if near else "see its spelling"
+    raise InputError(f"{given!r} does not exist", hint=hint)
 
 
 def _serve(server: "Server", *, opens_browser: bool) -> None:
