@@ -107,7 +107,7 @@ def test_a_step_of_a_thousand_ops_is_planned_in_about_a_second():
     assert len(problem.segment.steps) > 800
     began = time.process_time()
     make_plan(problem)
-    # A third of a second on a quiet machine (bench/results, case shard_planning); other tests share the caches.
+    # A third of a second on a quiet machine (bench/results, shard_planning); other tests share the caches.
     assert time.process_time() - began < 2.0
 
 
