@@ -41,6 +41,8 @@ export function ValueWindow({ look }: { look: Look }) {
   const here = cursor.value;
 
   useEffect(() => {
+    // Another key came since: to go where the last one led would take that one back.
+    if (cursor.peek() !== here) return;
     const cells = frame.current?.querySelectorAll<HTMLElement>(".cell.here") ?? [];
     // The other sides scroll along with the first.
     if (here.isFound || here.isWanted) cells[0]?.scrollIntoView({ block: "nearest", inline: "nearest" });
