@@ -140,8 +140,8 @@ def test_100_000_points_are_drawn_at_once(open_page, compared_server):
     expect(chart).to_have_attribute("aria-label", re.compile("tensor 60,000 of 99,999"))
     page.evaluate(PAINTS)
     for theme in ("dark", "light") * 3:
-        page.emulate_media(color_scheme=theme)
         drawn = page.evaluate("window.paints.length")
+        page.emulate_media(color_scheme=theme)
         page.wait_for_function("drawn => window.paints.length >= drawn + 2", arg=drawn)  # chart and strip
     paints = page.evaluate("window.paints")
     # The best of six, which takes 4 ms on a quiet machine: the tests share theirs.
