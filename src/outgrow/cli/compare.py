@@ -10,8 +10,8 @@ import click
 from outgrow.cli import render
 from outgrow.cli.comparison import show
 from outgrow.cli.output_files import check_apart, check_writable, write_text
+from outgrow.cli.reading_limits import limit_options, read_limits
 from outgrow.errors import InputError
-from outgrow.quantities import parse_bytes
 
 EXIT_CODES = {"match": 0, "differ": 1, "insufficient": 3}
 
@@ -43,21 +43,12 @@ EXIT_CODES = {"match": 0, "differ": 1, "insufficient": 3}
 )
 @click.option("--exact", is_flag=True, help="Any number that is not equal is a difference.")
 @click.option("--all", "shows_all", is_flag=True, help="Show every row, however many.")
-@click.option("--max-bytes", metavar="SIZE", help="Most bytes that a dump may unpack to.")
-@click.option("--max-ratio", type=float, metavar="N", help="Most bytes unpacked for each byte packed.")
-@click.option("--max-entries", type=int, metavar="N", help="Most entries of an archive, folder or file.")
-@click.option("--max-header-bytes", metavar="SIZE", help="Most bytes of a file's header or pickle.")
-@click.option(
-    "--max-expanded-bytes", metavar="SIZE", help="Most bytes of a file's tensors beyond those in it."
-)
-@click.option("--max-depth", type=int, metavar="N", help="Most levels of dicts and lists in a file.")
+@limit_options
 @render.quiet_option
 def compare(
     expected: str, actual: tuple[str, ...], json_file: str | None, html_file: Path | None,
     junit_file: Path | None, map_file: str | None, only: str, rtol: float | None, atol: float | None,
-    rule_texts: tuple[str, ...], exact: bool, shows_all: bool, max_bytes: str | None,
-    max_ratio: float | None, max_entries: int | None, max_header_bytes: str | None,
-    max_expanded_bytes: str | None, max_depth: int | None,
+    rule_texts: tuple[str, ...], exact: bool, shows_all: bool, **limits: Any,
 ) -> int:  # fmt: skip
     """Compare two runs, and name the first tensor that differs.
 
@@ -83,16 +74,9 @@ def compare(
             "--exact allows no tolerance", hint="leave out --rtol, --atol and --rule, or --exact"
         )
     # torch is loaded only when the command runs
-    from outgrow.compare import Limits, Rules, report
+    from outgrow.compare import Rules, report
     from outgrow.compare import compare as compare_runs
 
-    limits: dict[str, Any] = {"max_ratio": max_ratio, "max_entries": max_entries, "max_depth": max_depth}
-    sizes = {
-        "max_bytes": max_bytes,
-        "max_header_bytes": max_header_bytes,
-        "max_expanded_bytes": max_expanded_bytes,
-    }
-    limits |= {name: None if size is None else parse_bytes(size) for name, size in sizes.items()}
     with render.progress() as listener, compare_runs(
         expected=expected,
         actual=list(actual),
@@ -100,7 +84,7 @@ def compare(
         name_map=map_file,
         rules=Rules(rtol=rtol or 0.0, atol=atol or 0.0, patterns=tuple(rules)) if has_rules else None,
         is_exact=exact,
-        limits=Limits(**{name: limit for name, limit in limits.items() if limit is not None}),
+        limits=read_limits(limits),
         listener=listener,
     ) as comparison:  # fmt: skip
         for name, file in files.items():

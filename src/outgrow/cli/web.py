@@ -16,12 +16,12 @@ import click
 
 from outgrow.cli import render
 from outgrow.cli.interruption import Terminated
+from outgrow.cli.reading_limits import limit_options, read_limits
 from outgrow.errors import InputError, OutgrowError, nearest_names
 from outgrow.quantities import parse_bytes
 
 if TYPE_CHECKING:
     from outgrow.compare.names import NameMap
-    from outgrow.compare.readers.limits import Limits
     from outgrow.compare.web import Server
 
 # The server takes a third of a second to come down; what keeps it longer is no reason to keep the terminal.
@@ -51,14 +51,7 @@ _MOST_FILES = 2**16
 @click.option(
     "--max-upload", metavar="SIZE", default="64GiB", show_default=True, help="Most bytes of one upload."
 )
-@click.option("--max-bytes", metavar="SIZE", help="Most bytes that a dump may unpack to.")
-@click.option("--max-ratio", type=float, metavar="N", help="Most bytes unpacked for each byte packed.")
-@click.option("--max-entries", type=int, metavar="N", help="Most entries of an archive, folder or file.")
-@click.option("--max-header-bytes", metavar="SIZE", help="Most bytes of a file's header or pickle.")
-@click.option(
-    "--max-expanded-bytes", metavar="SIZE", help="Most bytes of a file's tensors beyond those in it."
-)
-@click.option("--max-depth", type=int, metavar="N", help="Most levels of dicts and lists in a file.")
+@limit_options
 @click.option("--static", envvar="OUTGROW_WEB_STATIC", type=click.Path(path_type=Path), hidden=True)
 @render.quiet_option
 def web(
@@ -83,7 +76,7 @@ def web(
         ) from err
     options = Options(
         expected=runs[0] if runs else None, actual=tuple(runs[1:]), name_map=_name_map(map_file),
-        limits=_limits(limits), port=port, roots=roots, static=static,
+        limits=read_limits(limits), port=port, roots=roots, static=static,
         max_upload_bytes=max_upload_bytes, max_session_bytes=4 * max_upload_bytes,
     )  # fmt: skip
     try:
@@ -159,17 +152,6 @@ def _name_map(file: Path | None) -> "NameMap | None":
     from outgrow.compare.names import parse_name_map  # which loads torch
 
     return parse_name_map(file)
-
-
-def _limits(given: dict[str, Any]) -> "Limits | None":
-    found = {name: limit for name, limit in given.items() if limit is not None}
-    if not found:
-        return None
-    from outgrow.compare.readers.limits import Limits  # which loads torch
-
-    return Limits(
-        **{name: parse_bytes(limit) if isinstance(limit, str) else limit for name, limit in found.items()}
-    )
 
 
 def _load() -> None:
