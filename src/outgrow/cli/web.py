@@ -156,7 +156,9 @@ def _name_map(file: Path | None) -> "NameMap | None":
 
 def _load() -> None:
     """What the first comparison needs: torch, the readers, and the kernel, compiled where it never was."""
-    import outgrow.compare.web.opening  # noqa: F401 - loads all that it needs
+    from outgrow.compare.web.loading import load
+
+    load()
     from outgrow.compare.kernel import kernel_status
 
     # Whatever is wrong with it, the comparison that needs it says so.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from outgrow.compare.web.allowance import Allowance
 from outgrow.compare.web.job import Job
+from outgrow.compare.web.loading import load
 from outgrow.compare.web.options import Options
 from outgrow.compare.web.progressed import Progressed
 from outgrow.compare.web.refusal import ApiError
@@ -300,7 +301,8 @@ def opener(
     """What makes the comparison of two sides, in a thread of its own."""
 
     def make(listener: Listener) -> "Comparison":
-        from outgrow.compare.web.opening import open_comparison  # which loads torch
+        load()
+        from outgrow.compare.web.opening import open_comparison
 
         return open_comparison(
             sides, settings=settings, options=options, roots=roots, name_map=name_map, listener=listener

@@ -7,11 +7,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from outgrow.compare.web.api.calls import find_session
+from outgrow.compare.web.loading import load
 from outgrow.compare.web.roots import Roots
 
 
 def _places(request: Request) -> Response:
-    # which loads the readers, and they load torch
+    load()
     from outgrow.compare.web.places import found_below, listing
 
     find_session(request)

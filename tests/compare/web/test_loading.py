@@ -1,0 +1,37 @@
+"""What is loaded after the page is served may be asked for by several threads at once."""
+
+import subprocess
+import sys
+
+# Every module takes a moment to be found, so that the threads meet in the middle of packages, where Python
+# itself gives half a module to one of them (without the lock two of three runs fail).
+_PROGRAM = """
+import sys, threading, time
+
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name.startswith("outgrow"):
+            time.sleep(0.003)
+
+from outgrow.compare.web import loading
+sys.meta_path.insert(0, Slow())
+wrong = []
+
+def ask(name):
+    try:
+        loading.load()
+        __import__(name)
+    except BaseException as err:
+        wrong.append(repr(err))
+
+names = ["outgrow.compare.web.opening", "outgrow.compare.web.places", "outgrow.compare.report"]
+threads = [threading.Thread(target=ask, args=(name,)) for name in names]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+sys.exit("; ".join(wrong) or 0)
+"""
+
+
+def test_threads_that_need_parts_of_one_package_at_once_all_get_them():
+    done = subprocess.run([sys.executable, "-c", _PROGRAM], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
