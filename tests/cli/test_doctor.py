@@ -1,12 +1,12 @@
-import importlib.metadata
 import json
+import sys
 
 import pytest
 
 from outgrow import devices
-from outgrow.cli.doctor import choose_backend, examine
+from outgrow.cli.doctor_machine import choose_backend, examine
 from outgrow.cli.main import main
-from outgrow.errors import DeviceError
+from outgrow.errors import DeviceError, InputError
 
 SMALL = ["--size", "8MiB"]
 
@@ -110,13 +110,48 @@ def test_it_says_whether_the_page_can_be_served(tmp_path, capsys, monkeypatch, n
     report = examine(tmp_path, nbytes=8 << 20)
     assert report.web["is_installed"]
     assert "uvicorn" in report.web["reason"]
-    version = importlib.metadata.version
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    assert main(["doctor", "--json", "--path", str(tmp_path), *SMALL]) == 0
+    web = json.loads(capsys.readouterr().out)["web"]
+    assert web == {"is_installed": False, "reason": "uvicorn is missing: pip install 'outgrow[web]'"}
 
-    def without(package):
-        if package == "uvicorn":
-            raise importlib.metadata.PackageNotFoundError(package)
-        return version(package)
 
-    monkeypatch.setattr(importlib.metadata, "version", without)
-    assert main(["doctor", "--path", str(tmp_path), *SMALL]) == 0
-    assert "uvicorn is missing: pip install 'outgrow[web]'" in " ".join(capsys.readouterr().out.split())
+def test_both_forms_name_every_room_and_its_parts(tmp_path, capsys, no_gpu):
+    assert main(["-q", "doctor", "--json", "--path", str(tmp_path), *SMALL]) == 0
+    rooms = json.loads(capsys.readouterr().out)["rooms"]
+    assert list(rooms) == ["stream", "shard", "evolve", "compare", "store"]
+    assert main(["-q", "doctor", "--path", str(tmp_path), *SMALL]) == 0
+    table = capsys.readouterr().out.split("What each room can do here\n")[1]
+    for room, parts in rooms.items():
+        assert f"\n{room} " in table
+        for part in parts.values():
+            line = next(
+                line for line in table.splitlines() if part["name"] in line and part["reason"] in line
+            )
+            assert f" {part['state']} " in line
+
+
+def test_without_torch_it_says_so_and_what_to_install(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("outgrow.cli.doctor_machine.torch_problem", lambda: "libcudart.so.13: no such file")
+    assert main(["-q", "doctor", "--path", str(tmp_path)]) == 0
+    text = capsys.readouterr().out
+    assert "cannot be imported: libcudart.so.13: no such file" in text
+    assert "pip install 'torch>=2.11,<2.14'" in text
+    assert main(["-q", "doctor", "--json", "--path", str(tmp_path)]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["torch"]["problem"] == "libcudart.so.13: no such file"
+    assert {
+        room: next(iter(parts.values()))["state"] for room, parts in report["rooms"].items()
+    } == dict.fromkeys(("stream", "shard", "evolve", "compare", "store"), "no")
+
+
+def test_a_user_without_a_home_gets_an_answer(capsys, monkeypatch, no_gpu):
+    def nobody():
+        raise InputError("this user has no home directory to keep a cache in")
+
+    monkeypatch.setattr("outgrow.cli.doctor_machine.cache_directory", nobody)
+    monkeypatch.setattr("outgrow.compare.kernel.build.cache_directory", nobody)
+    assert main(["-q", "doctor", "--json", *SMALL]) == 0
+    runs = json.loads(capsys.readouterr().out)["rooms"]["compare"]["runs"]
+    assert runs["state"] == "reduced"
+    assert "no home directory" in runs["reason"]
