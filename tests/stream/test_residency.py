@@ -255,6 +255,165 @@ def test_stop_gives_up_all_but_what_is_in_use():
     residency.check()
 
 
+def test_new_order_goes_on_behind_all_that_it_keeps():
+    residency = machine()
+    load(residency, residency.start())
+    kept = residency.ahead
+    assert told(residency.set_order((0, 1, 2, 3))) == []
+    assert residency.ahead == kept
+    # All of a shorter order is there: fetching ahead goes on at its beginning.
+    assert residency.set_order((0, 1)) == []
+    assert residency.ahead == kept[:2]
+    for piece in (0, 1, 0):
+        ticket, fetches = residency.need(piece)
+        load(residency, fetches)
+        residency.use(ticket)
+        load(residency, residency.release(ticket))
+    assert (residency.misses, residency.wasted) == (0, 1)
+
+
+def test_order_after_none_begins_at_its_beginning():
+    residency = machine()
+    load(residency, residency.start())
+    residency.set_order(())
+    assert told(residency.set_order((3, 1, 2))) == [(3, 0, False), (1, 100, False), (2, 200, False)]
+    residency.check()
+
+
+def test_every_miss_counts():
+    residency = machine(lookahead=0)
+    for piece in (0, 1, 2):
+        ticket, fetches = residency.need(piece)
+        load(residency, fetches)
+        residency.release(ticket)
+    assert residency.misses == 3
+
+
+@pytest.mark.parametrize(
+    ("used", "missed", "follows"),
+    [
+        ([], 4, 0),
+        # Piece 0 is first, third and sixth: the miss is its next use from here on, around the end if need be.
+        ([0], 0, 2),
+        ([0, 1, 0], 0, 4),
+        ([0, 1, 0, 2], 0, 4),
+        ([0, 1, 0, 2, 3, 0], 0, 1),
+        ([0, 1, 0, 2, 3, 0], 3, 0),
+        ([0, 1, 0], 1, 0),
+    ],
+)
+def test_miss_goes_on_from_the_next_use_of_its_piece(used, missed, follows):
+    order = (0, 1, 0, 2, 3, 0, 4)
+    residency = machine(window=100, order=order, sizes=(100,) * 5)
+    load(residency, residency.start())
+    for piece in used:
+        ticket, fetches = residency.need(piece)
+        load(residency, fetches)
+        residency.use(ticket)
+        load(residency, residency.release(ticket))
+    assert residency.misses == 0
+    ticket, fetches = residency.need(missed)
+    assert residency.misses == 1
+    load(residency, fetches)
+    load(residency, residency.release(ticket))
+    assert [ahead.piece for ahead in residency.ahead] == [follows]
+
+
+def test_piece_that_failed_ahead_is_needed_where_it_failed():
+    # The third one is piece 0 for the second time; what follows it is piece 2, not piece 1.
+    residency = machine(window=100, order=(0, 1, 0, 2))
+    load(residency, residency.start())
+    for piece in (0, 1):
+        ticket, fetches = residency.need(piece)
+        load(residency, fetches)
+        (fetch,) = residency.release(ticket)
+        residency.loaded(fetch.ticket) if piece == 0 else residency.failed(fetch.ticket, StoreError("gone"))
+    ticket, fetches = residency.need(0)
+    load(residency, fetches)
+    assert [fetch.ticket.piece for fetch in residency.release(ticket)] == [2]
+
+
+@pytest.mark.parametrize("pieces", [4, 5, 6])
+def test_failure_ahead_takes_the_order_back_to_what_failed(pieces):
+    residency = machine(order=range(pieces), sizes=(100,) * pieces)
+    fetches = residency.start()
+    load(residency, fetches[:1] + fetches[2:])
+    residency.failed(fetches[1].ticket, StoreError("the disk is gone"))
+    residency.check()
+    assert [fetch.ticket.piece for fetch in residency.start()] == [1, 2]
+
+
+def broken_machine():
+    """Piece 0 in use, 1 and 2 ahead of it."""
+    residency = machine()
+    load(residency, residency.start())
+    ticket, _ = residency.need(0)
+    residency.use(ticket)
+    residency.check()
+    return residency, ticket
+
+
+def share_a_ticket(residency, ticket):
+    residency._doomed.add(ticket)
+
+
+def lose_memory(residency, ticket):
+    residency.ring.give_back(ticket.begin)
+
+
+def use_too_early(residency, ticket):
+    residency.use(residency.ahead[0])
+
+
+def revive(residency, ticket):
+    residency._held.discard(ticket)
+    residency._doomed.add(ticket)
+
+
+def wait_with_memory(residency, ticket):
+    residency._waiting.append(Ticket(3, state=State.READY))
+
+
+def hold_nothing(residency, ticket):
+    ticket.state = State.GONE
+
+
+def skip_a_piece(residency, ticket):
+    residency._next = 0
+
+
+def look_too_far(residency, ticket):
+    residency.lookahead = 1
+
+
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [
+        (share_a_ticket, "a ticket is in two places"),
+        (lose_memory, "memory and tickets differ"),
+        (use_too_early, "a bad ticket is ahead"),
+        (revive, "a live ticket is doomed"),
+        (wait_with_memory, "a ticket waits with memory"),
+        (hold_nothing, "a ticket is held without memory"),
+        (skip_a_piece, "out of order"),
+        (look_too_far, "too far ahead"),
+    ],
+)
+def test_check_finds_what_is_broken(harm, says):
+    residency, ticket = broken_machine()
+    harm(residency, ticket)
+    with pytest.raises(AssertionError, match=f"^{says}"):
+        residency.check()
+
+
+def test_check_finds_what_was_fetched_although_nothing_may_be():
+    residency = machine(lookahead=1)
+    load(residency, residency.start())
+    residency.lookahead = 0
+    with pytest.raises(AssertionError, match="too far ahead"):
+        residency.check()
+
+
 def test_piece_larger_than_the_window_waits_for_ever():
     residency = machine(sizes=(100, 100, 100, 400))
     load(residency, residency.start())

@@ -186,7 +186,7 @@ class Residency:
             kept += 1
         while len(self._ahead) > kept:
             self._give_up(self._ahead.pop())
-        self._next = kept % len(self._order) if self._order else 0
+        self._next = kept if kept < len(self._order) else 0
         return self._pump()
 
     def stop(self) -> None:
@@ -209,10 +209,10 @@ class Residency:
         assert all(ticket.state in (State.LOADING, State.READY) for ticket in self._ahead), (
             "a bad ticket is ahead"
         )
-        assert all(ticket.state is State.DOOMED for ticket in self._doomed)
-        assert all(ticket.state is State.WAITING for ticket in self._waiting)
+        assert all(ticket.state is State.DOOMED for ticket in self._doomed), "a live ticket is doomed"
+        assert all(ticket.state is State.WAITING for ticket in self._waiting), "a ticket waits with memory"
         held = (State.LOADING, State.READY, State.IN_USE, State.FAILED)
-        assert all(ticket.state in held for ticket in self._held)
+        assert all(ticket.state in held for ticket in self._held), "a ticket is held without memory"
         if self._order:
             expected = [
                 (self._next - len(self._ahead) + i) % len(self._order) for i in range(len(self._ahead))
@@ -220,7 +220,7 @@ class Residency:
             assert [ticket.piece for ticket in self._ahead] == [self._order[i] for i in expected], (
                 "out of order"
             )
-            assert self.lookahead is None or len(self._ahead) <= max(self.lookahead, 0)
+            assert self.lookahead is None or len(self._ahead) <= self.lookahead, "too far ahead"
 
     def _pump(self) -> list[Fetch]:
         fetches: list[Fetch] = []
