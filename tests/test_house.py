@@ -110,7 +110,7 @@ def test_importing_outgrow_loads_the_standard_library_alone():
     assert beyond == {"outgrow"}
 
 
-@pytest.mark.parametrize("floor", ["errors", "quantities", "names", "events", "cache", "interrupts"])
+@pytest.mark.parametrize("floor", ["errors", "quantities", "names", "events", "cache", "interrupts", "markup"])
 def test_floor_0_loads_the_standard_library_alone(floor):
     beyond = loaded_by(f"import outgrow.{floor}") - set(sys.stdlib_module_names) - loaded_by("pass")
     assert beyond == {"outgrow"}

@@ -3,8 +3,8 @@
 __all__ = ["draw_plan"]
 
 from collections.abc import Iterator, Sequence
-from xml.sax.saxutils import escape
 
+from outgrow.markup import crop_end, svg_page, svg_rect, svg_text
 from outgrow.quantities import format_bytes, format_rate, format_seconds
 from outgrow.stream.picture_strip import (
     GLYPH,
@@ -13,11 +13,9 @@ from outgrow.stream.picture_strip import (
     SPAN,
     WIDTH,
     Run,
-    box,
     brackets,
     runs_of,
     strip,
-    text_at,
     usual_layer,
     weight_names,
 )
@@ -26,20 +24,14 @@ from outgrow.stream.prediction import Prediction
 from outgrow.stream.preview import Preview
 
 _STYLE = """\
-  .page { fill: #ffffff; } .ink { fill: #1c2430; } .soft { fill: #5b6675; }
-  .line { stroke: #9aa5b1; fill: none; }
+  .line { stroke: #9aa5b1; fill: none; } .window { fill: #f6c888; }
   .resident { fill: #1f6fb2; } .streamed { fill: #f0a030; } .rows { fill: #58a07c; }
-  .window { fill: #f6c888; }
   .empty { fill: #e6eaef; } .edge { fill: none; stroke: #9aa5b1; }
-  text { font-family: system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; font-size: 13px; }
-  .title { font-size: 20px; font-weight: 600; } .head { font-size: 14px; font-weight: 600; }
-  .small { font-size: 11px; } .middle { text-anchor: middle; } .end { text-anchor: end; }
-  @media (prefers-color-scheme: dark) {
-    .page { fill: #12161c; } .ink { fill: #e8edf3; } .soft { fill: #a0acb9; } .line { stroke: #5b6675; }
+"""
+_DARK = """\
+    .line { stroke: #5b6675; } .window { fill: #8a6a3a; }
     .resident { fill: #4f9fe0; } .streamed { fill: #e09a35; } .rows { fill: #62b389; }
-    .window { fill: #8a6a3a; }
     .empty { fill: #29313b; } .edge { stroke: #5b6675; }
-  }
 """
 
 
@@ -51,29 +43,28 @@ def draw_plan(preview: Preview) -> str:
     """
     plan, runs = preview.plan, runs_of(preview)
     parts = [_title(preview), *_memory_bars(plan, 84)]
-    parts += [text_at(LEFT, 196, "One pass, weight after weight", "head ink")]
-    parts += [text_at(WIDTH - LEFT, 196, "width: bytes", "small soft end")]
+    parts += [svg_text(LEFT, 196, "One pass, weight after weight", "head ink")]
+    parts += [svg_text(WIDTH - LEFT, 196, "width: bytes", "small soft end")]
     parts += [*strip(runs, 208, 56), *brackets(runs, 264)]
     top = 318
     layer = usual_layer(runs)
     if layer:
         number, members = layer
-        parts += [text_at(LEFT, top + 12, f"Layer {number}, enlarged", "head ink")]
+        parts += [svg_text(LEFT, top + 12, f"Layer {number}, enlarged", "head ink")]
         parts += [*strip(members, top + 24, 40), *weight_names(members, top + 64)]
         top += 112
     states = [state for state in NAMES if any(run.state == state for run in runs)]
     parts += [*_legend(states, plan, top), *_figures(preview, top + 44)]
     height = top + 44 + 24 * 4 + 8
-    return "\n".join([
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" '
-        f'height="{height}" role="img" aria-labelledby="title description">',
-        f'<title id="title">{escape(_headline(preview))}</title>',
-        f'<desc id="description">{escape(_description(preview, runs))}</desc>',
-        f"<style>\n{_STYLE}</style>",
-        f'<rect class="page" width="{WIDTH}" height="{height}"/>',
-        *parts,
-        "</svg>\n",
-    ])  # fmt: skip
+    return svg_page(
+        parts,
+        width=WIDTH,
+        height=height,
+        title=_headline(preview),
+        description=_description(preview, runs),
+        style=_STYLE,
+        dark=_DARK,
+    )
 
 
 def _headline(preview: Preview) -> str:
@@ -96,15 +87,15 @@ def _description(preview: Preview, runs: Sequence[Run]) -> str:
 
 def _title(preview: Preview) -> str:
     room = int(SPAN / (20 * GLYPH)) - 40
-    name = _shortened(preview.name, room)
+    name = crop_end(preview.name, room)
     dtype = str(preview.dtype).removeprefix("torch.")
     line = f"{preview.architecture}, {dtype}, {len(preview.weights)} weights"
     share = preview.plan.budget_bytes / max(preview.plan.weights_bytes, 1)
     budget = f"a budget of {format_bytes(preview.plan.budget_bytes)}"
     budget += f" ({share:.0%} of its weights)" if share < 1 else " (all of its weights)"
     return "\n".join([
-        text_at(LEFT, 40, f"{name}, {budget}", "title ink"),
-        text_at(LEFT, 62, line, "soft"),
+        svg_text(LEFT, 40, f"{name}, {budget}", "title ink"),
+        svg_text(LEFT, 62, line, "soft"),
     ])  # fmt: skip
 
 
@@ -112,28 +103,28 @@ def _memory_bars(plan: Plan, top: float) -> Iterator[str]:
     """All weights, and under them what is in memory, to the same scale."""
     label, left = 92, LEFT + 100
     scale = (WIDTH - LEFT - left) / max(plan.weights_bytes, plan.budget_bytes, 1)
-    yield text_at(left - 12, top + 17, "All weights", "ink end")
-    yield box(left, top, plan.weights_bytes * scale, 24, "empty")
+    yield svg_text(left - 12, top + 17, "All weights", "ink end")
+    yield svg_rect(left, top, plan.weights_bytes * scale, 24, "empty")
     inside = left + 10
-    yield text_at(inside, top + 17, format_bytes(plan.weights_bytes), "ink")
+    yield svg_text(inside, top + 17, format_bytes(plan.weights_bytes), "ink")
     below = top + 36
-    yield text_at(left - 12, below + 17, "In memory", "ink end")
+    yield svg_text(left - 12, below + 17, "In memory", "ink end")
     at = float(left)
     for nbytes, style in (
         (plan.resident_bytes, "resident"),
         (plan.window_bytes + plan.staging_bytes, "window"),
     ):
-        yield box(at, below, nbytes * scale, 24, style)
+        yield svg_rect(at, below, nbytes * scale, 24, style)
         at += nbytes * scale
-    yield box(left, below, plan.budget_bytes * scale, 24, "edge")
+    yield svg_rect(left, below, plan.budget_bytes * scale, 24, "edge")
     words = f"{format_bytes(plan.reserved_bytes)}: {format_bytes(plan.resident_bytes)} stay"
     if plan.window_bytes:
         words += f", {format_bytes(plan.window_bytes)} are the window that the rest passes through"
     end = left + max(plan.budget_bytes, plan.reserved_bytes) * scale + 10
     if end + len(words) * 13 * GLYPH < WIDTH - label + 60:
-        yield text_at(end, below + 17, words, "soft")
+        yield svg_text(end, below + 17, words, "soft")
     else:
-        yield text_at(left, below + 42, words, "soft")
+        yield svg_text(left, below + 42, words, "soft")
 
 
 def _legend(states: Sequence[str], plan: Plan, top: float) -> Iterator[str]:
@@ -142,8 +133,8 @@ def _legend(states: Sequence[str], plan: Plan, top: float) -> Iterator[str]:
     if plan.window_bytes:
         entries.append(("window", "window: memory that streamed weights pass through"))
     for style, words in entries:
-        yield box(at, top, 14, 14, style)
-        yield text_at(at + 21, top + 12, words, "ink")
+        yield svg_rect(at, top, 14, 14, style)
+        yield svg_text(at + 21, top + 12, words, "ink")
         at += 21 + len(words) * 13 * GLYPH + 14
 
 
@@ -157,8 +148,8 @@ def _figures(preview: Preview, top: float) -> Iterator[str]:
         ("Because of", _reason(preview.prediction)),
     ]
     for number, (name, value) in enumerate(rows):
-        yield text_at(LEFT, top + 24 * number + 12, name, "soft")
-        yield text_at(LEFT + 150, top + 24 * number + 12, value, "ink")
+        yield svg_text(LEFT, top + 24 * number + 12, name, "soft")
+        yield svg_text(LEFT + 150, top + 24 * number + 12, value, "ink")
 
 
 def _predicted(prediction: Prediction) -> str:
@@ -175,7 +166,3 @@ def _reason(prediction: Prediction) -> str:
         return computing
     rate = f"{format_rate(prediction.bytes_per_second)} ({prediction.bandwidth_source})"
     return f"reading {format_seconds(prediction.read_seconds)} at {rate}; {computing}"
-
-
-def _shortened(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -7,11 +7,9 @@ __all__ = [
     "SPAN",
     "WIDTH",
     "Run",
-    "box",
     "brackets",
     "runs_of",
     "strip",
-    "text_at",
     "usual_layer",
     "weight_names",
 ]
@@ -20,8 +18,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from xml.sax.saxutils import escape
 
+from outgrow.markup import escaped, svg_rect, svg_text
 from outgrow.quantities import format_bytes
 from outgrow.stream.plan import Plan
 from outgrow.stream.preview import Preview
@@ -73,18 +71,18 @@ def strip(runs: Sequence[Run], top: float, height: float) -> Iterator[str]:
     """Runs as boxes side by side, over the whole width. Those of one weight say its name when pointed at."""
     total = sum(run.nbytes for run in runs) or 1
     at = 0
-    yield box(LEFT, top, SPAN, height, "empty")
+    yield svg_rect(LEFT, top, SPAN, height, "empty")
     for name, members in groupby(_visible(runs, total), key=lambda run: run.name):
         boxes, words = [], []
         for run in members:
             # A hair of ground between weights shows where one ends, as long as they are wide enough for it.
             width = run.nbytes / total * SPAN
             boxes.append(
-                box(LEFT + at / total * SPAN, top, width - (0.5 if width > 4 else 0), height, run.state)
+                svg_rect(LEFT + at / total * SPAN, top, width - (0.5 if width > 4 else 0), height, run.state)
             )
             words.append(f"{format_bytes(run.nbytes)} {NAMES[run.state]}")
             at += run.nbytes
-        yield f"<g><title>{escape(name)}: {escape(', '.join(words))}</title>{''.join(boxes)}</g>"
+        yield f"<g><title>{escaped(name)}: {escaped(', '.join(words))}</title>{''.join(boxes)}</g>"
 
 
 def _visible(runs: Sequence[Run], total: int) -> Iterator[Run]:
@@ -118,7 +116,7 @@ def brackets(runs: Sequence[Run], top: float) -> Iterator[str]:
                 yield f'<path class="line" d="M{left + 1:.1f} {top + 5} v4 h{width - 2:.1f} v-4"/>'
             start = max(middle - half, LEFT + 6) if first_number else middle - half
             if start > numbers_free and start + 2 * half <= WIDTH - LEFT + 12:
-                yield text_at(start + half, top + 22, text, "small soft middle")
+                yield svg_text(start + half, top + 22, text, "small soft middle")
                 numbers_free, first_number = start + 2 * half + 8, False
         else:
             half = len(label) * 11 * GLYPH / 2
@@ -126,7 +124,7 @@ def brackets(runs: Sequence[Run], top: float) -> Iterator[str]:
             center = min(max(middle, LEFT + half), WIDTH - LEFT - half)
             if width >= 2 and center - half > free:
                 yield f'<path class="line" d="M{middle:.1f} {top + 3} V{top + 25}"/>'
-                yield text_at(center, top + 37, label, "small ink middle")
+                yield svg_text(center, top + 37, label, "small ink middle")
                 free = center + half + 8
 
 
@@ -175,15 +173,5 @@ def weight_names(runs: Sequence[Run], top: float) -> Iterator[str]:
         middle = LEFT + at + width / 2
         at += width
         if width >= 2 * half and middle - half > free:
-            yield text_at(middle, top + 16, label, "small soft middle")
+            yield svg_text(middle, top + 16, label, "small soft middle")
             free = middle + half + 6
-
-
-def box(x: float, y: float, width: float, height: float, style: str) -> str:
-    """A filled rectangle; `style` is a class of the picture's style sheet."""
-    return f'<rect class="{style}" x="{x:.2f}" y="{y:g}" width="{max(width, 0.05):.2f}" height="{height:g}"/>'
-
-
-def text_at(x: float, y: float, text: str, style: str) -> str:
-    """A line of text, `y` its baseline; `style` are classes of the picture's style sheet."""
-    return f'<text class="{style}" x="{x:.1f}" y="{y:g}">{escape(text)}</text>'

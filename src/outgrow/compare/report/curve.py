@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from outgrow.compare.comparison import Comparison
-from outgrow.compare.report.html_text import html_text
 from outgrow.compare.report.words import error_text
+from outgrow.markup import escaped
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 1040, 300, 64, 16, 20, 46
 _LOWEST, _HIGHEST = -9, 1
@@ -79,7 +79,7 @@ def draw_curve(points: Sequence[Point]) -> str:
         x = places[first][0]
         parts.append(f'<line class="first" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}"/>')
         side, anchor = (8, "start") if x < _WIDTH * 0.6 else (-8, "end")
-        label = html_text(points[first].name)
+        label = escaped(points[first].name)
         parts.append(
             f'<text class="strong" x="{x + side:.1f}" y="{_TOP + 10}" text-anchor="{anchor}">{label}</text>'
         )
@@ -90,7 +90,7 @@ def draw_curve(points: Sequence[Point]) -> str:
     for point, (x, y) in zip(points, places, strict=True):
         if crowded and point.status == "ok":
             continue
-        what = f"{html_text(point.name)}: {error_text(point.error)}, {point.status}"
+        what = f"{escaped(point.name)}: {error_text(point.error)}, {point.status}"
         radius = 5 if point.status == "differs" else 3
         place = f'class="{point.status}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}"'
         parts.append(f"<circle {place}><title>{what}</title></circle>")

@@ -11,8 +11,8 @@ from outgrow.compare.comparison import Comparison
 from outgrow.compare.finding import Finding
 from outgrow.compare.report.curve import STYLE as CURVE_STYLE
 from outgrow.compare.report.curve import draw_curve, points_of
-from outgrow.compare.report.html_text import html_text
 from outgrow.compare.report.words import error_text, plural, sentence
+from outgrow.markup import escaped
 
 _TITLES = {"match": "They match", "differ": "They differ", "insufficient": "Too little to say"}
 _STATUSES = ("differs", "inherited", "healed", "ok")
@@ -68,7 +68,7 @@ def as_html(comparison: Comparison) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; style-src '
         "'unsafe-inline'; script-src 'unsafe-inline'\">",
-        f"<title>{html_text(_TITLES[comparison.verdict])}: {html_text(comparison.expected.label)}</title>",
+        f"<title>{escaped(_TITLES[comparison.verdict])}: {escaped(comparison.expected.label)}</title>",
         f"<style>\n{style}{CURVE_STYLE}</style>",
         "</head>",
         "<body>",
@@ -77,7 +77,7 @@ def as_html(comparison: Comparison) -> str:
         *_curve(comparison),
         *_table(comparison.findings, is_whole=True),
         *_rest(comparison),
-        f"<footer>outgrow {html_text(__version__)}</footer>",
+        f"<footer>outgrow {escaped(__version__)}</footer>",
         "</main>",
         f"<script>\n{script}</script>",
         "</body>",
@@ -105,24 +105,24 @@ def as_notebook(comparison: Comparison) -> str:
 
 def _head(comparison: Comparison) -> Iterator[str]:
     yield f'<header class="{comparison.verdict}">'
-    yield f"<h1>{html_text(_TITLES[comparison.verdict])}</h1>"
+    yield f"<h1>{escaped(_TITLES[comparison.verdict])}</h1>"
     answer = sentence(comparison).partition(": ")[2]
-    yield f'<p class="sentence">{html_text(answer[:1].upper() + answer[1:])}</p>'
+    yield f'<p class="sentence">{escaped(answer[:1].upper() + answer[1:])}</p>'
     yield "<dl>"
-    yield f"<dt>expected</dt><dd>{html_text(comparison.expected.label)}</dd>"
+    yield f"<dt>expected</dt><dd>{escaped(comparison.expected.label)}</dd>"
     for recording in comparison.actual:
-        yield f"<dt>actual</dt><dd>{html_text(recording.label)}</dd>"
+        yield f"<dt>actual</dt><dd>{escaped(recording.label)}</dd>"
     yield "</dl>"
     yield "</header>"
     if comparison.diagnoses:
         yield "<section><h2>What probably happened</h2><ul class='diagnoses'>"
         for found in comparison.diagnoses:
-            at = f"<code>{html_text(found.at)}</code>"
-            yield f"<li><b>{html_text(found.kind)}</b> at {at}: {html_text(found.detail)}</li>"
+            at = f"<code>{escaped(found.at)}</code>"
+            yield f"<li><b>{escaped(found.kind)}</b> at {at}: {escaped(found.detail)}</li>"
         yield "</ul></section>"
     if comparison.notes:
         yield "<section><h2>Assumed</h2><ul>"
-        yield from (f"<li>{html_text(note)}</li>" for note in comparison.notes)
+        yield from (f"<li>{escaped(note)}</li>" for note in comparison.notes)
         yield "</ul></section>"
 
 
@@ -149,7 +149,7 @@ def _table(findings: Sequence[Finding], *, is_whole: bool) -> Iterator[str]:
         yield "</p>"
     yield '<div class="scroll"><table><thead><tr>'
     columns = _Columns.of(findings)
-    yield from (f'<th scope="col" class="{kind}">{html_text(name)}</th>' for name, kind in columns.titles())
+    yield from (f'<th scope="col" class="{kind}">{escaped(name)}</th>' for name, kind in columns.titles())
     yield "</tr></thead><tbody>"
     for number, finding in enumerate(findings, start=1):
         yield from _row(number, finding, columns)
@@ -162,12 +162,12 @@ def _row(number: int, finding: Finding, columns: _Columns) -> Iterator[str]:
     yield f'<tr class="{judged.status}" data-status="{judged.status}">'
     yield _cell(number, "number", number)
     reason = None if finding.layout.layout is None else finding.layout.reason
-    note = "".join(f'<small class="note">{html_text(text)}</small>' for text in (pair.note, reason) if text)
-    why = f"<small>{html_text(judged.reason)}</small>" if judged.status != "ok" else ""
-    yield f"<td><code>{html_text(pair.expected_name)}</code>{why}{note}</td>"
+    note = "".join(f'<small class="note">{escaped(text)}</small>' for text in (pair.note, reason) if text)
+    why = f"<small>{escaped(judged.reason)}</small>" if judged.status != "ok" else ""
+    yield f"<td><code>{escaped(pair.expected_name)}</code>{why}{note}</td>"
     if columns.is_renamed:
         other = "=" if pair.actual_name == pair.expected_name else pair.actual_name
-        yield f"<td><code>{html_text(other)}</code></td>"
+        yield f"<td><code>{escaped(other)}</code></td>"
     if columns.is_moved:
         yield _cell(layout)
     if measures is None:
@@ -196,20 +196,20 @@ def _rest(comparison: Comparison) -> Iterator[str]:
             yield f"<section><h2>Only in the {side} run: {len(records):,}</h2><ul>"
             for record in records:
                 near = ", ".join(pairing.near.get(record.name, ()))
-                like = f" <small>like {html_text(near)}</small>" if near else ""
-                shape = html_text(_shape(record.shape))
-                yield f"<li><code>{html_text(record.name)}</code> {shape}{like}</li>"
+                like = f" <small>like {escaped(near)}</small>" if near else ""
+                shape = escaped(_shape(record.shape))
+                yield f"<li><code>{escaped(record.name)}</code> {shape}{like}</li>"
             yield "</ul></section>"
     if comparison.refused:
         yield f"<section><h2>Not compared: {len(comparison.refused):,}</h2><ul>"
         for refusal in comparison.refused:
-            yield f"<li><code>{html_text(refusal.entry)}</code>: {html_text(refusal.reason)}</li>"
+            yield f"<li><code>{escaped(refusal.entry)}</code>: {escaped(refusal.reason)}</li>"
         yield "</ul></section>"
 
 
 def _cell(value: object, kind: str = "text", key: float | None = None) -> str:
     order = f' data-key="{key!r}"' if kind == "number" else ""
-    return f'<td class="{kind}"{order}>{html_text(value)}</td>'
+    return f'<td class="{kind}"{order}>{escaped(value)}</td>'
 
 
 def _shape(numbers: Sequence[Any]) -> str:

@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
-from xml.sax.saxutils import escape
 
 from outgrow.evolve.run.lanes import Lane, lanes_of
+from outgrow.markup import crop_end, crop_start, escaped, svg_page, svg_text
 
 _WIDTH, _LEFT, _RIGHT, _TOP = 1100, 150, 112, 104
 _SPAN = _WIDTH - _LEFT - _RIGHT
@@ -22,22 +22,17 @@ _MOST_LINES = 16
 _TICKS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9999)
 _HUES = ((36, 123, 160), (74, 108, 181), (119, 95, 176), (168, 84, 150), (203, 84, 108), (217, 116, 72))
 _STYLE = """\
-  .page { fill: #ffffff; } .ink { fill: #1c2430; } .soft { fill: #5b6675; }
   .grid { stroke: #e3e8ee; } .when { stroke: #9aa5b1; stroke-dasharray: 2 4; }
   .mark { fill: #ffffff; stroke: #1c2430; stroke-width: 1.5; } .none { fill: #9aa5b1; }
   .undone { stroke: #c2410c; stroke-width: 2; }
   .curve { fill: none; stroke: #2b8a5b; stroke-width: 2.2; stroke-linejoin: round; }
   .under { fill: #2b8a5b; opacity: .12; } .test { fill: #2b8a5b; stroke: #ffffff; stroke-width: 2; }
-  text { font-family: system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; font-size: 13px; }
-  .title { font-size: 20px; font-weight: 600; } .head { font-size: 14px; font-weight: 600; }
-  .small { font-size: 11px; } .middle { text-anchor: middle; } .end { text-anchor: end; }
   .number { font-size: 10px; font-weight: 600; text-anchor: middle; }
-  @media (prefers-color-scheme: dark) {
-    .page { fill: #12161c; } .ink { fill: #e8edf3; } .soft { fill: #a0acb9; }
+"""
+_DARK = """\
     .grid { stroke: #29313b; } .when { stroke: #5b6675; }
     .mark { fill: #12161c; stroke: #e8edf3; } .none { fill: #5b6675; }
     .curve { stroke: #62b389; } .under { fill: #62b389; } .test { fill: #62b389; stroke: #12161c; }
-  }
 """
 
 
@@ -65,16 +60,15 @@ def draw_growth(
     at = chart + _CHART + 56
     parts += _explained(made, at)
     height = at + _LINE * (1 + min(len(made), _MOST_LINES + 1)) + 8
-    return "\n".join([
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height:g}" width="{_WIDTH}" '
-        f'height="{height:g}" role="img" aria-labelledby="title description">',
-        f'<title id="title">{escape(title)}</title>',
-        f'<desc id="description">{escape(_description(lanes, made))}</desc>',
-        f"<style>\n{_STYLE}</style>",
-        f'<rect class="page" width="{_WIDTH}" height="{height:g}"/>',
-        *parts,
-        "</svg>\n",
-    ])  # fmt: skip
+    return svg_page(
+        parts,
+        width=_WIDTH,
+        height=height,
+        title=title,
+        description=_description(lanes, made),
+        style=_STYLE,
+        dark=_DARK,
+    )
 
 
 def _header(entries: Sequence[Mapping[str, Any]], title: str) -> Iterator[str]:
@@ -89,8 +83,8 @@ def _header(entries: Sequence[Mapping[str, Any]], title: str) -> Iterator[str]:
     if accuracy:
         what = "on the test split" if last["kind"] == "test" else "on the validation split so far"
         told.append(f"accuracy {accuracy[-1]:.1%} {what}")
-    yield _text(_LEFT, 40, title, "title ink")
-    yield _text(_LEFT, 64, "  ·  ".join(told), "soft")
+    yield svg_text(_LEFT, 40, title, "title ink")
+    yield svg_text(_LEFT, 64, "  ·  ".join(told), "soft")
 
 
 def _scale(lanes: Sequence[Lane]) -> float:
@@ -135,11 +129,10 @@ def _band(lane: Lane, middle: float, scale: float, most: float, colour: str) -> 
     path += f"L{turned[0][0]:.1f},{middle + turned[0][1]:.1f}"
     path += "".join(_curve(one, two, middle, 1) for one, two in pairwise(turned))
     what = f"{lane.name} ({lane.kind}): {lane.first} to {lane.last} wide"
-    yield f'<path d="{path}Z" fill="{colour}"><title>{escape(what)}</title></path>'
-    name = lane.name if len(lane.name) <= 18 else f"…{lane.name[-17:]}"
-    yield _text(_LEFT - 12, middle + 4, name, "ink end")
+    yield f'<path d="{path}Z" fill="{colour}"><title>{escaped(what)}</title></path>'
+    yield svg_text(_LEFT - 12, middle + 4, crop_start(lane.name, 18), "ink end")
     changed = f"{lane.first} → {lane.last}" if lane.first != lane.last else f"{lane.last}"
-    yield _text(_LEFT + _SPAN + 12, middle + 4, changed if lane.last else f"{lane.first} → gone", "soft")
+    yield svg_text(_LEFT + _SPAN + 12, middle + 4, changed if lane.last else f"{lane.first} → gone", "soft")
 
 
 def _curve(one: tuple[float, float], two: tuple[float, float], middle: float, side: int) -> str:
@@ -152,7 +145,7 @@ def _curve(one: tuple[float, float], two: tuple[float, float], middle: float, si
 
 
 def _accuracy(entries: Sequence[Mapping[str, Any]], most: float, top: float) -> Iterator[str]:
-    yield _text(_LEFT, top - 12, "Accuracy", "head ink")
+    yield svg_text(_LEFT, top - 12, "Accuracy", "head ink")
     ticks = _ticks(entries)
 
     def y_of(accuracy: float) -> float:
@@ -161,7 +154,7 @@ def _accuracy(entries: Sequence[Mapping[str, Any]], most: float, top: float) -> 
     for share in ticks:
         y = y_of(share)
         yield f'<line class="grid" x1="{_LEFT}" x2="{_LEFT + _SPAN}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        yield _text(_LEFT - 12, y + 4, f"{share * 100:g}%", "small soft end")
+        yield svg_text(_LEFT - 12, y + 4, f"{share * 100:g}%", "small soft end")
     points = [
         (_x(entry["flops"], most), y_of(entry["accuracy"]))
         for entry in entries
@@ -176,12 +169,12 @@ def _accuracy(entries: Sequence[Mapping[str, Any]], most: float, top: float) -> 
         if entry["kind"] == "test":
             x, y = _x(entry["flops"], most), y_of(entry["accuracy"])
             yield f'<circle class="test" cx="{x:.1f}" cy="{y:.1f}" r="5.5"/>'
-            yield _text(x + 12, y + 4, f"{entry['accuracy']:.1%} test", "ink")
+            yield svg_text(x + 12, y + 4, f"{entry['accuracy']:.1%} test", "ink")
     for share in (0.0, 0.5, 1.0):
         x = _LEFT + _SPAN * share
         anchor = "" if share == 0 else " middle" if share < 1 else " end"
-        yield _text(x, top + _CHART + 18, f"{_flops(most * share)}", f"small soft{anchor}")
-    yield _text(_LEFT + _SPAN / 4, top + _CHART + 18, "training FLOPs →", "small soft middle")
+        yield svg_text(x, top + _CHART + 18, f"{_flops(most * share)}", f"small soft{anchor}")
+    yield svg_text(_LEFT + _SPAN / 4, top + _CHART + 18, "training FLOPs →", "small soft middle")
 
 
 def _ticks(entries: Sequence[Mapping[str, Any]]) -> list[float]:
@@ -215,13 +208,13 @@ def _marks(
     """The number of each decision on the layer that it changed, or a dot above where it changed nothing."""
     for number, entry in enumerate(made, start=1):
         x = _x(entry["flops"], most)
-        what = f"<title>{escape(_sentence(number, entry))}</title>"
+        what = f"<title>{escaped(_sentence(number, entry))}</title>"
         if not entry["is_made"]:
             yield f'<circle class="none" cx="{x:.1f}" cy="{_TOP - 14}" r="3.5">{what}</circle>'
             continue
         y = _changed_at(entry, lanes, places)
         yield f'<circle class="mark" cx="{x:.1f}" cy="{y:.1f}" r="8.5">{what}</circle>'
-        yield _text(x, y + 3.5, str(number), "number ink")
+        yield svg_text(x, y + 3.5, str(number), "number ink")
 
 
 def _changed_at(entry: Mapping[str, Any], lanes: Sequence[Lane], places: Sequence[float]) -> float:
@@ -241,7 +234,7 @@ def _rolled_back(entries: Sequence[Mapping[str, Any]], most: float, chart: float
     for entry in entries:
         if entry["kind"] == "rollback":
             x, y = _x(entry["flops"], most), _TOP - 14
-            what = f"<title>{escape('taken back: ' + entry['reason'])}</title>"
+            what = f"<title>{escaped('taken back: ' + entry['reason'])}</title>"
             d = f"M{x - 5:.1f},{y - 5} l10,10 m0,-10 l-10,10"
             yield f'<path class="undone" d="{d}">{what}</path>'
 
@@ -250,7 +243,7 @@ def _explained(made: Sequence[Mapping[str, Any]], top: float) -> Iterator[str]:
     """A line for each decision: its number, what it changed and why."""
     if not made:
         return
-    yield _text(_LEFT, top, "Decisions", "head ink")
+    yield svg_text(_LEFT, top, "Decisions", "head ink")
     # Where there are too many, those that changed something are worth more.
     numbered = list(enumerate(made, start=1))
     shown = numbered
@@ -259,12 +252,12 @@ def _explained(made: Sequence[Mapping[str, Any]], top: float) -> Iterator[str]:
     for line, (number, entry) in enumerate(shown, start=1):
         y = top + _LINE * line
         style = "ink" if entry["is_made"] else "soft"
-        yield _text(_LEFT + 14, y, str(number), f"{style} end")
-        yield _text(_LEFT + 28, y, _shortened(entry["label"], 34), style)
-        yield _text(_LEFT + 270, y, _shortened(entry["reason"], 92), "soft")
+        yield svg_text(_LEFT + 14, y, str(number), f"{style} end")
+        yield svg_text(_LEFT + 28, y, crop_end(entry["label"], 34), style)
+        yield svg_text(_LEFT + 270, y, crop_end(entry["reason"], 92), "soft")
     if len(shown) < len(made):
         y = top + _LINE * (len(shown) + 1)
-        yield _text(_LEFT + 28, y, f"and {len(made) - len(shown)} more, in the log", "soft")
+        yield svg_text(_LEFT + 28, y, f"and {len(made) - len(shown)} more, in the log", "soft")
 
 
 def _sentence(number: int, entry: Mapping[str, Any]) -> str:
@@ -290,11 +283,3 @@ def _flops(count: float) -> str:
         if count >= size:
             return f"{count / size:.3g} {unit}FLOP"
     return f"{count:.3g} FLOP" if count else "0"
-
-
-def _shortened(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
-
-
-def _text(x: float, y: float, content: str, style: str) -> str:
-    return f'<text class="{style}" x="{x:.1f}" y="{y:.1f}">{escape(content)}</text>'

@@ -6,8 +6,8 @@ import itertools
 import math
 from collections.abc import Sequence
 from typing import Any, Final
-from xml.sax.saxutils import escape
 
+from outgrow.markup import svg_page, svg_text
 from outgrow.quantities import format_seconds
 from outgrow.shard.monitor.activity import Stretch, stretches_of
 
@@ -20,17 +20,8 @@ LEVELS: Final = 11
 COLOURS: Final = ("#1f6fb2", "#f0a030", "#58a07c", "#b5537a", "#7a68b8", "#3f9aa6")
 """Of segments, the busiest first; the last of the legend is everything else."""
 OTHER: Final = "#8793a1"
-_STYLE: Final = """\
-  .page { fill: #ffffff; } .ink { fill: #1c2430; } .soft { fill: #5b6675; } .lane { fill: #e6eaef; }
-  .grid { stroke: #c3cbd4; }
-  text { font-family: system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; font-size: 13px; }
-  .title { font-size: 18px; font-weight: 600; } .small { font-size: 11px; } .end { text-anchor: end; }
-  .middle { text-anchor: middle; }
-  @media (prefers-color-scheme: dark) {
-    .page { fill: #12161c; } .ink { fill: #e8edf3; } .soft { fill: #a0acb9; } .lane { fill: #29313b; }
-    .grid { stroke: #3b4653; }
-  }
-"""
+_STYLE: Final = "  .lane { fill: #e6eaef; } .grid { stroke: #c3cbd4; }\n"
+_DARK: Final = "    .lane { fill: #29313b; } .grid { stroke: #3b4653; }\n"
 
 
 def draw_timeline(events: Sequence[dict[str, Any]], title: str) -> str:
@@ -43,8 +34,8 @@ def draw_timeline(events: Sequence[dict[str, Any]], title: str) -> str:
     colours = _colours(stretches)
     bottom = 92 + LANE * world_size
     parts = [
-        _text(20, 34, title, "title ink"),
-        _text(20, 56, _summary(stretches, last - first), "soft"),
+        svg_text(20, 34, title, "title ink"),
+        svg_text(20, 56, _summary(stretches, last - first), "soft"),
         *_grid(first, last, scale, bottom),
     ]
     for worker in range(world_size):
@@ -52,15 +43,7 @@ def draw_timeline(events: Sequence[dict[str, Any]], title: str) -> str:
         parts += _lane(worker, own, 84 + LANE * worker, first, last, scale, colours)
     parts += _legend(colours, stretches, bottom + 26)
     height = bottom + 26 + 20 * (len(colours) + 2)
-    return "\n".join([
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" '
-        f'height="{height}" role="img" aria-labelledby="title">',
-        f'<title id="title">{escape(title)}</title>',
-        f"<style>\n{_STYLE}</style>",
-        f'<rect class="page" width="{WIDTH}" height="{height}"/>',
-        *parts,
-        "</svg>\n",
-    ])  # fmt: skip
+    return svg_page(parts, width=WIDTH, height=height, title=title, style=_STYLE, dark=_DARK)
 
 
 def _colours(stretches: Sequence[Stretch]) -> dict[tuple[int, int | None], str]:
@@ -85,8 +68,8 @@ def _lane(
 ) -> list[str]:
     busy = sum(one.ended - one.started for one in stretches) / max(last - first, 1e-9)
     parts = [
-        _text(20, top + 16, f"worker {worker}", "ink"),
-        _text(LEFT - 8, top + 16, f"{min(busy, 1.0):.0%}", "small soft end"),
+        svg_text(20, top + 16, f"worker {worker}", "ink"),
+        svg_text(LEFT - 8, top + 16, f"{min(busy, 1.0):.0%}", "small soft end"),
         f'<rect class="lane" x="{LEFT}" y="{top}" width="{SPAN}" height="{LANE - 8}"/>',
     ]
     return parts + _boxes(stretches, top, first, scale, colours)
@@ -136,7 +119,7 @@ def _grid(first: float, last: float, scale: float, bottom: int) -> list[str]:
         at = LEFT + SPAN * part / 5
         label = format_seconds((last - first) * part / 5)
         parts.append(f'<line class="grid" x1="{at:.1f}" y1="78" x2="{at:.1f}" y2="{bottom}"/>')
-        parts.append(_text(at, 74, label, "small soft middle"))
+        parts.append(svg_text(at, 74, label, "small soft middle"))
     return parts
 
 
@@ -155,7 +138,7 @@ def _legend(colours: dict[tuple[int, int | None], str], stretches: Sequence[Stre
         )
         seconds = format_seconds(sum(one.ended - one.started for one in own))
         parts.append(f'<rect x="{LEFT}" y="{y - 11}" width="14" height="14" fill="{colour}"/>')
-        parts.append(_text(LEFT + 22, y, f"{name}: {len(own)} times, {seconds} on worker 0", "soft"))
+        parts.append(svg_text(LEFT + 22, y, f"{name}: {len(own)} times, {seconds} on worker 0", "soft"))
     return parts
 
 
@@ -168,7 +151,3 @@ def _summary(stretches: Sequence[Stretch], seconds: float) -> str:
     messages = {one.sequence for one in stretches}
     instructions = sum(one.instructions for one in stretches if one.worker == 0)
     return f"{format_seconds(seconds)}, {len(messages):,} messages, {instructions:,} instructions"
-
-
-def _text(x: float, y: float, text: str, style: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" class="{style}">{escape(text)}</text>'

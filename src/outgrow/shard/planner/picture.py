@@ -2,11 +2,11 @@
 
 __all__ = ["picture"]
 
-import html
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from outgrow.markup import crop_start, escaped
 from outgrow.quantities import format_bytes
 from outgrow.shard.planner.explanation import kind_text, placement_text, used_candidate
 
@@ -115,7 +115,7 @@ def _stage(stage: Mapping[str, Any], name: str, y: float, world: int) -> list[st
     shape = stage["shape"]
     size = f"{_TIMES.join(map(str, shape))}  ·  {format_bytes(stage['bytes'])}"
     parts = [
-        _text(54, y + 22, _cropped(name, 36), size=14, weight=600),
+        _text(54, y + 22, crop_start(name, 36), size=14, weight=600),
         _text(54, y + 40, f"{stage['op']}  ·  {size}", size=12, fill=_SOFT),
         *_glyph(_FORWARD - 21, y + 12, 42, 28, stage["output"], 3, world),
         *_glyph(_WEIGHT, y + 8, 104, 36, stage["placement"], len(shape), world),
@@ -287,11 +287,7 @@ def _text(
     x: float, y: float, text: str, *, size: int, fill: str = _INK, weight: int = 400, anchor: str = "start"
 ) -> str:
     style: dict[str, str | float] = {"font_size": size, "font_weight": weight, "fill": fill}
-    return _tag("text", html.escape(text), x=x, y=y, **style, text_anchor=anchor)
-
-
-def _cropped(name: str, most: int) -> str:
-    return name if len(name) <= most else "…" + name[1 - most :]
+    return _tag("text", escaped(text), x=x, y=y, **style, text_anchor=anchor)
 
 
 def _arrowheads() -> str:
