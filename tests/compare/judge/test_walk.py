@@ -383,10 +383,12 @@ def test_the_first_pattern_that_fits_decides():
 
 @pytest.mark.parametrize("bad", [-1.0, math.nan, math.inf])
 def test_a_tolerance_is_a_number_that_is_0_or_more(bad):
-    with pytest.raises(InputError, match="rtol"):
+    with pytest.raises(InputError, match=rf"^rtol for '\*' is {bad}$") as caught:
         Rules(rtol=bad)
-    with pytest.raises(InputError, match="atol"):
-        Rules(patterns=(("*", 0.0, bad),))
+    assert caught.value.hint == "a tolerance is a number that is 0 or more and not infinite."
+    with pytest.raises(InputError, match=r"^atol for 'x\.\*' is"):
+        Rules(patterns=(("x.*", 0.0, bad),))
+    assert Rules(rtol=0.0, atol=0.0) == Rules()
 
 
 # Properties ----------------------------------------------------------------------
