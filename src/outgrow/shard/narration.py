@@ -6,7 +6,7 @@ import atexit
 import sys
 import time
 
-from outgrow.shard.client.session import Link
+from outgrow.shard.client.link import Link
 from outgrow.shard.environment import Environment
 from outgrow.shard.messages import Ask, Call, Define, Fetch, Message, Place, Put, Reply
 

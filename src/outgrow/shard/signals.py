@@ -32,7 +32,8 @@ from outgrow.shard.client.session import default_session
 from outgrow.shard.client.tensor import WorkersTensor
 from outgrow.shard.environment import Environment
 from outgrow.shard.interface.placing import checked, hold, place, place_result, world_size
-from outgrow.shard.interface.signal_config import Config, ConfigurationError, SignalConfig
+from outgrow.shard.interface.signal_config import ConfigurationError, SignalConfig
+from outgrow.shard.interface.signal_table import Config
 
 
 class PlacementWarning(UserWarning):

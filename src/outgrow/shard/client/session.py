@@ -1,13 +1,13 @@
 """One client's line to its workers: instructions gathered into segments, contents sent and fetched."""
 
-__all__ = ["Link", "Session", "default_session", "set_default_session", "use_session"]
+__all__ = ["Session", "default_session", "set_default_session", "use_session"]
 
 import collections
 import contextlib
 import itertools
 import threading
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,28 +16,13 @@ from outgrow.errors import RemoteError
 from outgrow.placement import Placement
 from outgrow.shard.client.forms import Form, form_of_tensor
 from outgrow.shard.client.inference import Inference
+from outgrow.shard.client.link import Link
 from outgrow.shard.client.outside import outside
 from outgrow.shard.client.sources import Place, Sources, describe
 from outgrow.shard.client.stretch import Body, Stretch
 from outgrow.shard.client.values import Value
 from outgrow.shard.instructions import Segment, Step, TensorMeta
-from outgrow.shard.messages import Ask, Call, Define, Fetch, Message, Put, Reply
-
-
-class Link(Protocol):
-    """How messages reach the workers."""
-
-    def send(self, message: Message) -> None:
-        """Hand a message over; may wait where too much is under way."""
-        ...
-
-    def request(self, message: Fetch | Ask) -> Reply:
-        """Hand a question over and wait for its answer."""
-        ...
-
-    def close(self) -> None:
-        """Give everything back."""
-        ...
+from outgrow.shard.messages import Ask, Call, Define, Fetch, Put
 
 
 class Session:

@@ -4,7 +4,7 @@ __all__ = ["start_default"]
 
 import torch
 
-from outgrow.shard.client.session import Link
+from outgrow.shard.client.link import Link
 from outgrow.shard.engines.local import start_local
 from outgrow.shard.engines.torchrun import is_under_torchrun, start_torchrun
 from outgrow.shard.environment import Environment

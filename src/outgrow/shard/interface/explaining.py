@@ -35,6 +35,13 @@ class Explanation:
     def _repr_svg_(self) -> str | None:
         return self.picture() if self.answer["cycles"] else None
 
+    def sentence(self, *, cycle: int = 0) -> str:
+        """How one repeated step runs, in a line; `cycle` counts them from 0."""
+        from outgrow.shard.planner.explanation import cycle_sentence
+
+        cycles = self.answer["cycles"]
+        return cycle_sentence(cycles[cycle]) if cycle < len(cycles) else "nothing has repeated: op by op"
+
     def picture(self, *, cycle: int = 0) -> str:
         """One repeated step as the text of an SVG file; `cycle` counts them from 0."""
         from outgrow.shard.planner.picture import picture
