@@ -383,7 +383,7 @@ def test_the_first_pattern_that_fits_decides():
 
 @pytest.mark.parametrize("bad", [-1.0, math.nan, math.inf])
 def test_a_tolerance_is_a_number_that_is_0_or_more(bad):
-    with pytest.raises(InputError, match=rf"^rtol for '\*' is {bad}$") as caught:
+    with pytest.raises(InputError, match=rf"^rtol for '\*' is {bad}\b") as caught:
         Rules(rtol=bad)
     assert caught.value.hint == "a tolerance is a number that is 0 or more and not infinite."
     with pytest.raises(InputError, match=r"^atol for 'x\.\*' is"):
