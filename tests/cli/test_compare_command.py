@@ -55,7 +55,7 @@ def test_a_difference_exits_with_1_and_is_marked(expected, wrong, capsys):
     assert "^" in out
 
 
-@pytest.mark.parametrize("option", [[], ["--json", "-"]])
+@pytest.mark.parametrize("option", [[], ["--json"]])
 def test_compressed_archives_are_shown_after_they_are_closed(expected, wrong, tmp_path, capsys, option):
     archives = []
     for path in (expected, wrong):
@@ -104,7 +104,7 @@ def test_nothing_to_pair_exits_with_3(expected, dump, capsys):
         ["compare", "{expected}", "{expected}", "--rule", "*=1e-3"],
         ["compare", "{expected}", "{expected}", "--exact", "--atol", "1"],
         ["compare", "{expected}", "{expected}", "--html", "/no such folder/page.html"],
-        ["compare", "{expected}", "{expected}", "--json", "/no such folder/page.json"],
+        ["compare", "{expected}", "{expected}", "--json-file", "/no such folder/page.json"],
         ["compare", "{expected}", "{expected}", "--max-entries", "0"],
         ["compare", "{expected}", "{expected}", "--max-ratio", "nan"],
         ["compare", "{expected}", ""],
@@ -122,12 +122,12 @@ def test_wrong_input_exits_with_2_and_a_hint(arguments, expected, capsys):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["--json", "{wrong}"],
+        ["--json-file", "{wrong}"],
         ["--html", "{expected}"],
         ["--junit", "{folder}/../{folder.name}/link"],
-        ["--map", "{folder}/map", "--json", "{folder}/map"],
-        ["--html", "{folder}/page", "--json", "{folder}/../{folder.name}/page"],
-        ["--html", "{folder}/loop", "--json", "{folder}/page"],
+        ["--map", "{folder}/map", "--json-file", "{folder}/map"],
+        ["--html", "{folder}/page", "--json-file", "{folder}/../{folder.name}/page"],
+        ["--html", "{folder}/loop", "--json-file", "{folder}/page"],
     ],
 )
 def test_no_output_is_written_over_an_input_or_another(arguments, expected, wrong, tmp_path, capsys):
@@ -148,12 +148,12 @@ def test_nothing_in_a_folder_that_is_compared_is_written_over(name, expected, tm
     torch.save(torch.ones(3), folder / "0_query.pth")
     (folder / name).touch()
     before = (folder / name).read_bytes()
-    assert main(["compare", str(folder), expected, "--json", str(folder / name)]) == 2
+    assert main(["compare", str(folder), expected, "--json-file", str(folder / name)]) == 2
     assert "would be written over" in capsys.readouterr().err
     assert (folder / name).read_bytes() == before
     (folder / "index.jsonl").unlink(missing_ok=True)
     for _ in range(2):
-        assert main(["compare", str(folder), str(folder), "--json", str(folder / "report.json")]) == 0
+        assert main(["compare", str(folder), str(folder), "--json-file", str(folder / "report.json")]) == 0
 
 
 def test_outputs_may_share_a_device(expected, capsys):
@@ -172,7 +172,7 @@ def test_a_fault_of_ours_is_no_verdict(expected, capsys, monkeypatch):
 
 
 def test_json_alone_on_stdout(expected, wrong, capsys):
-    assert main(["compare", expected, wrong, "--json", "-"]) == 1
+    assert main(["compare", expected, wrong, "--json"]) == 1
     found = json.loads(capsys.readouterr().out)
     assert found["first_divergence"]["expected"] == "1_post_mlp"
 
@@ -181,7 +181,7 @@ def test_files_are_written_whole(expected, wrong, tmp_path, capsys):
     page, xml, values = (tmp_path / name for name in ("page.html", "junit.xml", "values.json"))
     page.write_text("old")
     page.chmod(0o640)
-    arguments = ["--html", str(page), "--junit", str(xml), "--json", str(values)]
+    arguments = ["--html", str(page), "--junit", str(xml), "--json-file", str(values)]
     assert main(["compare", expected, wrong, *arguments]) == 1
     assert page.read_text().startswith("<!doctype html>")
     assert page.stat().st_mode & 0o777 == 0o640

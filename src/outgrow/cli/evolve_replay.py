@@ -2,13 +2,13 @@
 
 __all__ = ["replay"]
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from outgrow.cli import render
+from outgrow.cli.json_output import json_option, print_json
 
 # Version of what `--json` prints; it goes up when a key changes its meaning or goes away.
 _FORMAT_VERSION = 1
@@ -16,21 +16,21 @@ _FORMAT_VERSION = 1
 
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+@json_option
 @render.quiet_option
 def replay(directory: Path, as_json: bool) -> int:
     """Do the edits of the finished run in DIR again, on its first model, and prove the outcome.
 
     After each edit every layer must have the width that the log says; in the end every weight the shape that
-    the run left, and the model, with the run's weights, must give the bits that the archived graph gives. The
-    exit code is 1 where something differs.
+    the run left, and the model, with the run's weights, must give the bits that the archived graph gives.
+
+    Exit code: 1 where something differs.
     """
     from outgrow.evolve.run import replay_run
 
     outcome = replay_run(directory)
     if as_json:
-        report = {"version": _FORMAT_VERSION, "is_proved": outcome.is_proved, **asdict(outcome)}
-        click.echo(json.dumps(report, indent=2))
+        print_json(_FORMAT_VERSION, {"is_proved": outcome.is_proved, **asdict(outcome)})
         return 0 if outcome.is_proved else 1
     rows = [
         (

@@ -2,7 +2,6 @@
 
 __all__ = ["run"]
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from outgrow.cli import render
+from outgrow.cli.json_output import json_option, print_json
+from outgrow.cli.model_options import device_option, seed_option
+from outgrow.cli.value_completion import complete_names_or_paths
 from outgrow.errors import InputError
 from outgrow.quantities import format_seconds
 
@@ -19,31 +21,40 @@ if TYPE_CHECKING:
 
 # Version of what `--json` prints; it goes up when a key changes its meaning or goes away.
 _FORMAT_VERSION = 1
+_DATA = ("digits", "fashion-mnist", "mnist")
+_MODELS = ("cnn", "resnet")
+_POLICIES = ("greedy", "uniform", "schedule", "attention")
 _UNITS = {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
 _COLUMNS = f"{'FLOPs':>8}  {'pictures':>9}  {'loss':>7}  {'accuracy':>8}  {'parameters':>10}  what"
 
 
 @click.command()
-@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR",
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, metavar="DIR",
               help="Where everything is written; the same command again goes on.")  # fmt: skip
 @click.option("--data", default="digits", show_default=True, metavar="NAME|DIR",
-              help="digits, fashion-mnist, mnist, or a folder of IDX or npz files.")  # fmt: skip
+              shell_complete=complete_names_or_paths(*_DATA),
+              help=f"{', '.join(_DATA)}, or a folder of IDX or npz files.")  # fmt: skip
 @click.option("--data-dir", type=click.Path(path_type=Path), metavar="DIR",
               help="Where the files of a named data set are.")  # fmt: skip
-@click.option("--model", default="cnn", show_default=True, metavar="NAME",
-              help="cnn, resnet, or SCRIPT:factory, as in nets.py:make_net.")  # fmt: skip
-@click.option("--policy", default="greedy", show_default=True, metavar="NAME",
-              help="Who decides: greedy, uniform, schedule or attention.")  # fmt: skip
-@click.option("--budget-flops", metavar="COUNT",
-              help="FLOPs to train with, deciding included: 5e10, 2T.  [default: 5e10]")  # fmt: skip
-@click.option("--decisions", type=int, metavar="N", help="How often the policy is asked.  [default: 8]")
-@click.option("--train", type=int, metavar="N", help="At most so many pictures to train on.")
-@click.option("--max-parameters", type=int, metavar="N", help="The most that the model may grow to.")
-@click.option("--lr", type=float, metavar="RATE", help="Adam's learning rate.  [default: 0.003]")
-@click.option("--batch-size", type=int, metavar="N", help="Pictures of one step.  [default: 64]")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of everything that is random.")
-@click.option("--device", default="cpu", show_default=True, help="Where to train: cpu, cuda, cuda:1.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object in the end, and no table.")
+@click.option("--model", default="cnn", show_default=True, metavar="NAME|FILE:NAME",
+              shell_complete=complete_names_or_paths(*_MODELS),
+              help=f"{', '.join(_MODELS)}, or a script and its function: nets.py:make_net.")  # fmt: skip
+@click.option("--policy", type=click.Choice(_POLICIES), default="greedy", show_default=True,
+              help="Who decides what changes.")  # fmt: skip
+@click.option("--budget-flops", default="5e10", show_default=True, metavar="FLOPS",
+              help="FLOPs to train with, deciding included: 5e10, 2T.")  # fmt: skip
+@click.option("--decisions", type=click.IntRange(min=0), default=8, show_default=True, metavar="N",
+              help="How often the policy is asked.")  # fmt: skip
+@click.option("--max-pictures", type=click.IntRange(min=1), metavar="N", show_default="all",
+              help="Most pictures to train on.")  # fmt: skip
+@click.option("--max-parameters", type=click.IntRange(min=1), metavar="N", show_default="no limit",
+              help="Most parameters that the model may grow to.")  # fmt: skip
+@click.option("--lr", type=float, default=3e-3, show_default=True, metavar="X", help="Learning rate of Adam.")
+@click.option("--batch-size", type=click.IntRange(min=2), default=64, show_default=True, metavar="N",
+              help="Pictures of one step.")  # fmt: skip
+@seed_option
+@device_option
+@json_option
 @render.quiet_option
 def run(
     out: Path,
@@ -51,14 +62,14 @@ def run(
     data_dir: Path | None,
     model: str,
     policy: str,
-    budget_flops: str | None,
-    decisions: int | None,
-    train: int | None,
+    budget_flops: str,
+    decisions: int,
+    max_pictures: int | None,
     max_parameters: int | None,
-    lr: float | None,
-    batch_size: int | None,
+    lr: float,
+    batch_size: int,
     seed: int,
-    device: str,
+    device: str | None,
     as_json: bool,
 ) -> None:
     """Train a model that grows while it trains, within a budget of FLOPs.
@@ -67,12 +78,7 @@ def run(
     out as if it had never been stopped. Accuracy is that on the validation split; the test split is opened
     once, in the end.
     """
-    given: dict[str, Any] = {
-        "budget_flops": None if budget_flops is None else _count(budget_flops),
-        "decisions": decisions,
-        "learning_rate": lr,
-        "batch_size": batch_size,
-    }
+    flops = _count(budget_flops)
     from outgrow.evolve.run import RunConfiguration, grow  # torch is loaded only when the command runs
 
     script, colon, factory = model.rpartition(":")
@@ -81,13 +87,16 @@ def run(
         data_folder=None if data_dir is None else str(data_dir.expanduser().absolute()),
         model=f"{Path(script).expanduser().absolute()}:{factory}" if colon else model,
         policy=policy,
-        train=train,
+        train=max_pictures,
         max_parameters=max_parameters,
         seed=seed,
-        device=device,
-        **{name: value for name, value in given.items() if value is not None},
+        device=device or "cpu",
+        budget_flops=flops,
+        decisions=decisions,
+        learning_rate=lr,
+        batch_size=batch_size,
     )
-    _check_device(device)
+    _check_device(configuration.device)
     with render.live() as line:
         table = _Table(line, configuration, is_mute=as_json)
         result = grow(configuration, out, listener=table.add)
@@ -136,7 +145,6 @@ def _conclude(
     test, first = result.test, result.entries[0]
     if as_json:
         report = {
-            "version": _FORMAT_VERSION,
             "directory": str(out),
             "configuration": configuration.as_json(),
             "was_finished": not table.rows,
@@ -146,7 +154,7 @@ def _conclude(
             "seconds": test["seconds"],
             "decisions": [entry for entry in result.entries if entry["kind"] == "decision"],
         }
-        click.echo(json.dumps(report, indent=2))
+        print_json(_FORMAT_VERSION, report)
         return
     if not table.rows:
         render.note(f"the run in {out} is finished already")

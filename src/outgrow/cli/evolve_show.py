@@ -2,7 +2,6 @@
 
 __all__ = ["show"]
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from outgrow.cli import render
+from outgrow.cli.json_output import json_option, print_json
 from outgrow.cli.output_files import check_apart, check_writable, write_text
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _COLUMNS = 48
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
 @click.option("--svg", type=click.Path(path_type=Path), metavar="FILE", help="Write the growth as a picture.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
+@json_option
 @render.quiet_option
 def show(directory: Path, svg: Path | None, as_json: bool) -> None:
     """Show how the model of the run in DIR grew, and why; also while it runs.
@@ -44,10 +44,9 @@ def show(directory: Path, svg: Path | None, as_json: bool) -> None:
     if svg is not None:
         check_apart([svg], [path for path in directory.iterdir() if path.is_file()])
         write_text(svg, draw_growth(entries, title=title, budget_flops=configuration.budget_flops))
-        render.note(f"the picture is in {svg}")
+        render.wrote(svg)
     if as_json:
         report = {
-            "version": _FORMAT_VERSION,
             "configuration": configuration.as_json(),
             "is_finished": entries[-1]["kind"] == "test",
             "layers": [
@@ -56,7 +55,7 @@ def show(directory: Path, svg: Path | None, as_json: bool) -> None:
             ],
             "entries": list(entries),
         }
-        click.echo(json.dumps(report, indent=2))
+        print_json(_FORMAT_VERSION, report)
         return
     _show_growth(title, entries, lanes)
     _show_decisions(entries)

@@ -1,54 +1,51 @@
 """The `outgrow` command: find a command, run it, turn every failure into a message and an exit code."""
 
-__all__ = ["COMMANDS", "CommandEntry", "main", "program"]
+__all__ = ["COMMANDS", "COMPLETION_VARIABLE", "CommandEntry", "main", "program"]
 
 import errno
-import importlib
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import click
 
 from outgrow import __version__
+from outgrow.cli.command_group import CommandEntry, CommandGroup
 from outgrow.cli.interruption import Interruption, Terminated
-from outgrow.errors import InputError, OutgrowError, nearest_names
+from outgrow.errors import InputError
 
 _INTERRUPTED = 128 + 2
 _BROKEN_PIPE = 128 + 13
 _TERMINATED = 128 + 15
-_COMPLETION_VARIABLE = "_OUTGROW_COMPLETE"
-_EPILOG = """\
-Exit codes: 0 done; 1 a fault in outgrow, or a check that came out false; 2 your input, files or machine, with
-a hint; 3 too little to say (compare); 130 interrupted.
+COMPLETION_VARIABLE = "_OUTGROW_COMPLETE"
+_MORE = (
+    ("outgrow help COMMAND", "Explains a command, as `outgrow COMMAND --help` does."),
+    ("--json", "For scripts: prints one JSON object and nothing else; most commands take it."),
+    ("docs/", "Tutorials, how-tos and the reference, in the source of outgrow."),
+    (
+        "Exit codes",
+        "0 done; 1 a fault in outgrow, or a check that came out false; 2 your input, files or machine, "
+        "with a hint; 3 too little to say (compare); 130 interrupted.",
+    ),
+)
 
-Shell completion: eval "$(_OUTGROW_COMPLETE=bash_source outgrow)" (or zsh_source, fish_source).
-"""
-
-
+_START = "Start here"
 _STREAM = "Stream (models larger than memory)"
 _COMPARE = "Compare (two runs, and the first tensor that differs)"
-_HERE = "This machine"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommandEntry:
-    """Where a command lives, and what `outgrow --help` says of it without loading it."""
-
-    attribute: str
-    """`module:name` of the click command."""
-    help: str
-    """One line."""
-    section: str = _HERE
-    """Under which heading it stands in the help."""
-    fault_code: int = 1
-    """Exit code after a fault of ours: another one where 1 is an answer."""
 
 
 COMMANDS = {
+    "demo": CommandEntry(
+        attribute="outgrow.cli.demo:demo",
+        section=_START,
+        help="Show each room with a real model, checked on the spot.",
+    ),
+    "doctor": CommandEntry(
+        attribute="outgrow.cli.doctor:doctor",
+        section=_START,
+        help="Show what this machine has, and what each room can do here.",
+    ),
     "plan": CommandEntry(
         attribute="outgrow.cli.plan:plan",
         section=_STREAM,
@@ -70,7 +67,7 @@ COMMANDS = {
     "evolve": CommandEntry(
         attribute="outgrow.cli.evolve:evolve",
         section="Evolve (networks that grow while they train)",
-        help="Train them, look at their growth, prove it.",
+        help="Train networks that grow, look at their growth, and prove it.",
     ),
     "record": CommandEntry(
         attribute="outgrow.cli.record:record",
@@ -88,77 +85,35 @@ COMMANDS = {
         section=_COMPARE,
         help="Look at two runs in a browser: verdict, tensors, numbers.",
     ),
-    "demo": CommandEntry(
-        attribute="outgrow.cli.demo:demo",
-        section=_HERE,
-        help="See each of these with a real model, checked on the spot.",
-    ),
-    "doctor": CommandEntry(
-        attribute="outgrow.cli.doctor:doctor",
-        section=_HERE,
-        help="Show what this machine has, and what each part can do here.",
+    "completion": CommandEntry(
+        attribute="outgrow.cli.completion:completion",
+        section="Your shell",
+        help="Print what makes bash, zsh or fish complete these commands.",
     ),
 }
 
 
-# So that the sections stand in one column.
-_WIDEST = max(map(len, COMMANDS))
+class _Program(CommandGroup):
+    """The group at the top: its help is a table of contents."""
 
-
-class LazyGroup(click.Group):
-    """A group that knows its commands from `COMMANDS` and imports one only to run it."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names in the order of the help."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the module of one command; None where there is no such command."""
-        entry = COMMANDS.get(cmd_name)
-        if entry is None:
-            return None
-        module, _, name = entry.attribute.partition(":")
-        command = getattr(importlib.import_module(module), name)
-        if not isinstance(command, click.Command):
-            raise TypeError(f"{entry.attribute} is {command!r} and not a click command")
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that the first word names; another word is an error that lists the nearest commands."""
-        name = args[0]
-        if name not in COMMANDS and not ctx.resilient_parsing and not name.startswith("-"):
-            near = ", ".join(nearest_names(name, COMMANDS)) or ", ".join(COMMANDS)
-            raise InputError(
-                f"there is no command {name!r}", hint=f"did you mean: {near}? `outgrow --help` lists them"
-            )
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands without importing any."""
-        for section in dict.fromkeys(entry.section for entry in COMMANDS.values()):
-            with formatter.section(section):
-                formatter.write_dl(
-                    [
-                        (name.ljust(_WIDEST), entry.help)
-                        for name, entry in COMMANDS.items()
-                        if entry.section == section
-                    ]
-                )
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Commands first, options below them."""
+        self.format_commands(ctx, formatter)
+        click.Command.format_options(self, ctx, formatter)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the exit codes and the completion hint."""
-        formatter.write_paragraph()
-        formatter.write_text(_EPILOG)
+        """Where there is more to read, and what exit codes mean."""
+        with formatter.section("More"):
+            formatter.write_dl(_MORE)
 
 
 @click.group(
-    cls=LazyGroup,
+    cls=_Program,
+    entries=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing on stderr but errors.")
-@click.version_option(__version__, "--version", prog_name="outgrow")
+@click.version_option(__version__, "-V", "--version", prog_name="outgrow", help="Show the version and exit.")
 @click.pass_context
 def program(context: click.Context, quiet: bool) -> None:
     """PyTorch for models that outgrow their machine."""
@@ -170,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Never raises, except SystemExit while the shell asks for completions.
     """
-    if _COMPLETION_VARIABLE in os.environ:
+    if COMPLETION_VARIABLE in os.environ:
         program.main(prog_name="outgrow")
     _open_closed_outputs()
     interruption = Interruption()
@@ -196,6 +151,8 @@ def _open_closed_outputs() -> None:
 def _report(arguments: Sequence[str] | None, interruption: Interruption) -> int:
     """Run the command and say how it failed, if it did."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["help"]:
+        words = [*words[1:], "--help"]
     try:
         code = _run(words)
         sys.stdout.flush()
@@ -211,7 +168,9 @@ def _report(arguments: Sequence[str] | None, interruption: Interruption) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             return _BROKEN_PIPE
         name = next((word for word in words if not word.startswith("-")), "")
-        return _fail(err, COMMANDS[name].fault_code if name in COMMANDS else 1)
+        from outgrow.cli.failure import report_failure  # it loads rich, which is not needed before
+
+        return report_failure(err, COMMANDS[name].fault_code if name in COMMANDS else 1)
     return code
 
 
@@ -230,38 +189,10 @@ def _run(arguments: list[str]) -> int:
     except SystemExit as err:
         if err.code is None or isinstance(err.code, int):
             return err.code or 0
-        raise InputError(str(err.code)) from err
+        hint = "a program that the command runs has ended it with these words"
+        raise InputError(str(err.code), hint=hint) from err
     # A command may return its exit code; click's own callbacks return None.
     return outcome if isinstance(outcome, int) else 0
-
-
-def _fail(error: Exception, fault_code: int) -> int:
-    """Say what went wrong on stderr, in one style, and give the exit code."""
-    from outgrow.cli import render  # rich is loaded only where there is something to draw
-
-    if isinstance(error, OutgrowError):
-        render.error(error.message, hint=error.hint, kind=type(error).__name__)
-        return 2
-    if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        _say(error.format_message())
-        return 2
-    if isinstance(error, click.ClickException):
-        context = getattr(error, "ctx", None)
-        path = context.command_path if context is not None else "outgrow"
-        render.error(error.format_message(), hint=f"`{path} --help` shows how it is called")
-        return 2
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
-        where = error.filename or "the output"
-        render.error(
-            f"{where}: {error.strerror}", hint="free some space or choose a path that you may write to"
-        )
-        return 2
-    _say("".join(traceback.format_exception(error)).rstrip())
-    render.error(
-        "this is a fault in outgrow, not in what you did",
-        hint="please report it with the lines above and the output of `outgrow doctor --json`",
-    )
-    return fault_code
 
 
 def _say(text: str) -> None:

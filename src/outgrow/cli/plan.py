@@ -2,13 +2,15 @@
 
 __all__ = ["plan", "show_preview", "write_picture"]
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from outgrow.cli import render
+from outgrow.cli.json_output import json_option, print_json
+from outgrow.cli.model_options import budget_option, dtype_option, model_argument
+from outgrow.cli.output_files import check_writable, write_text
 from outgrow.errors import InputError
 from outgrow.quantities import format_bytes, format_rate, format_seconds, parse_bytes
 
@@ -21,15 +23,18 @@ _FORMAT_VERSION = 1
 
 
 @click.command()
-@click.argument("model", metavar="MODEL")
-@click.option("--budget", required=True, metavar="SIZE", help="Most memory for weights: 27MB, 4GiB, bytes.")
-@click.option("--dtype", metavar="NAME", help="What it computes in; that of the checkpoint where left out.")
+@model_argument
+@budget_option
+@dtype_option
 @click.option("--svg", type=click.Path(path_type=Path), metavar="FILE", help="Write the plan as a picture.")
 @click.option(
-    "--bandwidth", metavar="SIZE", help="Bytes per second of the disk, in place of measuring it: 3GB."
+    "--bandwidth",
+    metavar="RATE",
+    show_default="measured",
+    help="Take this for the speed of the disk: 3GB/s.",
 )
 @click.option("--no-probe", is_flag=True, help="Do not measure the disk.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
+@json_option
 @render.quiet_option
 def plan(
     model: str,
@@ -47,7 +52,8 @@ def plan(
     measure the disk.
     """
     budget_bytes = _positive(budget, "a budget")
-    rate = None if bandwidth is None else float(_positive(bandwidth, "a bandwidth"))
+    rate = None if bandwidth is None else float(_positive(bandwidth.removesuffix("/s"), "a bandwidth"))
+    check_writable(svg)
     from outgrow.stream.preview import preview_model  # torch is loaded only when the command runs
 
     preview = preview_model(
@@ -55,12 +61,11 @@ def plan(
     )
     if svg is not None:
         write_picture(preview, svg)
+        render.wrote(svg)
     if as_json:
-        click.echo(json.dumps({"version": _FORMAT_VERSION, **preview.as_dict()}, indent=2))
-        return
-    show_preview(preview)
-    if svg is not None:
-        click.echo(f"\nPicture: {svg}")
+        print_json(_FORMAT_VERSION, preview.as_dict())
+    else:
+        show_preview(preview)
 
 
 def show_preview(preview: "Preview") -> None:
@@ -109,17 +114,11 @@ def write_picture(preview: "Preview", path: Path) -> None:
     """Write the plan as an SVG file.
 
     Raises:
-        InputError: the file cannot be written.
+        StoreError: the file cannot be written.
     """
     from outgrow.stream.picture import draw_plan
 
-    try:
-        # A file's name need not be UTF-8, and then has characters that no text may hold.
-        path.write_text(draw_plan(preview), encoding="utf-8", errors="replace")
-    except OSError as err:
-        raise InputError(
-            f"cannot write the picture {str(path)!r}: {err.strerror}", hint="choose another file with --svg"
-        ) from err
+    write_text(path, draw_plan(preview))
 
 
 def _pass_line(preview: "Preview") -> str:

@@ -1,8 +1,9 @@
-"""Options on how much a dump may ask for before it is refused, alike in every command that reads one."""
+"""Options on dumps, alike in every command that reads two: the map, and how much a dump may ask for."""
 
-__all__ = ["limit_options", "read_limits"]
+__all__ = ["limit_options", "map_option", "read_limits"]
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -16,7 +17,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _options = (
     click.option("--max-bytes", metavar="SIZE", help="Most bytes that a dump may unpack to."),
-    click.option("--max-ratio", type=float, metavar="N", help="Most bytes unpacked for each byte packed."),
+    click.option("--max-ratio", type=float, metavar="X", help="Most bytes unpacked for each byte packed."),
     click.option("--max-entries", type=int, metavar="N", help="Most entries of an archive, folder or file."),
     click.option("--max-header-bytes", metavar="SIZE", help="Most bytes of a file's header or pickle."),
     click.option(
@@ -24,6 +25,17 @@ _options = (
     ),
     click.option("--max-depth", type=int, metavar="N", help="Most levels of dicts and lists in a file."),
 )
+
+
+def map_option(command: _Function) -> _Function:
+    """Give a command `--map`, which it gets as `map_file`."""
+    return click.option(
+        "--map",
+        "map_file",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Which names answer which: `expected = actual` lines.",
+    )(command)
 
 
 def limit_options(command: _Function) -> _Function:

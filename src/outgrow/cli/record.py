@@ -11,6 +11,7 @@ import click
 
 from outgrow.cli import render
 from outgrow.cli.interruption import Terminated
+from outgrow.cli.value_completion import complete_list, complete_names_or_paths
 from outgrow.errors import InputError
 from outgrow.quantities import format_bytes, parse_bytes
 
@@ -19,22 +20,30 @@ _KINDS = ("outputs", "inputs", "gradients", "parameters", "optimizer")
 
 @click.command(context_settings={"allow_interspersed_args": False})
 @click.option(
-    "--out", type=click.Path(path_type=Path), default="recording", show_default=True, metavar="DIR",
+    "-o", "--out", type=click.Path(path_type=Path), default="recording", show_default=True, metavar="DIR",
     help="Where the recording goes: a folder that is not there yet.",
 )  # fmt: skip
-@click.option("--only", default="*", metavar="GLOB", help="Only modules whose names fit.")
+@click.option("--only", default="*", show_default=True, metavar="GLOB", help="Only modules whose names fit.")
 @click.option(
-    "--kinds", default="outputs", show_default=True, metavar="LIST",
+    "--kinds", default="outputs", show_default=True, metavar="NAME,NAME",
+    shell_complete=complete_list(*_KINDS),
     help=f"What of them, with commas between: {', '.join(_KINDS)}.",
 )  # fmt: skip
-@click.option("--max-bytes", metavar="SIZE", help="Cut the recording there: 2GiB, 500MB.")
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.option(
+    "--max-bytes", metavar="SIZE", show_default="no limit", help="Most bytes to record: 500MB, 2GiB."
+)
+@click.argument(
+    "command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="PROGRAM...",
+    shell_complete=complete_names_or_paths(),
+)  # fmt: skip
 @render.quiet_option
 def record(out: Path, only: str, kinds: str, max_bytes: str | None, command: tuple[str, ...]) -> int:
-    """Run COMMAND and record every model that it calls: outgrow record -- python train.py.
+    """Run PROGRAM and record every model that it calls: outgrow record -- python train.py.
 
-    The script is not changed and its output is its own. The exit code is that of the script, but 2 where it
-    ended well and called no module, so that there is nothing to compare.
+    The program is not changed and its output is its own.
+
+    Exit code: that of the program, but 2 where it ended well and called no module, so that there is nothing
+    to compare.
     """
     wanted = [kind.strip() for kind in kinds.split(",")]
     unknown = [kind for kind in wanted if kind not in _KINDS]

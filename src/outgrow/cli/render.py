@@ -16,6 +16,7 @@ __all__ = [
     "quiet_option",
     "table",
     "width",
+    "wrote",
 ]
 
 import sys
@@ -119,6 +120,11 @@ def note(message: str) -> None:
     """Print one line on stderr, unless quiet."""
     if not is_quiet():
         _console(sys.stderr).print(Text(message), soft_wrap=True)
+
+
+def wrote(path: object) -> None:
+    """Say on stderr that a file was written beside the result, unless quiet."""
+    note(f"wrote {path}")
 
 
 @contextmanager

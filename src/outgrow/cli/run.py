@@ -1,9 +1,8 @@
 """`outgrow run`: generate text with a model larger than the budget, and check it if asked."""
 
-__all__ = ["Meter", "Streamed", "run", "verdict", "write_statistics"]
+__all__ = ["Meter", "Streamed", "run", "verdict"]
 
 import contextlib
-import json
 import shutil
 import sys
 import time
@@ -15,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from outgrow.cli import render
-from outgrow.cli.output_files import check_writable
+from outgrow.cli.json_output import as_json_text, json_option, print_json
+from outgrow.cli.model_options import budget_option, device_option, dtype_option, model_argument, seed_option
+from outgrow.cli.output_files import check_writable, write_text
 from outgrow.cli.word_wrap import WordWrap
-from outgrow.errors import InputError
 from outgrow.quantities import format_bytes, format_rate, format_seconds
 
 if TYPE_CHECKING:
@@ -33,28 +33,47 @@ _BACKENDS = ("auto", "gpudirect", "cuda", "mmap")
 
 
 @click.command()
-@click.argument("model", metavar="MODEL")
-@click.option("--budget", required=True, metavar="SIZE", help="Most memory for weights: 27MB, 4GiB, bytes.")
+@model_argument
+@budget_option
 @click.option("--prompt", required=True, metavar="TEXT", help="What to answer; - reads it from stdin.")
-@click.option("--max-new-tokens", type=click.IntRange(min=1), default=128, show_default=True, metavar="N")
+@click.option(
+    "--max-new-tokens",
+    type=click.IntRange(min=1),
+    default=128,
+    show_default=True,
+    metavar="N",
+    help="Most tokens to generate.",
+)
 @click.option(
     "--temperature",
     type=click.FloatRange(min=0),
     default=0.0,
-    metavar="T",
-    help="0 (the default) takes the likeliest token; above, tokens are drawn.",
+    show_default=True,
+    metavar="X",
+    help="0 takes the likeliest token; above, tokens are drawn.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the drawing.")
+@seed_option
 @click.option("--no-chat", is_flag=True, help="Leave the tokenizer's chat template out.")
-@click.option("--device", metavar="NAME", help="Where to compute: cpu (the default), cuda, cuda:0.")
-@click.option("--backend", type=click.Choice(_BACKENDS), default="auto", show_default=True)
-@click.option("--dtype", metavar="NAME", help="What to compute in; that of the checkpoint where left out.")
+@device_option
+@click.option(
+    "--backend",
+    type=click.Choice(_BACKENDS),
+    default="auto",
+    show_default=True,
+    help="How weights come from the disk.",
+)
+@dtype_option
 @click.option(
     "--verify", is_flag=True, help="Generate again without streaming; compare every token, logit and module."
 )
 @click.option("--check", is_flag=True, help="Compare the files with their known digests first.")
-@click.option("--stats", type=click.Path(path_type=Path), metavar="FILE", help="Write statistics as JSON.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the text.")
+@click.option(
+    "--stats",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write the JSON object, without the text, to a file.",
+)
+@json_option
 @click.option("--trust-remote-code", is_flag=True, help="Let Python code run that the model brings along.")
 @render.quiet_option
 def run(
@@ -64,8 +83,9 @@ def run(
 ) -> int:  # fmt: skip
     """Generate text with MODEL while at most SIZE bytes of its weights are in memory.
 
-    MODEL is the directory of a Hugging Face model, a file in it, or a name on the Hub. With --verify the
-    exit code is 1 if a token, a logit or what a module gave differs.
+    MODEL is the directory of a Hugging Face model, a file in it, or a name on the Hub.
+
+    Exit code: 1 where --verify finds that a token, a logit or what a module gave differs.
     """
     if prompt == "-":
         prompt = sys.stdin.read()
@@ -129,9 +149,11 @@ def run(
             render.note(verdict(checked))
     report = _report(model, done, checked)
     if stats is not None:
-        write_statistics(stats, {key: value for key, value in report.items() if key != "text"})
+        kept = {key: value for key, value in report.items() if key != "text"}
+        write_text(stats, as_json_text(_FORMAT_VERSION, kept))
+        render.wrote(stats)
     if as_json:
-        click.echo(json.dumps(report, indent=2))
+        print_json(_FORMAT_VERSION, report)
     return 0 if checked is None or checked.is_identical else 1
 
 
@@ -193,18 +215,6 @@ def verdict(checked: "Verification") -> str:
     )
 
 
-def write_statistics(path: Path, report: dict[str, Any]) -> None:
-    """Write `report` as JSON.
-
-    Raises:
-        InputError: the file cannot be written.
-    """
-    try:
-        path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    except OSError as err:
-        raise InputError(f"cannot write {str(path)!r}: {err.strerror}", hint="choose another file") from err
-
-
 def _note_speed(done: Streamed) -> None:
     generated, figures = done.generated, done.figures
     count, seconds = len(generated.tokens), generated.prompt_seconds + generated.decode_seconds
@@ -219,7 +229,6 @@ def _note_speed(done: Streamed) -> None:
 
 def _report(model: str, done: Streamed, checked: "Verification | None") -> dict[str, Any]:
     return {
-        "version": _FORMAT_VERSION,
         "model": model,
         "text": done.text,
         "tokens": list(done.generated.tokens),

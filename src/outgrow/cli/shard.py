@@ -10,14 +10,14 @@ from pathlib import Path
 import click
 
 from outgrow.cli import render
-from outgrow.cli.main import CommandEntry
-from outgrow.cli.subcommands import Subcommands
+from outgrow.cli.command_group import CommandEntry, CommandGroup
+from outgrow.cli.dispatcher_options import token_option
 
 SUBCOMMANDS = {
     "serve": CommandEntry(
         attribute="outgrow.cli.shard:serve", help="Start workers that programs connect to."
     ),
-    "top": CommandEntry(attribute="outgrow.cli.shard_top:top", help="Show what every worker does, now."),
+    "top": CommandEntry(attribute="outgrow.cli.shard_top:top", help="Show what every worker does now."),
     "trace": CommandEntry(
         attribute="outgrow.cli.shard_trace:trace", help="Record some seconds of all workers for Perfetto."
     ),
@@ -32,24 +32,38 @@ SUBCOMMANDS = {
 """What follows `outgrow shard`; each is imported only to be run."""
 
 
-@click.group(cls=Subcommands, entries=SUBCOMMANDS)
+@click.group(cls=CommandGroup, entries=SUBCOMMANDS)
+@render.quiet_option
 def shard() -> None:
-    """Workers for sharded tensors: serve them to programs, join others, watch them."""
+    """Serve workers to programs, and look at what they do."""
 
 
 @click.command()
-@click.option("--workers", type=int, default=None, help="Workers to start here; GPUs or 2 by default.")
-@click.option("--world-size", type=int, help="Workers in all, if others join with `outgrow shard worker`.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=0, help="Port to listen at; a free one by default."
+    "--workers", type=int, metavar="N", show_default="the GPUs, else 2", help="Workers to start here."
 )
-@click.option("--log", type=click.Path(path_type=Path), help="Write every instruction to this file.")
 @click.option(
-    "--token-file",
-    type=click.Path(path_type=Path),
-    help="File with the token that programs must know; written where it is not there.",
+    "--world-size",
+    type=int,
+    metavar="N",
+    show_default="those started here",
+    help="Workers in all, where others join with `outgrow shard worker`.",
 )
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, metavar="HOST", help="Where to listen: name or number."
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    show_default=True,
+    metavar="PORT",
+    help="Port to listen at; 0 takes any that is free.",
+)
+@click.option(
+    "--log", type=click.Path(path_type=Path), metavar="FILE", help="Write every instruction to a file."
+)
+@token_option
 @render.quiet_option
 def serve(
     workers: int | None,
@@ -62,7 +76,8 @@ def serve(
     """Start workers and let programs use them until interrupted.
 
     Prints the address, to be given to `gt.connect`. Several programs can be connected at once; each has
-    tensors of its own. Whoever connects must know the token: that of GT_TOKEN, or of the token file.
+    tensors of its own. Whoever connects must know the token: that of GT_TOKEN, or of the token file, which is
+    written where it is not there.
     """
     import torch
 
@@ -99,22 +114,39 @@ def serve(
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where the dispatcher listens.")
-@click.option("--port", type=click.IntRange(1, 65535), required=True, help="Its port.")
-@click.option("--rank", type=click.IntRange(0), help="Which worker to be; any that is missing by default.")
-@click.option("--threads", type=click.IntRange(1), help="Threads of this worker; all cores by default.")
-@click.option("--token-file", type=click.Path(path_type=Path), help="File with the dispatcher's token.")
-@click.option("--wait", default=30.0, show_default=True, help="Seconds to wait for the dispatcher.")
+@click.option(
+    "--address",
+    metavar="ADDRESS",
+    required=True,
+    help="Of a dispatcher, as `outgrow shard serve` prints it.",
+)
+@click.option(
+    "--rank",
+    type=click.IntRange(0),
+    metavar="N",
+    show_default="any that is missing",
+    help="Which worker to be.",
+)
+@click.option(
+    "--threads", type=click.IntRange(1), metavar="N", show_default="all cores", help="Threads of this worker."
+)
+@token_option
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for the dispatcher.",
+)
 @render.quiet_option
-def worker(
-    host: str, port: int, rank: int | None, threads: int | None, token_file: Path | None, wait: float
-) -> None:
+def worker(address: str, rank: int | None, threads: int | None, token_file: Path | None, wait: float) -> None:
     """Be one worker of the dispatcher that `outgrow shard serve` started, until it ends."""
     from outgrow.shard.engines.joining import serve_ranks
     from outgrow.shard.engines.remote import token_for
     from outgrow.shard.wire.address import Address
 
-    address = Address(host=host, port=port)
-    token = token_for(address, token_file=token_file)
-    render.note(f"{socket.gethostname()} joins {address}")
-    serve_ranks(address, token, rank=rank, threads=threads, timeout_seconds=wait)
+    place = Address.parse(address)
+    token = token_for(place, token_file=token_file)
+    render.note(f"{socket.gethostname()} joins {place}")
+    serve_ranks(place, token, rank=rank, threads=threads, timeout_seconds=wait)

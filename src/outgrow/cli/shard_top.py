@@ -2,14 +2,16 @@
 
 __all__ = ["top"]
 
-import json
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from outgrow.cli import render
+from outgrow.cli.dispatcher_options import address_option, token_option
+from outgrow.cli.json_output import json_option, print_json
 from outgrow.quantities import format_bytes, format_rate, format_seconds
 
 if TYPE_CHECKING:
@@ -21,26 +23,28 @@ _COLUMNS = ("worker", "state", "busy", "memory", "instr/s", "queue", "exchanged"
 
 
 @click.command()
-@click.option("--address", metavar="ADDRESS", help="Of a dispatcher; left out: the one that runs here.")
-@click.option("--token", metavar="HEX", envvar="GT_TOKEN", help="Of that dispatcher, else GT_TOKEN.")
+@address_option
+@token_option
 @click.option(
     "--interval", type=click.FloatRange(min=0.1), default=1.0, show_default=True, metavar="SECONDS",
     help="Time between two looks.",
 )  # fmt: skip
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="Look so often, then end.")
-@click.option("--json", "as_json", is_flag=True, help="Look once, print one JSON object and end.")
+@json_option
 @render.quiet_option
-def top(address: str | None, token: str | None, interval: float, count: int | None, as_json: bool) -> None:
+def top(
+    address: str | None, token_file: Path | None, interval: float, count: int | None, as_json: bool
+) -> None:
     """Show what every worker of a running program does: busy, memory, speed, queue and traffic.
 
     Without --address the program is found that runs for you on this machine. On a terminal the table is
-    drawn anew at every look, until Ctrl-C; else it is printed once, or --count times.
+    drawn anew at every look, until Ctrl-C; else it is printed once, or --count times. --json looks once.
     """
     from outgrow.shard.monitor import open_monitor
 
-    with open_monitor(address, token=token) as monitor:
+    with open_monitor(address, token_file=token_file) as monitor:
         if as_json:
-            click.echo(json.dumps({"version": _FORMAT_VERSION} | _once(monitor, interval), indent=2))
+            print_json(_FORMAT_VERSION, _once(monitor, interval))
             return
         is_live = sys.stdout.isatty() and count is None
         rounds = 0

@@ -1,28 +1,39 @@
 """`outgrow store`: what a checkpoint holds, whether it is sound, and other formats to safetensors."""
 
-__all__ = ["store"]
+__all__ = ["SUBCOMMANDS", "store"]
 
 # The help must not wait for torch, which takes most of a second: `outgrow.store` is imported where used.
 import itertools
-import json
 from pathlib import Path
-from typing import Any
 
 import click
 
 from outgrow.cli import render
+from outgrow.cli.command_group import CommandEntry, CommandGroup
+from outgrow.cli.json_output import json_option, print_json
 from outgrow.names import matches, natural_key
 from outgrow.quantities import format_bytes, parse_bytes
 
 # Version of what `--json` prints; it goes up when a key changes its meaning or goes away.
 _FORMAT_VERSION = 1
 
-_json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON object instead of tables."
-)
+SUBCOMMANDS = {
+    "ls": CommandEntry(
+        attribute="outgrow.cli.store:list_tensors",
+        help="List the weights of a checkpoint: name, dtype, shape, size, file.",
+    ),
+    "verify": CommandEntry(
+        attribute="outgrow.cli.store:verify", help="Name every damaged, truncated or missing file and weight."
+    ),
+    "convert": CommandEntry(
+        attribute="outgrow.cli.store:convert", help="Write a GGUF or torch checkpoint as safetensors files."
+    ),
+}
+"""What follows `outgrow store`."""
 
 
-@click.group()
+@click.group(cls=CommandGroup, entries=SUBCOMMANDS)
+@render.quiet_option
 def store() -> None:
     """List, verify and convert checkpoints.
 
@@ -30,18 +41,18 @@ def store() -> None:
     """
 
 
-@store.command("ls")
-@click.argument("path", type=click.Path(path_type=Path))
-@click.option("--match", "pattern", default="*", metavar="GLOB", help="Only the weights whose names fit.")
-@_json_option
+@click.command("ls")
+@click.argument("path", type=click.Path(path_type=Path), metavar="PATH")
+@click.option("--only", default="*", show_default=True, metavar="GLOB", help="Only weights whose names fit.")
+@json_option
 @render.quiet_option
-def list_tensors(path: Path, pattern: str, as_json: bool) -> None:
-    """List the weights at PATH: name, dtype, shape, bytes and file. Reads headers alone."""
+def list_tensors(path: Path, only: str, as_json: bool) -> None:
+    """List the weights at PATH: name, dtype, shape, size and file. Reads headers alone."""
     from outgrow.store import open_checkpoint
 
     checkpoint = open_checkpoint(path)
     metas = sorted(
-        (meta for meta in checkpoint.tensors.values() if matches(meta.name, pattern)),
+        (meta for meta in checkpoint.tensors.values() if matches(meta.name, only)),
         key=lambda meta: natural_key(meta.name),
     )
     nbytes = sum(meta.nbytes for meta in metas)
@@ -57,12 +68,15 @@ def list_tensors(path: Path, pattern: str, as_json: bool) -> None:
             }
             for meta in metas
         ]
-        _print_json(
-            root=str(checkpoint.root),
-            is_huggingface=checkpoint.is_huggingface,
-            metadata=dict(checkpoint.metadata),
-            bytes=nbytes,
-            tensors=tensors,
+        print_json(
+            _FORMAT_VERSION,
+            {
+                "root": str(checkpoint.root),
+                "is_huggingface": checkpoint.is_huggingface,
+                "metadata": dict(checkpoint.metadata),
+                "bytes": nbytes,
+                "tensors": tensors,
+            },
         )
         return
     rows = [
@@ -74,16 +88,18 @@ def list_tensors(path: Path, pattern: str, as_json: bool) -> None:
     render.table(title, ("name", "dtype", "shape", "size", "file"), rows)
 
 
-@store.command()
-@click.argument("path", type=click.Path(path_type=Path))
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path), metavar="PATH")
 @click.option("--record", is_flag=True, help="Then write digests of all contents, if nothing is wrong.")
-@_json_option
+@json_option
 @render.quiet_option
 def verify(path: Path, record: bool, as_json: bool) -> int:
     """Check the checkpoint at PATH and name every damaged, truncated or missing file and weight.
 
     Contents are compared where digests are known: those of `--record` and of `convert`, or of the Hugging
-    Face cache. The exit code is 1 where something is wrong.
+    Face cache.
+
+    Exit code: 1 where something is wrong.
     """
     from outgrow.store import record_digests
     from outgrow.store import verify as verify_checkpoint
@@ -92,18 +108,21 @@ def verify(path: Path, record: bool, as_json: bool) -> int:
         report = verify_checkpoint(path, listener=listener)
         recorded = record_digests(path, listener=listener) if record and report.is_sound else None
     if as_json:
-        _print_json(
-            root=str(report.root),
-            is_sound=report.is_sound,
-            files=report.files,
-            tensors=report.tensors,
-            bytes=report.nbytes,
-            checked_tensors=report.checked_tensors,
-            damages=[
-                {"file": str(damage.path), "tensor": damage.tensor, "message": damage.message}
-                for damage in report.damages
-            ],
-            recorded=None if recorded is None else str(recorded),
+        print_json(
+            _FORMAT_VERSION,
+            {
+                "root": str(report.root),
+                "is_sound": report.is_sound,
+                "files": report.files,
+                "tensors": report.tensors,
+                "bytes": report.nbytes,
+                "checked_tensors": report.checked_tensors,
+                "damages": [
+                    {"file": str(damage.path), "tensor": damage.tensor, "message": damage.message}
+                    for damage in report.damages
+                ],
+                "recorded": None if recorded is None else str(recorded),
+            },
         )
         return 0 if report.is_sound else 1
     if report.damages:
@@ -117,23 +136,26 @@ def verify(path: Path, record: bool, as_json: bool) -> int:
         f"contents of {report.checked_tensors} compared with their digests"
     )
     if recorded is not None:
-        click.echo(f"digests written to {recorded}")
+        render.wrote(recorded)
     elif report.checked_tensors < report.tensors:
         render.note("without digests only headers and sizes can be checked; `--record` writes them")
     return 0
 
 
-@store.command()
-@click.argument("source", type=click.Path(path_type=Path))
-@click.argument("target", type=click.Path(path_type=Path))
+@click.command()
+@click.argument("source", type=click.Path(path_type=Path), metavar="SOURCE")
+@click.argument("target", type=click.Path(path_type=Path), metavar="TARGET")
 @click.option(
-    "--dtype", type=click.Choice(["bfloat16", "float16", "float32", "float64"]), default=None,
-    help="For weights of floating point; left out: bfloat16 for GGUF, each weight's own for torch files.",
+    "--dtype", type=click.Choice(["bfloat16", "float16", "float32", "float64"]),
+    show_default="bfloat16 for GGUF, each weight's own for torch files",
+    help="What to write weights of floating point as.",
 )  # fmt: skip
-@click.option("--shard-size", default="2GB", show_default=True, help="About how large each file may become.")
-@_json_option
+@click.option(
+    "--file-size", default="2GB", show_default=True, metavar="SIZE", help="About how large a file may become."
+)
+@json_option
 @render.quiet_option
-def convert(source: Path, target: Path, dtype: str | None, shard_size: str, as_json: bool) -> None:
+def convert(source: Path, target: Path, dtype: str | None, file_size: str, as_json: bool) -> None:
     """Write the GGUF or torch checkpoint SOURCE as a directory TARGET of safetensors files.
 
     TARGET appears when it is complete. Started again after an interruption, the work goes on where it was.
@@ -147,16 +169,19 @@ def convert(source: Path, target: Path, dtype: str | None, shard_size: str, as_j
             source,
             target,
             dtype=None if dtype is None else getattr(torch, dtype),
-            shard_bytes=parse_bytes(shard_size),
+            shard_bytes=parse_bytes(file_size),
             listener=listener,
         )
     if as_json:
-        _print_json(
-            path=str(done.path),
-            tensors=done.tensors,
-            bytes=done.nbytes,
-            is_new=done.is_new,
-            resumed_shards=done.resumed_shards,
+        print_json(
+            _FORMAT_VERSION,
+            {
+                "path": str(done.path),
+                "tensors": done.tensors,
+                "bytes": done.nbytes,
+                "is_new": done.is_new,
+                "resumed_files": done.resumed_shards,
+            },
         )
         return
     what = "written" if done.is_new else "was there already, nothing to do"
@@ -169,7 +194,3 @@ def _name(dtype: object) -> str:
 
 def _size(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape)) or "scalar"
-
-
-def _print_json(**content: Any) -> None:
-    click.echo(json.dumps({"version": _FORMAT_VERSION} | content, indent=2, ensure_ascii=False))

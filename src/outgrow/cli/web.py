@@ -16,7 +16,7 @@ import click
 
 from outgrow.cli import render
 from outgrow.cli.interruption import Terminated
-from outgrow.cli.reading_limits import limit_options, read_limits
+from outgrow.cli.reading_limits import limit_options, map_option, read_limits
 from outgrow.errors import InputError, OutgrowError, nearest_names
 from outgrow.quantities import parse_bytes
 
@@ -33,21 +33,26 @@ _MOST_FILES = 2**16
 
 
 @click.command()
-@click.argument("expected", metavar="[EXPECTED", required=False)
-@click.argument("actual", metavar="ACTUAL...]", nargs=-1)
-@click.option("--port", default=5000, show_default=True, type=click.IntRange(0, 65535), help="0 takes any.")
+@click.argument("expected", type=click.Path(), metavar="[EXPECTED", required=False)
+@click.argument("actual", type=click.Path(), metavar="ACTUAL...]", nargs=-1)
+@click.option(
+    "--port",
+    default=5000,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="Port to listen at; 0 takes any that is free.",
+)
 @click.option("--no-browser", is_flag=True, help="Do not open a browser.")
 @click.option(
     "--root",
     "roots",
     multiple=True,
     type=click.Path(path_type=Path),
-    metavar="FOLDER",
+    metavar="DIR",
     help="The page may open what lies below; may be repeated.",
 )
-@click.option(
-    "--map", "map_file", type=click.Path(path_type=Path), metavar="FILE", help="As in `outgrow compare`."
-)
+@map_option
 @click.option(
     "--max-upload", metavar="SIZE", default="64GiB", show_default=True, help="Most bytes of one upload."
 )

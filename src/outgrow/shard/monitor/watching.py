@@ -6,10 +6,11 @@ import contextlib
 import itertools
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from outgrow.errors import InputError
-from outgrow.shard.client.session import Link
+from outgrow.shard.client.link import Link
 from outgrow.shard.engines.remote import connect_to
 from outgrow.shard.messages import Ask
 from outgrow.shard.wire.address import local_dispatchers
@@ -44,7 +45,9 @@ class Monitor:
 
 
 @contextlib.contextmanager
-def open_monitor(address: str | None = None, *, token: str | None = None) -> Iterator[Monitor]:
+def open_monitor(
+    address: str | None = None, *, token: str | None = None, token_file: Path | None = None
+) -> Iterator[Monitor]:
     """A monitor of the dispatcher at an address, or of the only one that runs here for this user.
 
     Raises:
@@ -52,7 +55,7 @@ def open_monitor(address: str | None = None, *, token: str | None = None) -> Ite
         RemoteError: nobody answers at the address, or not to this token.
     """
     where = address or _only_one()
-    monitor = Monitor(connect_to(where, token=token), where)
+    monitor = Monitor(connect_to(where, token=token, token_file=token_file), where)
     try:
         yield monitor
     finally:

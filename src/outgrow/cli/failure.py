@@ -1,0 +1,55 @@
+"""What went wrong, on stderr and in one style, what happened to what and a hint; and the exit code."""
+
+__all__ = ["report_failure"]
+
+import errno
+import sys
+import traceback
+
+import click
+
+from outgrow.cli import render
+from outgrow.errors import OutgrowError
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def report_failure(error: Exception, fault_code: int) -> int:
+    """Say what went wrong and give the exit code, which is `fault_code` where the fault is ours."""
+    if isinstance(error, OutgrowError):
+        render.error(error.message, hint=error.hint, kind=type(error).__name__)
+        return 2
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        sys.stderr.write(error.format_message() + "\n")
+        return 2
+    if isinstance(error, click.ClickException):
+        render.error(_usage_message(error), hint=_usage_hint(error), kind="InputError")
+        return 2
+    if isinstance(error, OSError) and error.errno in (*_NO_ROOM, *_NOT_ALLOWED):
+        hint = "free some space" if error.errno in _NO_ROOM else "choose a path that you may read and write"
+        render.error(f"{error.filename or 'the output'}: {error.strerror}", hint=hint, kind="StoreError")
+        return 2
+    sys.stderr.write("".join(traceback.format_exception(error)).rstrip() + "\n")
+    render.error(
+        "this is a fault in outgrow, not in what you did",
+        hint="please report it with the lines above and the output of `outgrow doctor --json`",
+        kind="Fault",
+    )
+    return fault_code
+
+
+def _usage_message(error: click.ClickException) -> str:
+    """click's words in our style: a small letter first, no full stop last, and no hint within."""
+    if isinstance(error, click.NoSuchOption):
+        return f"there is no option {error.option_name!r}"
+    text = " ".join(error.format_message().split()).rstrip(".")
+    return text[:1].lower() + text[1:]
+
+
+def _usage_hint(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "outgrow"
+    how = f"`{path} --help` shows how it is called"
+    near = error.possibilities if isinstance(error, click.NoSuchOption) else None
+    return f"did you mean: {', '.join(near)}? {how}" if near else how
