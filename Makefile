@@ -10,18 +10,21 @@
 #   make web        the page of `outgrow web` from its sources in web/ (needs Node 20 or newer)
 #   make golden     rewrite the golden files of the tests; review the diff
 #   make matrix     the slow sweep over every architecture that builds offline
+#   make package    wheel and sdist in dist/, then the wheel in an empty environment: four rooms, no extras
 #   make clean      remove what was built here, .venv included
 #
 # Variables: PYTHON (the interpreter to make .venv from), TORCH_INDEX (the index that torch comes from; `none` for
-# pip's own), WORKERS (processes of the tests), PYTEST (more arguments for pytest).
+# pip's own), WORKERS (processes of the tests), PYTEST (more arguments for pytest), EXTRAS (of the wheel that `make package`
+# installs: with EXTRAS=all nothing is missing).
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-all test check bench oracle docs web golden matrix clean
+.PHONY: help venv demo demo-all test check bench oracle docs web golden matrix package clean
 
 PYTHON ?=
 TORCH_INDEX ?=
 CASE ?=
+EXTRAS ?=
 PYTEST ?=
 WORKERS ?= auto
 
@@ -83,6 +86,9 @@ golden: $(STAMP)
 
 matrix: $(STAMP)
 	$(PYTEST_RUN) -m slow $(PYTEST)
+
+package: $(STAMP)
+	@VENV='$(VENV)' PYTHON='$(PYTHON)' TORCH_INDEX='$(TORCH_INDEX)' EXTRAS='$(EXTRAS)' bash .ci/package
 
 clean:
 	rm -rf $(VENV) web/node_modules build dist docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*

@@ -13,7 +13,7 @@ import outgrow
 
 SOURCES = Path(outgrow.__file__).parent
 # After these Python looks whether a signal came; RESUME begins a function or goes on after a `yield`.
-_LOOKING = ("CALL", "CALL_FUNCTION_EX", "RESUME", "JUMP_BACKWARD")
+_LOOKING = ("CALL", "CALL_KW", "CALL_FUNCTION_EX", "RESUME", "JUMP_BACKWARD")
 
 
 class CtrlC:
@@ -34,6 +34,8 @@ class CtrlC:
 
     def __enter__(self):
         self._handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+        # From Python 3.12 on there are events for opcodes only if a frame had asked for them by now.
+        sys._getframe().f_trace_opcodes = True
         sys.settrace(self._enter)
         return self
 
