@@ -9,9 +9,8 @@ from typing import Any
 
 from torch import nn
 
-from outgrow.errors import InputError, nearest_names
 from outgrow.evolve.edits.edit import Edit
-from outgrow.evolve.operators import OPERATORS
+from outgrow.evolve.edits.replay import apply, operator_of
 
 
 def edits_as_json(edits: Iterable[Edit]) -> list[dict[str, Any]]:
@@ -53,20 +52,18 @@ def replay(
 
     Raises:
         InputError: an edit is by an operator that this outgrow does not know; nothing has changed.
+        EditUnreadable: an operator takes other arguments than an edit says; nothing has changed.
         SiteNotFound: there is no such site in this model; the edits before that one stay.
         NotExact: a change moved the outputs further than it did the first time; the ones before it stay.
     """
     edits = list(edits)
     for edit in edits:
-        if edit.operator not in OPERATORS:
-            near = ", ".join(nearest_names(edit.operator, OPERATORS) or OPERATORS)
-            raise InputError(f"no operator is called {edit.operator!r}", hint=f"known are {near}")
+        operator_of(edit)
     return [
-        OPERATORS[edit.operator](
+        apply(
             model,
-            edit.site,
-            **edit.arguments,
-            example_inputs=example_inputs,
+            edit,
+            example_inputs,
             optimizer=optimizer,
             scheduler=scheduler,
             ema=ema,

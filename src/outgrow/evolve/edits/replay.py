@@ -1,8 +1,9 @@
 """Do again what an edit says."""
 
-__all__ = ["apply"]
+__all__ = ["apply", "operator_of"]
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 from torch import nn
@@ -21,16 +22,47 @@ def apply(
     optimizer: Any = None,
     scheduler: Any = None,
     ema: Any = None,
+    allow: str | None = None,
 ) -> Edit:
     """Make the change that `edit` says on another model, and give the edit of that.
 
     On a copy of the model as it was before the edit the weights come out bit for bit the same, on every
     device: whatever is random is drawn on the CPU, from the edit's seed. On other weights of the same
-    architecture, the same units change, and an edit that was exact has to be exact there, too.
+    architecture, the same units change.
+
+    Args:
+        model: changed in place.
+        edit: what an operator returned.
+        example_inputs: as for the operators.
+        optimizer: of the model; its state follows, as at the first time.
+        scheduler: of the optimizer.
+        ema: an average of the model.
+        allow: the weakest promise that is allowed; by default an edit that was exact has to be exact here,
+            too, and any other may be lossy.
 
     Raises:
         InputError: no operator of this name, or not with these arguments.
         OutgrowError: what the operator raises.
+    """
+    operator = operator_of(edit)
+    return operator(
+        model,
+        edit.site,
+        **edit.arguments,
+        example_inputs=example_inputs,
+        optimizer=optimizer,
+        scheduler=scheduler,
+        ema=ema,
+        allow=allow or ("exact" if edit.promise == "exact" else "lossy"),
+    )
+
+
+def operator_of(edit: Edit) -> Callable[..., Edit]:
+    """What made it, seen to take its arguments.
+
+    Raises:
+        InputError: it is no edit, or by an operator that this outgrow does not know.
+        EditUnreadable: the operator takes other arguments.
     """
     if not isinstance(edit, Edit):
         raise InputError(
@@ -55,13 +87,4 @@ def apply(
         raise EditUnreadable(
             f"this {edit.operator} does not say {', '.join(missing)}", hint="the edit is damaged"
         )
-    return operator(
-        model,
-        edit.site,
-        **edit.arguments,
-        example_inputs=example_inputs,
-        optimizer=optimizer,
-        scheduler=scheduler,
-        ema=ema,
-        allow="exact" if edit.promise == "exact" else "lossy",
-    )
+    return operator
