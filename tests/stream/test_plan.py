@@ -9,9 +9,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from outgrow.errors import InputError
-from outgrow.stream.plan import BudgetTooSmall, Plan, least_budget, make_plan
+from outgrow.stream.plan import BudgetTooSmall, Plan, _representatives, least_budget, make_plan
 from outgrow.stream.residency import Residency, State
-from outgrow.stream.weights import TILE_ROWS, Use
+from outgrow.stream.weights import PAGE_BYTES, TILE_ROWS, Use
 from tests.stream.weight_makers import weight
 
 MIB = 1 << 20
@@ -52,6 +52,101 @@ def test_plan_of_four_weights_in_full():
     assert [piece.index for piece in plan.pieces_of[3]] == [6, 7, 8, 9]
 
 
+def cast_weights():
+    """The same, stored in float32: whatever streams comes through staging memory. And one that none uses."""
+    weights = [weight(each.index, each.shape, each.use, stored=torch.float32) for each in four_weights()]
+    return [*weights, weight(4, (700, 300), Use.WHOLE)]
+
+
+@pytest.mark.parametrize(
+    ("options", "resident", "window_pages", "staging_pages", "chunk_bytes"),
+    [
+        # Tiles of 320 rows are what a quarter of 3 MB holds. The window is a quarter of what the norm and
+        # staging memory leave; each of four threads has room for 6 pages, a 128th of 3 MB, and 2 more.
+        ({}, {2, 6, 7, 8, 12}, 175, 4 * 8, 23_437),
+        ({"io_threads": 3}, {2, 6, 7, 8, 12}, 176, 3 * 10, 31_250),
+        # Outside of the budget: the window has what staging memory leaves it.
+        ({"staged_bytes": MIB // 2}, {2, 6, 7, 8, 12}, 183, 4 * 130, MIB // 2),
+        # Weight 4 beside two tiles, whatever gaps there are.
+        ({"groups": [[4, 1]]}, {4, 7, 8}, 103 + 2 * 160, 32, 23_437),
+        ({"window_bytes": 0}, {2, 6, 7, 8, 12}, 160, 32, 23_437),
+        # More than there is: all but the norm, in whole pages.
+        ({"window_bytes": 3 * MIB}, {8}, 699, 32, 23_437),
+        ({"keep_resident": frozenset({4})}, {3, 7, 8, 11, 17}, 160, 32, 23_437),
+        ({"in_place": False}, {2, 6, 7, 8, 12}, 175, 32, 23_437),
+    ],
+    ids=lambda value: next(iter(value), "plain") if isinstance(value, dict) else None,
+)
+def test_plan_with_staging_memory_in_full(options, resident, window_pages, staging_pages, chunk_bytes):
+    plan = make_plan(cast_weights(), budget_bytes=3_000_000, order=[1, 2, 3], **options)
+    tiles = [(piece.weight.index, piece.last_row - piece.first_row) for piece in plan.pieces]
+    assert tiles == [(0, 1000), *[(1, 320)] * 6, (1, 128), (2, 1024), *[(3, 128)] * 8, (4, 700)]
+    assert plan.resident == resident
+    assert plan.order == tuple(index for index in range(1, 17) if index not in resident)
+    assert plan.gathered == {0}
+    assert plan.window_bytes == window_pages * PAGE_BYTES
+    assert plan.staging_bytes == staging_pages * PAGE_BYTES
+    assert plan.chunk_bytes == chunk_bytes
+    assert plan.staging_counts == ("staged_bytes" not in options)
+    assert plan.in_place == options.get("in_place", True)
+
+
+@pytest.mark.parametrize(
+    ("budget", "tile_rows", "pieces", "window_bytes", "chunk_bytes"),
+    [
+        # Tiles: 24 MiB at most, a 16th of the budget, 1 MiB at least, a quarter of a small one; 64 rows.
+        (500_000_000, 3072, 32, 4 * 24 * MIB, MIB),
+        (100_000_000, 704, 140, 4 * 704 * 8192, 100_000_000 // 128),
+        (25_000_000, 128, 768, 4 * MIB, 25_000_000 // 128),
+        (10_000_000, 128, 768, 611 * PAGE_BYTES, 10_000_000 // 128),
+        (3_000_000, 64, 1536, 184 * PAGE_BYTES, 3_000_000 // 128),
+        (1_000_000, 64, 1536, MIB // 2, 1_000_000 // 128),
+        (524_288, 64, 1536, MIB // 2, PAGE_BYTES),
+    ],
+)
+def test_sizes_follow_the_budget(budget, tile_rows, pieces, window_bytes, chunk_bytes):
+    weights = [weight(index, (49152, 4096)) for index in range(2)]
+    plan = make_plan(weights, budget_bytes=budget, order=[0, 1])
+    assert plan.pieces[0].last_row == tile_rows
+    assert len(plan.pieces) == pieces
+    assert plan.window_bytes == window_bytes
+    assert plan.chunk_bytes == chunk_bytes
+
+
+def test_small_weights_stay():
+    # 64 KiB, or a 256th of a budget of less than 16 MiB.
+    sizes = [65_536, 65_538, 200, 60_000]
+    weights = [weight(0, (4096, 4096)), *(weight(i + 1, (n // 2,), Use.WHOLE) for i, n in enumerate(sizes))]
+
+    plan = make_plan(weights, budget_bytes=20 * MIB, order=[0], window_bytes=1 << 40)
+    assert {plan.pieces[index].weight.index for index in plan.resident} == {1, 3, 4}
+    plan = make_plan(weights, budget_bytes=65_536 * 256 - 1, order=[0], window_bytes=1 << 40)
+    assert {plan.pieces[index].weight.index for index in plan.resident} == {3, 4}
+
+
+def test_budget_that_is_just_enough():
+    # One of two weights that come whole: what is in use fills the window, and nothing stays.
+    weights = [weight(index, (512, 1024), Use.WHOLE) for index in range(2)]
+    plan = make_plan(weights, budget_bytes=MIB, order=[0, 1])
+    assert (plan.resident, plan.order, plan.window_bytes) == (set(), (0, 1), MIB)
+    with pytest.raises(BudgetTooSmall):
+        make_plan(weights, budget_bytes=MIB - 1, order=[0, 1])
+    # Room for the window and one of them, to the byte.
+    plan = make_plan([*weights, weight(2, (512, 1024), Use.WHOLE)], budget_bytes=2 * MIB, order=[0, 1, 2])
+    assert (len(plan.resident), plan.window_bytes) == (1, MIB)
+
+
+def test_what_no_pass_shows_stays_last_and_tables_before_weights():
+    weights = [weight(index, (512, 1024), Use.WHOLE) for index in range(3)]
+    weights += [weight(3, (64, 512)), weight(4, (50, 1024), Use.GATHER), weight(5, (60, 1024), Use.GATHER)]
+    plan = make_plan(weights, budget_bytes=2 * MIB + 110_000, order=[0, 1, 2])
+    assert len(plan.resident & {0, 1, 2}) == 1
+    assert plan.resident & {3, 4, 5} == {4}
+    assert plan.gathered == {5}
+    plan = make_plan(weights, budget_bytes=2 * MIB + 102_400 + 65_536, order=[0, 1, 2])
+    assert plan.resident & {3, 4, 5} == {3, 4}
+
+
 def test_everything_stays_where_it_fits():
     weights = four_weights()
     total = sum(each.nbytes for each in weights)
@@ -60,6 +155,9 @@ def test_everything_stays_where_it_fits():
     assert (plan.order, plan.gathered, plan.window_bytes, plan.staging_bytes) == ((), frozenset(), 0, 0)
     assert len(plan.pieces) == 4
     assert plan.reserved_bytes == total
+    assert (plan.in_place, plan.staging_counts) == (True, True)
+    plan = make_plan(weights, budget_bytes=total, order=[1, 2, 3], in_place=False, staged_bytes=MIB)
+    assert (plan.in_place, plan.staging_counts) == (False, False)
     assert not make_plan(weights, budget_bytes=total - 1, order=[1, 2, 3]).streams_nothing
 
 
@@ -206,12 +304,66 @@ def test_more_budget_is_never_refused_where_less_works():
 
 
 def test_budget_too_small_names_what_does_not_fit_and_the_least():
-    with pytest.raises(BudgetTooSmall, match=r"a budget of 200 kB .* the largest is 'weight.1'") as found:
+    with pytest.raises(BudgetTooSmall) as found:
         make_plan(four_weights(), budget_bytes=200_000, order=[1, 2, 3])
+    assert str(found.value).splitlines()[0] == (
+        "a budget of 200 kB (200,000 bytes) cannot run this model: its weights take 10.4 MB, the largest is "
+        "'weight.1' with 4.19 MB"
+    )
+    assert found.value.hint == (
+        "the least budget that works is 314,029 bytes (314 kB); more of it runs faster"
+    )
     least = found.value.least_bytes
-    assert f"{least:,} bytes" in (found.value.hint or "")
+    assert least == 314_029
     assert isinstance(found.value, InputError)
     assert make_plan(four_weights(), budget_bytes=least, order=[1, 2, 3]).reserved_bytes <= least
+
+
+LEAST = [
+    ({}, 473_508),
+    ({"io_threads": 9}, 537_398),
+    ({"staged_bytes": MIB // 2}, 423_868),
+    ({"in_place": False}, 473_508),
+    ({"groups": [[4, 1]]}, 1_045_492),
+    ({"keep_resident": frozenset({4})}, 749_179),
+]
+
+
+@pytest.mark.parametrize(
+    ("options", "least"), LEAST, ids=[next(iter(options), "plain") for options, _ in LEAST]
+)
+def test_least_budget_in_full(options, least):
+    # Where the search ends, to the byte: a mistake in it may well stay within its 2 %.
+    assert least_budget(cast_weights(), order=[1, 2, 3], **options) == least
+    with pytest.raises(BudgetTooSmall) as found:
+        make_plan(cast_weights(), budget_bytes=100_000, order=[1, 2, 3], **options)
+    assert found.value.least_bytes == least
+
+
+def test_least_budget_of_nothing():
+    assert least_budget([], order=[]) == 1
+
+
+def test_of_many_equal_weights_one_stands_for_all():
+    weights = [
+        weight(0, (512, 1024)),
+        weight(1, (512, 1024)),
+        weight(2, (512, 1024), Use.WHOLE),
+        weight(3, (512, 1024)),
+        weight(4, (64, 512)),
+        weight(5, (64, 512)),
+        weight(6, (64, 513)),
+        weight(7, (64, 513)),
+        weight(8, (512, 1024), stored=torch.float32),
+        weight(9, (512, 1024), stride=(1, 512)),
+        weight(10, (1024, 512), dtype=torch.uint8),
+        weight(11, (512, 1024), dtype=torch.uint8),
+    ]
+    few, kept = _representatives(weights, frozenset({3}))
+    # Weights of up to 64 KiB may stay in any case, and number 3 must.
+    assert [each.name for each in few] == [f"weight.{index}" for index in (0, 2, 3, 4, 5, 6, 8, 9, 10, 11)]
+    assert [each.index for each in few] == list(range(10))
+    assert kept == {2}
 
 
 def transformer(layers, dim, vocabulary, *, tied, stored=None):

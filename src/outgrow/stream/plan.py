@@ -157,7 +157,7 @@ def make_plan(
     """
     total = sum(weight.nbytes for weight in weights)
     if total <= budget_bytes:
-        pieces = _pieces(weights, limit_bytes=total + 1)
+        pieces = _pieces(weights, limit_bytes=total)
         return Plan(
             budget_bytes=budget_bytes,
             window_bytes=0,
@@ -290,7 +290,7 @@ def _streamed_plan(asked: _Asked) -> Plan | None:
     limit = min(max(asked.budget_bytes // PIECES_IN_BUDGET, TILE_LEAST_BYTES), TILE_MOST_BYTES)
     # A budget of kilobytes is a toy: there even small tiles and small weights have to stream. So have small
     # weights in a model of nothing else. The smallest tiles last: they take the smallest window.
-    limit = min(limit, max(asked.budget_bytes // 4, 1))
+    limit = min(limit, asked.budget_bytes // 4)
     small = min(SMALL_BYTES, asked.budget_bytes // 256)
     for tile_bytes, small_bytes in ((limit, small), (limit, 0), (1, small), (1, 0)):
         plan = _plan_keeping(asked, tile_bytes, small_bytes)
@@ -360,7 +360,7 @@ def _plan_keeping(asked: _Asked, tile_bytes: int, small_bytes: int) -> Plan | No
     # them is free.
     ordered = set(streamed)
     rest = [piece.index for piece in pieces if piece.index not in resident and piece.index not in ordered]
-    for index in sorted(rest, key=lambda index: (pieces[index].weight.use is not Use.GATHER, index)):
+    for index in sorted(rest, key=lambda index: pieces[index].weight.use is not Use.GATHER):
         if pieces[index].nbytes <= left:
             resident.add(index)
             left -= pieces[index].nbytes
