@@ -1,9 +1,5 @@
 from collections import deque
 
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-
 from outgrow.shard.dispatch.dispatch_state import (
     Deliver,
     DispatchState,
@@ -150,103 +146,165 @@ def test_a_client_that_goes_leaves_what_ranks_have_seen_and_nothing_else():
     state.check()
 
 
-class AnyOrder(RuleBasedStateMachine):
-    """Whatever happens in whatever order: nothing is lost, doubled or overtakes within a session."""
-
-    def __init__(self):
-        super().__init__()
-        self.state = DispatchState(2, _SMALL)
-        self.sent = {}
-        self.forwarded = {}
-        self.paused = set()
-        self.open = []
-        self.numbers = 0
-
-    def _take(self, instructions):
-        for one in instructions:
-            match one:
-                case Forward(entry):
-                    assert self.state.forwards
-                    self.forwarded.setdefault(entry.session, []).append(entry)
-                case Pause(session):
-                    assert session not in self.paused
-                    self.paused.add(session)
-                case Resume(session):
-                    self.paused.remove(session)
-
-    @rule()
-    def open_one(self):
-        number, made = self.state.open_session()
-        self.open.append(number)
-        self.sent[number] = []
-        self._take(made)
-
-    @precondition(lambda self: set(self.open) - self.paused)
-    @rule(
-        data=st.data(), cost=st.integers(1, 12), nbytes=st.integers(0, 70), asks=st.sampled_from([0, 0, 1, 2])
-    )
-    def send(self, data, cost, nbytes, asks):
-        session = data.draw(st.sampled_from(sorted(set(self.open) - self.paused)))
-        self.numbers += 1
-        kind = (FrameKind.CALL, FrameKind.FETCH, FrameKind.ASK)[asks]
-        entry = Entry(session, kind, b"", nbytes=nbytes, cost=cost, request=self.numbers if asks else None)
-        self.sent[session].append(entry)
-        self._take(self.state.received(entry))
-
-    @precondition(lambda self: self.open)
-    @rule(data=st.data())
-    def close_one(self, data):
-        session = data.draw(st.sampled_from(self.open))
-        self.open.remove(session)
-        self.paused.discard(session)
-        self._take(self.state.close_session(session))
-
-    @rule()
-    def ready(self):
-        self._take(self.state.ranks_ready())
-
-    @rule()
-    def lost(self):
-        self.state.ranks_lost()
-
-    @rule(rank=st.integers(0, 1), share=st.floats(0, 1))
-    def did(self, rank, share):
-        done = self.state.done[rank]
-        upto = done + round((self.state.sequence - done) * share)
-        for entry in list(self.state.under_way):
-            if done < entry.sequence <= upto and entry.request is not None:
-                self._take(self.state.answered(rank, entry.sequence, "x", 30))
-        self._take(self.state.did(rank, upto))
-
-    @precondition(lambda self: self.open)
-    @rule(data=st.data())
-    def taken(self, data):
-        session = data.draw(st.sampled_from(self.open))
-        self._take(self.state.delivered(session, 30))
-
-    @invariant()
-    def is_sound(self):
-        self.state.check()
-        for session, entries in self.forwarded.items():
-            calls = [entry for entry in entries if entry.kind not in (FrameKind.OPEN, FrameKind.CLOSE)]
-            assert calls == self.sent[session][: len(calls)]
-            kinds = [entry.kind for entry in entries]
-            assert kinds[0] is FrameKind.OPEN
-            assert FrameKind.CLOSE not in kinds[:-1]
-
-    def teardown(self):
-        self.ready()
-        for _ in range(3000):
-            if not self.state.under_way:
-                break
-            for rank in (0, 1):
-                self.did(rank, 1.0)
-            for session in self.open:
-                self._take(self.state.delivered(session, 1000))
-        assert not self.paused
-        for session in self.open:
-            assert len(self.forwarded[session]) == 1 + len(self.sent[session])
+def test_sessions_are_numbered_from_one_and_open_with_an_empty_message():
+    state = _ready()
+    opened = [state.open_session() for _ in range(3)]
+    assert [number for number, _ in opened] == [1, 2, 3]
+    entries = [entry for _, made in opened for entry in _forwarded(made)]
+    assert entries == [
+        Entry(number, FrameKind.OPEN, b"", sequence=number) for number in (1, 2, 3)
+    ]  # the order is that of coming
+    state.close_session(2)
+    assert state.under_way[-1] == Entry(2, FrameKind.CLOSE, b"", sequence=4)
 
 
-TestAnyOrder = AnyOrder.TestCase
-TestAnyOrder.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+def test_what_comes_from_a_client_that_is_gone_is_let_go():
+    state = _ready()
+    session = _open(state)
+    state.close_session(session)
+    late = _call(session)
+    assert state.received(late) == [Release(late)]
+    assert state.close_session(session) == []
+    assert [entry.kind for entry in state.under_way] == [FrameKind.CLOSE]
+    state.check()
+
+
+def test_a_client_that_is_gone_is_neither_paused_nor_resumed_nor_answered():
+    state = _ready()
+    session = _open(state)
+    asked = [_fetch(session, number) for number in (1, 2, 3)]
+    assert [Pause(session)] == [one for entry in asked for one in state.received(entry) if type(one) is Pause]
+    assert Resume(session) not in state.close_session(session)
+    assert state.answered(0, asked[0].sequence, "late", 1) == []
+    assert not state.is_waiting(asked[0].sequence)
+    made = state.did(0, asked[2].sequence)
+    assert made == [Release(entry) for entry in asked]
+    crowd = state.open_session()[0]
+    state.close_session(crowd)
+    assert Pause(crowd) not in state.did(0, state.sequence)
+
+
+def test_an_answer_for_a_session_that_is_no_more_is_dropped():
+    state = _ready()
+    session = _open(state)
+    entry = _fetch(session)
+    state.received(entry)
+    state.close_session(session)
+    state.did(0, state.sequence)
+    assert state.sessions == {}
+    assert state.is_waiting(entry.sequence)
+    assert state.answered(0, entry.sequence, "late", 1) == []
+    assert not state.is_waiting(entry.sequence)
+    assert state.delivered(session, 1) == []
+
+
+def test_unanswered_questions_pause_and_answers_resume_at_half():
+    state = _ready()
+    session = _open(state)
+    asked = [_fetch(session, number) for number in (1, 2, 3)]
+    made = [state.received(entry) for entry in asked]
+    assert [Pause(session) in each for each in made] == [False, False, True]
+    made = [state.answered(0, entry.sequence, "x", 1) for entry in asked]
+    assert [Resume(session) in each for each in made] == [False, True, False]  # at one of three
+    state.check()
+
+
+def test_bytes_pause_at_the_limit_and_resume_below_half():
+    state = _ready()
+    session = _open(state)
+    made = [state.received(_call(session, nbytes=nbytes)) for nbytes in (30, 20, 49, 1)]
+    assert [Pause(session) in each for each in made] == [False, False, False, True]
+    first = state.sequence - 2
+    assert Resume(session) not in state.did(0, first)  # 70 left
+    assert Resume(session) not in state.did(0, first + 1)  # 50, which is half
+    assert Resume(session) in state.did(0, first + 2)
+    state.check()
+
+
+def test_what_was_dropped_counts_no_more():
+    """A closed session's queue goes with everything that was counted of it."""
+    state = _ready(limits=Limits(window_messages=1))
+    session = _open(state)
+    for entry in (_call(session, nbytes=7), _call(session, nbytes=8), _fetch(session)):
+        state.received(entry)
+    state.close_session(session)
+    kept = state.sessions[session]
+    assert (kept.messages, kept.nbytes, kept.requests) == (2, 7, 0)  # the one under way, and the close
+
+
+def test_a_client_may_take_more_than_was_counted():
+    """A dropped answer is counted by nobody; what is left never falls below nothing."""
+    state = _ready(limits=Limits(undelivered_bytes=0))
+    session = _open(state)
+    state.received(_fetch(session))
+    state.answered(0, state.sequence, "x", 5)
+    assert _forwarded(state.received(_fetch(session, 2))) == []
+    assert _forwarded(state.delivered(session, 4)) == []
+    assert len(_forwarded(state.delivered(session, 4))) == 1  # nothing is left: exactly the limit
+    assert state.sessions[session].undelivered_bytes == 0
+
+
+def test_answers_that_a_client_has_not_taken_add_up():
+    state = _ready()
+    session = _open(state)
+    for number in (1, 2):
+        state.received(_fetch(session, number))
+        state.answered(0, state.sequence, "x", 30)
+    state.did(0, state.sequence)
+    assert _forwarded(state.received(_fetch(session, 3))) == []  # 60 of 50
+    assert len(_forwarded(state.delivered(session, 10))) == 1
+
+
+def test_a_question_of_one_rank_is_answered_by_it_alone():
+    state = _ready(2)
+    session = _open(state)
+    entry = _fetch(session)
+    state.received(entry)
+    assert state.is_waiting(entry.sequence)
+    assert not state.is_waiting(entry.sequence - 1)
+    assert state.answered(0, entry.sequence, "a", 1) == [Deliver(session, entry)]
+    assert not state.is_waiting(entry.sequence)
+
+
+def test_after_a_loss_nothing_goes_out_and_every_rank_is_asked_anew():
+    state = _ready(2)
+    session = _open(state)
+    entry = Entry(session, FrameKind.ASK, b"", request=1)
+    state.received(entry)
+    state.answered(0, entry.sequence, "of the lost", 1)
+    state.ranks_lost()
+    assert _forwarded(state.received(_call(session))) == []
+    assert state.under_way == deque([entry])
+    assert state.is_waiting(entry.sequence)
+    assert len(_forwarded(state.ranks_ready())) == 1
+    assert state.answered(1, entry.sequence, "b", 1) == []  # the answer before the loss does not count
+    assert state.answered(0, entry.sequence, "a", 1) == [Deliver(session, entry)]
+    assert entry.answers == {0: "a", 1: "b"}
+
+
+def test_a_message_is_let_go_when_the_last_rank_has_done_it():
+    state = DispatchState(2, _SMALL)
+    state.ranks_ready()
+    assert state.done == [0, 0]
+    session, made = state.open_session()
+    entries = [*_forwarded(made), _call(session), _call(session)]
+    for entry in entries[1:]:
+        state.received(entry)
+    assert state.did(0, 3) == []
+    assert state.did(1, 2) == [Release(entry) for entry in entries[:2]]
+    assert state.did(1, 2) == []
+    assert state.did(1, 99) == [Release(entries[2])]  # a rank of another incarnation may claim more
+    assert state.done == [3, 3]
+    state.check()
+
+
+def test_the_close_of_one_session_does_not_keep_back_what_others_have_done():
+    state = _ready()
+    one, two = _open(state), _open(state)
+    state.close_session(one)
+    last = _call(two)
+    state.received(last)
+    made = state.did(0, state.sequence)
+    assert [each.entry.session for each in made if isinstance(each, Release)] == [one, two]
+    assert set(state.sessions) == {two}
+    assert state.sessions[two].messages == 0

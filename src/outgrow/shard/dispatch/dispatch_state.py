@@ -311,21 +311,17 @@ class DispatchState:
         waiting = 0
         while self.forwards and self._turns and waiting < len(self._turns) and self._has_room():
             session = self.sessions[self._turns[0]]
-            if not session.queue:
-                self._turns.popleft()
-                session.has_turn, session.credit = False, 0
-                continue
             entry = session.queue[0]
-            if entry.request is not None and session.undelivered_bytes > self.limits.undelivered_bytes:
+            if self._is_held(session):
                 waiting += 1
                 self._turns.rotate(-1)
                 continue
+            waiting = 0  # also where only a debt became less: it has to be paid off while others wait
             if session.credit <= 0:
                 session.credit += self.limits.quantum
                 if session.credit <= 0:
                     self._turns.rotate(-1)
                     continue
-            waiting = 0
             session.credit -= entry.cost
             session.queue.popleft()
             self.sequence += 1
@@ -344,6 +340,11 @@ class DispatchState:
                     session.has_turn, session.credit = False, 0
         return made
 
+    def _is_held(self, session: SessionState) -> bool:
+        """Whether its next message is a question, and its client has not taken the answers before."""
+        is_question = session.queue[0].request is not None
+        return is_question and session.undelivered_bytes > self.limits.undelivered_bytes
+
     def _has_room(self) -> bool:
         limits = self.limits
         return (
@@ -360,12 +361,18 @@ class DispatchState:
         assert self.window_bytes == sum(entry.nbytes for entry in self.under_way)
         assert self.window_cost == sum(entry.cost for entry in self.under_way)
         assert len(set(self._turns)) == len(self._turns)
+        assert all(entry.sequence == sequence for sequence, entry in self._requests.items())
+        questions = [entry for entry in self._requests.values() if entry.request is not None]
+        assert len(questions) == len(self._requests)
         for session in self.sessions.values():
             own = [entry for entry in self.under_way if entry.session == session.number]
             assert session.messages == len(own) + len(session.queue)
             assert session.nbytes == sum(entry.nbytes for entry in (*own, *session.queue))
             assert session.undelivered_bytes >= 0
-            assert session.requests >= 0
-            assert not session.queue or session.number in self._turns
-            assert session.has_turn == (session.number in self._turns)
-        assert all(entry.request is not None for entry in self._requests.values())
+            asked = [entry for entry in questions if entry.session == session.number]
+            asked += [entry for entry in session.queue if entry.request is not None]
+            assert session.is_closing or session.requests == len(asked)
+            assert session.has_turn == bool(session.queue) == (session.number in self._turns)
+            assert session.credit <= self.limits.quantum if session.has_turn else session.credit == 0
+            # Nobody waits for another session: while there is room, only for its own client to take answers.
+            assert not self.forwards or not session.queue or not self._has_room() or self._is_held(session)
