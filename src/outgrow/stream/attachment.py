@@ -16,7 +16,7 @@ from torch import nn
 from outgrow.errors import InputError, StoreError
 from outgrow.events import Listener, ignore
 from outgrow.interrupts import Uninterrupted
-from outgrow.names import join_name, matches
+from outgrow.names import matches
 from outgrow.store.checkpoint import FileIdentity, check_unchanged
 from outgrow.store.readers import make_reader
 from outgrow.stream.backends import make_backend
@@ -59,11 +59,6 @@ class Attachment:
         if model is None:
             raise InputError("the model of this stream is gone")
         return model
-
-    @staticmethod
-    def names_of(weight: LiveWeight) -> list[str]:
-        """All qualified names of a weight; several where it is tied."""
-        return [join_name(user.name, user.attribute) for user in weight.users]
 
     def move(self, device: torch.device) -> None:
         """Compute on `device` from now on.

@@ -88,11 +88,6 @@ class WeightSource:
         """Bytes of the decoded weight in its stored dtype."""
         return math.prod(self.shape) * self.dtype.itemsize
 
-    @property
-    def stored_nbytes(self) -> int:
-        """Bytes to read from disk; less than `nbytes` for an encoded weight."""
-        return sum(segment.nbytes for segment in self.segments)
-
     def rows(self, first: int, last: int) -> "WeightSource":
         """The source of `weight[first:last]` along dim 0; bounds in rows, `0 <= first <= last <= shape[0]`.
 

@@ -60,7 +60,7 @@ def check_average(model: nn.Module, ema: Any) -> None:
 def follow_with_average(
     surgery: Surgery,
     ema: Any,
-    change: Callable[[Surgery], None],
+    change: Callable[[Surgery], object],
     *,
     inputs: ExampleInputs,
     promise: str | Promised,

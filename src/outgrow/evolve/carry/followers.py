@@ -54,7 +54,7 @@ class Followers:
     def follow(
         self,
         surgery: Surgery,
-        change: Callable[[Surgery], None],
+        change: Callable[[Surgery], object],
         *,
         inputs: ExampleInputs,
         promise: str | Promised,

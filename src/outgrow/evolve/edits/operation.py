@@ -41,7 +41,7 @@ class Outcome:
 def perform(
     model: nn.Module,
     inputs: ExampleInputs,
-    change: Callable[[Surgery], None],
+    change: Callable[[Surgery], object],
     *,
     promise: str | Promised,
     followers: Followers,
@@ -69,7 +69,7 @@ def perform(
 def make_edit(
     model: nn.Module,
     inputs: ExampleInputs,
-    change: Callable[[Surgery], None],
+    change: Callable[[Surgery], object],
     *,
     operator: str,
     site: str,
@@ -100,7 +100,7 @@ def make_edit(
 def _performed(
     model: nn.Module,
     inputs: ExampleInputs,
-    change: Callable[[Surgery], None],
+    change: Callable[[Surgery], object],
     promised: Promised,
     followers: Followers,
     build: Callable[[Outcome], Result],

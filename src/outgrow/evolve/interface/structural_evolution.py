@@ -2,7 +2,6 @@
 
 __all__ = ["ACTION_NAMES", "StructuralEvolution"]
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -23,6 +22,7 @@ from outgrow.evolve.interface.structural_operators import (
     MutateDiscrete,
     PruneByEntropy,
 )
+from outgrow.store.writer import write_json
 
 ACTION_NAMES = ("prune", "expand", "mutate", "branch", "attention", "hybrid")
 """The predecessor's actions, in the order of their numbers."""
@@ -181,9 +181,12 @@ class StructuralEvolution:
         }
 
     def save_evolution_history(self, filepath: str | Path) -> None:
-        """Write the steps as JSON."""
-        steps = [_plain(asdict(step)) for step in self.evolution_history]
-        Path(filepath).write_text(json.dumps(steps, indent=1) + "\n")
+        """Write the steps as JSON: a file that appears complete or not at all.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        write_json(Path(filepath), [_plain(asdict(step)) for step in self.evolution_history])
 
     def _apply(
         self, action: str, model: nn.Module, metrics: Mapping[str, Any]

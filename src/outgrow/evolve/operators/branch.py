@@ -16,7 +16,6 @@ from outgrow.evolve.flow.branch_sites import decide_branch
 from outgrow.evolve.flow.insertion import site_and_inputs
 from outgrow.evolve.operators.width_arguments import check_seed, whole_number
 from outgrow.evolve.sites.site import Site
-from outgrow.evolve.surgery.surgery import Surgery
 
 
 def branch(
@@ -66,13 +65,10 @@ def branch(
         raise InputError(f"width={hidden}: a branch needs channels", hint="give a number above 0")
     change = decide_branch(unwrapped(model), name, inputs, width=hidden, seed=drawn_from)
 
-    def apply(surgery: Surgery) -> None:
-        change.apply(surgery)
-
     return make_edit(
         model,
         inputs,
-        apply,
+        change.apply,
         operator="branch",
         site=name,
         arguments={"width": change.hidden, "seed": drawn_from},

@@ -16,7 +16,6 @@ from outgrow.evolve.flow.deepening import decide_deepening
 from outgrow.evolve.flow.insertion import site_and_inputs
 from outgrow.evolve.operators.width_arguments import whole_number
 from outgrow.evolve.sites.site import Site
-from outgrow.evolve.surgery.surgery import Surgery
 
 
 def deepen(
@@ -75,13 +74,10 @@ def deepen(
     name, inputs = site_and_inputs(site, example_inputs)
     change = decide_deepening(unwrapped(model), name, inputs, copies=count, kernel_size=size)
 
-    def apply(surgery: Surgery) -> None:
-        change.apply(surgery)
-
     return make_edit(
         model,
         inputs,
-        apply,
+        change.apply,
         operator="deepen",
         site=name,
         arguments={"copies": count, "kernel_size": size},

@@ -16,7 +16,6 @@ from outgrow.evolve.flow.attention_sites import decide_attention
 from outgrow.evolve.flow.insertion import site_and_inputs
 from outgrow.evolve.operators.width_arguments import check_seed, whole_number
 from outgrow.evolve.sites.site import Site
-from outgrow.evolve.surgery.surgery import Surgery
 
 _NORMS = ("none", "layer", "rms")
 
@@ -84,13 +83,10 @@ def insert_attention(
         unwrapped(model), name, inputs, num_heads=heads, is_causal=is_causal, norm=norm, seed=drawn_from
     )
 
-    def apply(surgery: Surgery) -> None:
-        change.apply(surgery)
-
     return make_edit(
         model,
         inputs,
-        apply,
+        change.apply,
         operator="insert_attention",
         site=name,
         arguments={

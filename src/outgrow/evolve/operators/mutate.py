@@ -21,7 +21,6 @@ from outgrow.evolve.flow.recording import record_flow
 from outgrow.evolve.flow.trial import try_insertion
 from outgrow.evolve.operators.width_arguments import whole_number
 from outgrow.evolve.sites.site import Site
-from outgrow.evolve.surgery.surgery import Surgery
 
 
 def mutate(
@@ -72,13 +71,10 @@ def mutate(
     inner = unwrapped(model)
     change = _activation(inner, name, inputs, to) if is_lossy else _exact(inner, name, inputs, method, size)
 
-    def apply(surgery: Surgery) -> None:
-        change.apply(surgery)
-
     return make_edit(
         model,
         inputs,
-        apply,
+        change.apply,
         operator="mutate",
         site=name,
         arguments={
