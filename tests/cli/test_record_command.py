@@ -185,7 +185,7 @@ def test_what_cannot_be_run_or_written_is_told_first(folder, capsys):
         (["--out", "new", "--", "no-such-program"], "cannot run 'no-such-program'"),
         (["--out", "new", "--kinds", "output", "--", "python"], "there is no kind 'output'"),
         (["--out", "new", "--max-bytes", "much", "--", "python"], "much"),
-        (["--out", "new"], "Missing argument"),
+        (["--out", "new"], "missing argument 'PROGRAM"),
     ]:
         assert main(["record", *arguments]) == 2
         assert message in " ".join(capsys.readouterr().err.split())

@@ -17,15 +17,15 @@ _SHELLS = ("bash", "zsh", "fish")
 def completion(shell: str) -> None:
     """Print what makes bash, zsh or fish complete commands, options, choices and paths of outgrow.
 
-    SHELL is bash (4.4 or newer), zsh or fish. For the shell that is open, and for every one to come:
+    SHELL is bash (4.4 or newer), zsh or fish. For the shell that is open:
 
     \b
       bash  eval "$(outgrow completion bash)"
-            the same line in ~/.bashrc
       zsh   eval "$(outgrow completion zsh)"
-            the same line in ~/.zshrc, below compinit
       fish  outgrow completion fish | source
-            outgrow completion fish > ~/.config/fish/completions/outgrow.fish
+
+    For every shell to come, put the line at the end of ~/.bashrc, of ~/.zshrc (below compinit) or of
+    ~/.config/fish/config.fish.
     """
     from click.shell_completion import get_completion_class
 

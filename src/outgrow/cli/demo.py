@@ -94,12 +94,12 @@ def demo(
 ) -> int:  # fmt: skip
     """Show each room with a real model, checked on the spot.
 
-    CHAPTER is what to show:
+    CHAPTER is what to show, stream where it is left out:
 
     \b
-      stream   a language model in a tenth of its memory (the default)
+      stream   a language model in a tenth of its memory
       compare  one wrong number in a language model, found
-      shard    a transformer trained by two workers, against one process
+      shard    a transformer trained by two workers
       evolve   a network that grows while it trains
       whole    one language model through all of it
       all      one after the other

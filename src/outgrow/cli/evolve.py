@@ -10,7 +10,7 @@ from outgrow.cli.command_group import CommandEntry, CommandGroup
 SUBCOMMANDS = {
     "run": CommandEntry(
         attribute="outgrow.cli.evolve_run:run",
-        help="Train a model that grows while it trains, or go on where it was stopped.",
+        help="Train a model that grows, or go on where it was stopped.",
     ),
     "show": CommandEntry(
         attribute="outgrow.cli.evolve_show:show",

@@ -9,16 +9,19 @@ import traceback
 import click
 
 from outgrow.cli import render
-from outgrow.errors import OutgrowError
+from outgrow.errors import InputError, OutgrowError
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
-def report_failure(error: Exception, fault_code: int) -> int:
-    """Say what went wrong and give the exit code, which is `fault_code` where the fault is ours."""
+def report_failure(error: Exception, *, command: str, fault_code: int) -> int:
+    """Say what went wrong in `command`, and give the exit code: `fault_code` where the fault is ours."""
     if isinstance(error, OutgrowError):
-        render.error(error.message, hint=error.hint, kind=type(error).__name__)
+        hint = error.hint
+        if hint is None and isinstance(error, InputError):
+            hint = f"`{command} --help` shows what it takes"
+        render.error(error.message, hint=hint, kind=type(error).__name__)
         return 2
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         sys.stderr.write(error.format_message() + "\n")

@@ -170,7 +170,9 @@ def _report(arguments: Sequence[str] | None, interruption: Interruption) -> int:
         name = next((word for word in words if not word.startswith("-")), "")
         from outgrow.cli.failure import report_failure  # it loads rich, which is not needed before
 
-        return report_failure(err, COMMANDS[name].fault_code if name in COMMANDS else 1)
+        if name not in COMMANDS:
+            return report_failure(err, command="outgrow", fault_code=1)
+        return report_failure(err, command=f"outgrow {name}", fault_code=COMMANDS[name].fault_code)
     return code
 
 

@@ -19,10 +19,11 @@ __all__ = [
     "wrote",
 ]
 
+import errno
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
 from rich.console import Console
@@ -175,9 +176,17 @@ def live() -> Iterator[LiveLine]:
         line.finish()
 
 
+class _Console(Console):
+    """A console that leaves closed pipes to `main`: rich would end the process with 1, which is an answer."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        """Called where the error is at hand."""
+        raise BrokenPipeError(errno.EPIPE, "the reader is gone")
+
+
 def _console(stream: Any) -> Console:
     """A console for the stream as it is now: tests exchange `sys.stdout`. rich itself honours NO_COLOR."""
-    console = Console(file=stream, highlight=False, markup=False, emoji=False)
+    console = _Console(file=stream, highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         # rich would fold tables at 80 columns, which breaks whatever reads them next.
         console.width = 200
