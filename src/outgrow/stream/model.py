@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from shutil import rmtree
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -52,7 +52,7 @@ def load(
     trust_remote_code: bool = False,
     check_digests: bool = False,
     listener: Listener = ignore,
-) -> nn.Module:
+) -> Any:
     """Open a Hugging Face checkpoint that need not fit into memory; ready for `generate()`.
 
     The files are read where they are, never copied or rewritten, and only as far as weights are used. Results
@@ -71,8 +71,8 @@ def load(
         listener: hears `Progress` while weights are checked and resident ones are read, and `PassEnded` after
             each forward pass.
 
-    Returns the ordinary transformers model, in eval mode. Its weights are frozen; adapters on top of it
-    train.
+    Returns the ordinary transformers model, in eval mode, of a class that only its config names (therefore
+    `Any`). Its weights are frozen; adapters on top of it train.
 
     Raises:
         InputError: the path, the budget or an option cannot be; `BudgetTooSmall` names the least budget that
