@@ -118,7 +118,7 @@ def test_every_package_is_shown_from_inside(package):
 
 
 def test_every_heavy_import_has_the_owners_that_the_page_names():
-    owners = {re.fullmatch(r"`([\w.]+)`", cells[0])[1]: cells[1] for cells in table("### Who imports what")}
+    owners = {re.fullmatch(r"`([\w.]+)`", cells[0])[1]: cells[1] for cells in table("## Who imports what")}
     found = places_of_imports()
     assert set(owners) == set(found)
     for package, text in owners.items():
