@@ -17,16 +17,16 @@ SUBCOMMANDS = {
     "serve": CommandEntry(
         attribute="outgrow.cli.shard:serve", help="Start workers that programs connect to."
     ),
+    "worker": CommandEntry(
+        attribute="outgrow.cli.shard:worker",
+        help="Be one worker of a dispatcher, here or on another machine.",
+    ),
     "top": CommandEntry(attribute="outgrow.cli.shard_top:top", help="Show what every worker does now."),
     "trace": CommandEntry(
         attribute="outgrow.cli.shard_trace:trace", help="Record some seconds of all workers for Perfetto."
     ),
     "visualize": CommandEntry(
         attribute="outgrow.cli.shard_visualize:visualize", help="Draw an instruction log as a timeline."
-    ),
-    "worker": CommandEntry(
-        attribute="outgrow.cli.shard:worker",
-        help="Be one worker of a dispatcher, here or on another machine.",
     ),
 }
 """What follows `outgrow shard`; each is imported only to be run."""
