@@ -1,4 +1,4 @@
-"""For those who extend outgrow and test what they wrote: contracts to subclass, faults, small models.
+"""For those who extend outgrow and test what they wrote: disks that misbehave, tensors of every kind.
 
 Import the file that you need: `from outgrow.testing.<noun> import ...`; nothing is loaded by importing the
 package.
