@@ -2,7 +2,7 @@
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from outgrow.shard.dispatch.dispatch_state import (
     Deliver,
@@ -20,6 +20,13 @@ _SMALL = Limits(
     session_messages=8, session_bytes=100, session_requests=3, undelivered_bytes=50, window_messages=4,
     window_bytes=60, window_cost=20, quantum=5,
 )  # fmt: skip
+
+MESSAGES = st.tuples(
+    st.sampled_from([FrameKind.CALL, FrameKind.CALL, FrameKind.FETCH, FrameKind.ASK]),
+    st.integers(1, 30),
+    st.integers(0, 70),
+)
+"""Kind, cost in instructions, bytes."""
 
 
 class AnyOrder(RuleBasedStateMachine):
@@ -61,17 +68,25 @@ class AnyOrder(RuleBasedStateMachine):
         self.sent[number] = []
         self._take(made)
 
+    @initialize(count=st.integers(1, 3), is_ready=st.booleans())
+    def begin(self, count, is_ready):
+        if is_ready:
+            self.ready()
+        for _ in range(count):
+            self.open_one()
+
     @precondition(lambda self: set(self.open) - self.paused)
-    @rule(
-        data=st.data(), cost=st.integers(1, 12), nbytes=st.integers(0, 70), asks=st.sampled_from([0, 0, 1, 2])
-    )
-    def send(self, data, cost, nbytes, asks):
+    @rule(data=st.data(), messages=st.lists(MESSAGES, min_size=1, max_size=4))
+    def send(self, data, messages):
         session = data.draw(st.sampled_from(sorted(set(self.open) - self.paused)))
-        self.numbers += 1
-        kind = (FrameKind.CALL, FrameKind.FETCH, FrameKind.ASK)[asks]
-        entry = Entry(session, kind, b"", nbytes=nbytes, cost=cost, request=self.numbers if asks else None)
-        self.sent[session].append(entry)
-        self._take(self.state.received(entry))
+        for kind, cost, nbytes in messages:
+            if session in self.paused:
+                return
+            self.numbers += 1
+            request = None if kind is FrameKind.CALL else self.numbers
+            entry = Entry(session, kind, b"", nbytes=nbytes, cost=cost, request=request)
+            self.sent[session].append(entry)
+            self._take(self.state.received(entry))
 
     @precondition(lambda self: self.open)
     @rule(data=st.data())

@@ -223,13 +223,15 @@ def test_bytes_pause_at_the_limit_and_resume_below_half():
 
 def test_what_was_dropped_counts_no_more():
     """A closed session's queue goes with everything that was counted of it."""
-    state = _ready(limits=Limits(window_messages=1))
-    session = _open(state)
-    for entry in (_call(session, nbytes=7), _call(session, nbytes=8), _fetch(session)):
-        state.received(entry)
+    state = _ready(limits=Limits(window_messages=3))
+    session = state.open_session()[0]
+    for nbytes in (3, 4, 8, 16):
+        state.received(_call(session, nbytes=nbytes))
+    for number in (1, 2):
+        state.received(_fetch(session, number))
     state.close_session(session)
     kept = state.sessions[session]
-    assert (kept.messages, kept.nbytes, kept.requests) == (2, 7, 0)  # the one under way, and the close
+    assert (kept.messages, kept.nbytes, kept.requests) == (4, 7, 0)  # three under way, and the close
 
 
 def test_a_client_may_take_more_than_was_counted():

@@ -67,6 +67,13 @@ def test_a_debt_to_the_last_instruction_passes_one_more_turn():
     assert [session for session, _ in _order(state)] == [one, one, two, two, two, one, two]
 
 
+def test_a_turn_goes_on_down_to_the_last_instruction_and_no_further():
+    state, (one, two) = _sessions(2, _WIDE)
+    _send(state, one, 8, 1, 1)  # after OPEN and the first there is one left, and nothing after the second
+    _send(state, two, 18, 1, 1)  # nine below nothing: the next turn brings it to one
+    assert [session for session, _ in _order(state)] == [one, one, one, two, two, one, two, two]
+
+
 def test_who_has_sent_everything_begins_anew():
     """Nothing is owed and nothing is saved by a session that had nothing more to send."""
     state, (one, two) = _sessions(2, _WIDE)
@@ -94,6 +101,22 @@ def test_a_question_that_waits_lets_all_the_others_pass_and_keeps_its_place():
     assert [session for session, _ in _order(state)] == [one, one, two, one]
     for session in (slow, stuck):
         assert [entry.session for entry in _forwarded(state.delivered(session, 1))] == [session]
+
+
+def test_questions_that_waited_together_go_out_in_the_order_of_coming():
+    limits = Limits(undelivered_bytes=10, quantum=10)
+    state, sessions = _sessions(3, limits)
+    state.ranks_ready()
+    for session in sessions:
+        _ask(state, session, 1)
+        state.answered(0, state.sequence, "large", 11)
+    for session in sessions:
+        assert _ask(state, session, 2) == []
+    state.ranks_lost()
+    for session in sessions:
+        state.delivered(session, 1)
+    state.did(0, state.sequence)
+    assert [session for session, _ in _order(state)] == sessions
 
 
 def test_a_debt_is_paid_also_while_others_wait_for_their_clients():

@@ -233,9 +233,7 @@ class DispatchState:
             self.window_bytes -= entry.nbytes
             self.window_cost -= entry.cost
             made.append(Release(entry))
-            session = self.sessions.get(entry.session)
-            if session is None:
-                continue
+            session = self.sessions[entry.session]  # it goes with its last message, the CLOSE
             session.messages -= 1
             session.nbytes -= entry.nbytes
             if entry.kind is FrameKind.CLOSE:
