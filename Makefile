@@ -4,6 +4,8 @@
 #   make demo-all   every chapter of the demo
 #   make test       all tests, closing with pytest's summary
 #   make check      lint, spelling, types, import contracts, documentation
+#   make coverage   which branches the tests take of the modules that decide
+#   make mutants    change those modules in every small way, to see a test fail: hours; ONLY='*plan*' takes some
 #   make bench      the benchmarks there are; make bench CASE=name runs one
 #   make oracle     every op, module and optimizer of torch's databases on simulated workers, against torch alone
 #   make docs       the documentation as HTML in docs/_build/html
@@ -19,11 +21,12 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-all test check bench oracle docs web golden matrix package clean
+.PHONY: help venv demo demo-all test check coverage mutants bench oracle docs web golden matrix package clean
 
 PYTHON ?=
 TORCH_INDEX ?=
 CASE ?=
+ONLY ?=
 EXTRAS ?=
 PYTEST ?=
 WORKERS ?= auto
@@ -62,6 +65,15 @@ check: $(STAMP)
 	$(BIN)/lint-imports
 	$(BIN)/sphinx-build -q -n -W --keep-going -b html docs docs/_build/html
 
+coverage: $(STAMP)
+	$(BIN)/python -m bench deciding --dry --least 95
+
+# Not among the developers' tools: it brings a program for the terminal along, and takes hours.
+mutants: $(STAMP)
+	@$(BIN)/python -c 'import mutmut' 2>/dev/null || $(BIN)/pip install --quiet 'mutmut>=3.8,<4'
+	OMP_NUM_THREADS=1 $(BIN)/python -m mutmut run $(if $(ONLY),'$(ONLY)')
+	@$(BIN)/python -m mutmut results
+
 bench: $(STAMP)
 	$(BIN)/python -m bench $(or $(CASE),--help)
 
@@ -91,5 +103,5 @@ package: $(STAMP)
 	@VENV='$(VENV)' PYTHON='$(PYTHON)' TORCH_INDEX='$(TORCH_INDEX)' EXTRAS='$(EXTRAS)' bash .ci/package
 
 clean:
-	rm -rf $(VENV) web/node_modules build dist docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
+	rm -rf $(VENV) web/node_modules build dist docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* mutants
 	find src tests bench docs examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -9,6 +9,7 @@ from bench.cases import (
     compare_speed,
     compare_web,
     curve,
+    deciding,
     evolve_cost,
     evolve_curves,
     evolve_decisions,
@@ -62,4 +63,5 @@ CASES: dict[str, ModuleType] = {
     "shard_planning": shard_planning,
     "shard_start": shard_start,
     "shard_step": shard_step,
+    "deciding": deciding,
 }
