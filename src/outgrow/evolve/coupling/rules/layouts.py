@@ -77,10 +77,11 @@ def _channel_shuffle(
 def _unfold(trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str, Any], result: Any) -> None:
     x = trace.labels(args[0])
     trace.use_all(x)
-    dim = args[1] % len(x.extents)
-    x.extents[dim].freeze(_PLACE)
     extents = list(x.extents)
-    extents[dim] = Extent(result.shape[dim], frozen=_PLACE)
+    if extents:  # of a scalar there is nothing but the new dim
+        dim = args[1] % len(extents)
+        extents[dim].freeze(_PLACE)
+        extents[dim] = Extent(result.shape[dim], frozen=_PLACE)
     trace.label(result, Labels(extents=(*extents, Extent(result.shape[-1], frozen=_PLACE))))
 
 
@@ -98,11 +99,11 @@ def _as_strided_(
 ) -> None:
     """Pooling to one place ends so: other strides of dims of one index say nothing else of the rest."""
     x, shape, strides = trace.labels(args[0]), args[1], args[2]
-    expected, is_same = 1, len(args) < 4 or not args[3]
+    expected, is_same = 1, list(shape) == [extent.size for extent in x.extents] and not any(args[3:])
     for size, stride in zip(reversed(shape), reversed(strides), strict=True):
         is_same &= size == 1 or stride == expected
         expected *= size
-    if not is_same or len(shape) != len(x.extents):
+    if not is_same:
         x.frozen(f"{trace.module or 'the model'} changes its strides")
     trace.label(result, x if is_same else trace.fresh(result, "has other strides"))
 

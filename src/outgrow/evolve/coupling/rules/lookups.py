@@ -39,7 +39,10 @@ def _embedding_bag(
 def _index_select(
     trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str, Any], result: Any
 ) -> None:
-    given: list[Tensor | None] = [None] * (args[1] % max(args[0].dim(), 1))
+    if not args[0].dim():
+        trace.label(result, trace.fresh(result, _why(trace)))
+        return
+    given: list[Tensor | None] = [None] * (args[1] % args[0].dim())
     _index(trace, None, (args[0], [*given, args[2]]), {}, result)
 
 
@@ -141,13 +144,13 @@ def _meet(trace: Trace, x: Labels, index: Labels, dim: int) -> None:
 def _index_add(trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str, Any], result: Any) -> None:
     x = trace.labels(args[0])
     trace.use_all(x)
-    if len(args) > 3 and isinstance(args[3], Tensor) and args[3].dim() == args[0].dim():
+    if args[3].dim() == args[0].dim() > 0:
         source = trace.labels(args[3])
         trace.use_all(source)
         dim = args[1] % len(x.extents)
         _meet(trace, x, source, dim)
         source.extents[dim].freeze(_why(trace))
-    else:
+    elif x.extents:
         x.extents[args[1] % len(x.extents)].freeze(_why(trace))
     trace.label(result, Labels(extents=x.extents))
 

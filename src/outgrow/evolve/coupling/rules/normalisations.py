@@ -66,7 +66,8 @@ def _along(trace: Trace, func: Any, args: tuple[Any, ...], _kwargs: dict[str, An
     """Softmax, cumulative sums: one statistic along a dim, every dim kept."""
     x = trace.labels(args[0])
     trace.use_all(x)
-    x.extents[args[1]].reduce(trace.module, op_name(func))
+    if x.extents:  # torch takes a dim of a scalar, too
+        x.extents[args[1]].reduce(trace.module, op_name(func))
     trace.label(result, Labels(extents=x.extents))
 
 
