@@ -35,7 +35,7 @@ html_theme = "furo"
 html_title = f"outgrow {release}"
 html_show_sourcelink = False
 html_static_path = ["_static/style"]  # pictures are found by the pages that show them
-html_css_files = ["side-by-side.css"]
+html_css_files = ["tables.css", "side-by-side.css"]
 
 
 def show_tables_as_text(app, what, name, obj, options, lines):
