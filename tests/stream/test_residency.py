@@ -191,6 +191,17 @@ def test_failure_of_a_needed_piece_reaches_who_needs_it():
     residency.check()
 
 
+def test_failure_of_a_piece_that_nobody_had_fetched():
+    residency = machine(window=100, order=(0, 1))
+    load(residency, residency.start())
+    ticket, fetches = residency.need(1)
+    assert told(fetches) == [(1, 0, True)]
+    assert ticket.is_wanted
+    assert residency.failed(ticket, StoreError("the disk is gone")) == []
+    assert ticket.state is State.FAILED
+    assert told(residency.release(ticket)) == [(0, 0, False)]
+
+
 def test_failure_of_a_given_up_piece_frees_its_memory():
     residency = machine(window=100, order=(0, 1))
     (ahead,) = residency.start()
@@ -278,6 +289,25 @@ def test_order_after_none_begins_at_its_beginning():
     residency.set_order(())
     assert told(residency.set_order((3, 1, 2))) == [(3, 0, False), (1, 100, False), (2, 200, False)]
     residency.check()
+
+
+def test_miss_goes_on_in_the_new_order():
+    residency = machine(window=200)
+    load(residency, residency.start())
+    load(residency, residency.set_order((3, 2, 1, 0)))
+    _, fetches = residency.need(1)
+    assert told(fetches) == [(1, 0, True), (0, 100, False)]
+
+
+def test_what_is_needed_after_the_end_comes_alone():
+    residency = machine()
+    load(residency, residency.start())
+    residency.stop()
+    ticket, fetches = residency.need(2)
+    assert told(fetches) == [(2, 0, True)]
+    load(residency, fetches)
+    assert residency.release(ticket) == []
+    assert residency.is_quiet
 
 
 def test_every_miss_counts():
