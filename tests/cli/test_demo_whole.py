@@ -2,33 +2,44 @@
 
 import dataclasses
 import json
+import os
+import re
+import shutil
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pytest
 import torch
 
 from outgrow.cli import demo_whole, one_model_in_four_rooms
 from outgrow.cli.main import main
-from outgrow.cli.one_model_in_four_rooms import Rooms, Row, small_model
-from outgrow.cli.rooms_picture import draw_rooms
+from outgrow.cli.one_model_in_four_rooms import CLOSE, SAME, Row, check, keep
+from outgrow.cli.rooms_picture import draw_rooms, found_text, promise_text
 
+PROMPT = " ".join(f"word{number}" for number in range(20))
 ROW = Row(
     room="a < b",
-    promise="bit-identical",
-    found="2 of 2 equal",
+    how="in a tenth of it",
+    like="resident",
+    promise=SAME,
+    pairs=2,
+    equal=2,
+    largest_error=0.0,
+    share_of_rounding=None,
     is_kept=True,
     first_divergence=None,
     memory_bytes=5_000_000,
     seconds=1.5,
+    recorded_seconds=2.5,
 )
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     pytest.importorskip("transformers")
-    from tests.cli.tiny_chat import make_tokenizer
+    from tests.cli.tiny_chat import make_small, make_tokenizer
 
-    folder = small_model(tmp_path_factory.mktemp("small") / "model")
+    folder = make_small(tmp_path_factory.mktemp("small") / "model")
     make_tokenizer(folder)
     return folder
 
@@ -36,44 +47,139 @@ def model(tmp_path_factory):
 @pytest.fixture
 def _small(model, tmp_path, monkeypatch):
     monkeypatch.setenv("OUTGROW_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(demo_whole, "prepare_model", lambda *, may_fetch: model)
+
+
+def quick_visit(*rows):
+    """What `visit` does, without the rooms."""
+
+    def visit(source, folder, tokens, tell):
+        tell("recording")
+        net = torch.nn.Sequential(torch.nn.Linear(4, 4))
+        for name in ("resident", "faulty"):
+            with one_model_in_four_rooms.record(net, folder / name):
+                net(torch.ones(2, 4))
+        yield from rows
+
+    return visit
 
 
 @pytest.mark.usefixtures("_small")
 def test_the_whole_demo_says_what_changed_in_every_room(tmp_path, capsys):
-    picture = tmp_path / "rooms.svg"
-    prompt = " ".join(f"word{number}" for number in range(20))
-    assert main(["demo", "whole", "--json", "--prompt", prompt, "--svg", str(picture)]) == 0
+    picture, kept = tmp_path / "rooms.svg", tmp_path / "kept"
+    options = ["--json", "--prompt", PROMPT, "--svg", str(picture), "--keep", str(kept)]
+    assert main(["demo", "whole", *options]) == 0
     found = json.loads(capsys.readouterr().out)["whole"]
-    assert [row["room"] for row in found["rooms"]] == [
-        "resident, again", "streamed", "sharded", "grown", "grown, streamed",
-    ]  # fmt: skip
-    assert all(row["is_kept"] for row in found["rooms"])
-    memory = {row["room"]: row["memory_bytes"] for row in found["rooms"]}
-    assert 0 < memory["streamed"] <= memory["resident, again"] // 10
-    assert ".self_attn" in found["planted"]["first_divergence"]["expected"]
+    rows = {(row["room"], row["like"]): row for row in found["rooms"]}
+    assert {key: row["promise"] for key, row in rows.items()} == {
+        ("resident, again", "resident"): SAME,
+        ("streamed", "resident"): SAME,
+        ("sharded", "resident"): CLOSE,
+        ("sharded, planned", "resident"): "within 1e-05",
+        ("grown", "resident"): CLOSE,
+        ("grown, streamed", "grown"): SAME,
+        ("grown, streamed", "resident"): CLOSE,
+    }
+    assert all(row["is_kept"] and row["first_divergence"] is None for row in rows.values())
+    whole = rows["resident, again", "resident"]["memory_bytes"]
+    for key in [("streamed", "resident"), ("grown, streamed", "grown")]:
+        assert 0 < rows[key]["memory_bytes"] <= whole // 10
+    kinds = ("planned:", "replicated:", "data parallel:", "one worker alone:")
+    assert rows["sharded, planned", "resident"]["how"].startswith(kinds)
+    grown = rows["grown", "resident"]
+    assert 0 < grown["equal"] < grown["pairs"]
+    assert 0 < grown["share_of_rounding"] < 1
+    assert found["planted"]["first_divergence"]["expected"] == "model.layers.6.self_attn.o_proj.output"
     ET.parse(picture)
+    assert found["recordings"] == str(kept)
+    assert sorted(path.name for path in kept.iterdir()) == [
+        "faulty", "grown", "grown, streamed", "resident", "resident, again", "sharded", "streamed",
+    ]  # fmt: skip
+    assert not list((tmp_path / "temporary").iterdir())
 
 
 @pytest.mark.usefixtures("_small")
 def test_a_promise_that_is_not_kept_is_said(capsys, monkeypatch):
-    def visit(source, folder, tokens):
-        rooms = Rooms(folder, torch.ones(2, 4))
-        net = torch.nn.Sequential(torch.nn.Linear(4, 4))
-        rooms.record(net, "resident")
-        rooms.rows = [ROW, dataclasses.replace(ROW, is_kept=False, first_divergence="its.layer")]
-        yield from [rooms] * 5
-        rooms.record(net, "faulty")
-
-    monkeypatch.setattr(one_model_in_four_rooms, "visit", visit)
+    broken = dataclasses.replace(ROW, is_kept=False, equal=1, first_divergence="its.layer")
+    monkeypatch.setattr(one_model_in_four_rooms, "visit", quick_visit(ROW, broken))
     assert main(["demo", "whole", "--prompt", "word1"]) == 1
     said = capsys.readouterr().out
-    assert said.count("NOT KEPT") == 1
+    assert len(re.findall("NOT KEPT: 1 of 2 equal", said)) == 1
     assert "its.layer" in said
+    assert "NOT RIGHT: 1 of 2 promises were not kept." in said
+    assert "NOT RIGHT: this is not where the fault was planted." in said
+
+
+def test_a_number_that_changed_breaks_its_promise(tmp_path):
+    net = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.ReLU(), torch.nn.Linear(8, 8))
+    one, other = {"a": net[0].weight.detach(), "b": net[2].weight.detach()}, {}
+    other = {"a": one["a"].clone(), "b": one["b"].clone()}
+    facts = {"how": "", "memory_bytes": 0, "seconds": 0.0}
+    assert check(tmp_path, "x", SAME, runs=(one, other, None), **facts).is_kept
+    other["b"][0, 0] = torch.nextafter(other["b"][0, 0], torch.tensor(9.0))
+    row = check(tmp_path, "x", SAME, runs=(one, other, None), **facts)
+    assert (row.is_kept, row.first_divergence, row.equal, row.pairs) == (False, "b", 1, 2)
+    row = check(tmp_path, "x", CLOSE, runs=(one, other, None), **facts)
+    assert row.is_kept
+    assert row.share_of_rounding < 1
+    other["b"][0, 0] += 1
+    row = check(tmp_path, "x", CLOSE, runs=(one, other, None), **facts)
+    assert not row.is_kept
+    assert row.share_of_rounding > 1
+    assert row.largest_error > 1e-2
+
+
+@pytest.mark.usefixtures("_small")
+def test_an_interrupt_leaves_no_folder_and_no_workers(tmp_path, monkeypatch):
+    def interrupted(model, tokens, target):
+        if target.name == "sharded":
+            raise KeyboardInterrupt
+        return keep(model, tokens, target)
+
+    monkeypatch.setattr(one_model_in_four_rooms, "keep", interrupted)
+    assert main(["demo", "whole", "--prompt", PROMPT]) == 130
+    assert not list((tmp_path / "temporary").iterdir())
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    names = [Path(f"/proc/{child}/cmdline").read_text() for child in children]
+    assert not [name for name in names if "outgrow" in name]
+
+
+@pytest.mark.usefixtures("_small")
+def test_what_cannot_be_written_is_said_before_the_work(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(one_model_in_four_rooms, "visit", None)
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    (taken / "mine").write_text("")
+    assert main(["demo", "whole", "--keep", str(taken)]) == 2
+    assert "not an empty folder" in capsys.readouterr().err
+    assert main(["demo", "whole", "--keep", str(taken / "mine" / "below")]) == 2
+    assert "cannot make the folder" in capsys.readouterr().err
+    assert main(["demo", "whole", "--svg", str(tmp_path / "nowhere" / "a.svg")]) == 2
+    assert "cannot write" in capsys.readouterr().err
+    (tmp_path / "cache" / "demo-whole.html").mkdir(parents=True)
+    assert main(["demo", "whole"]) == 2
+    assert "cannot write" in capsys.readouterr().err
+    (tmp_path / "cache" / "demo-whole.html").rmdir()
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 10**6))
+    assert main(["demo", "whole"]) == 2
+    assert "TMPDIR" in capsys.readouterr().err
+    assert not list((tmp_path / "temporary").iterdir())
+
+
+def test_words_for_what_was_found():
+    assert promise_text(ROW) == "bit-identical"
+    assert promise_text(dataclasses.replace(ROW, like="grown")) == "bit-identical to grown"
+    assert found_text(ROW) == "2 of 2 equal"
+    near = dataclasses.replace(ROW, equal=1, largest_error=1.9e-6, share_of_rounding=0.4321)
+    assert found_text(near) == "1 of 2 equal, farthest 1.9e-06, 0.43 of rounding"
 
 
 def test_the_picture_says_what_was_not_kept():
     text = draw_rooms([ROW, dataclasses.replace(ROW, is_kept=False)])
     assert "a &lt; b" in text
-    assert text.count("✓ kept") == text.count("✗ not kept") == 1
+    assert text.count("✓ bit-identical") == text.count("✗ not bit-identical") == 1
+    assert "1 of 2 promises kept" in text
     ET.fromstring(text)

@@ -24,6 +24,15 @@ def make_tokenizer(folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
+def make_small(folder: Path) -> Path:
+    """A Llama of 12 layers and 11 MB, whose largest weights are cut among workers."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(hidden_size=128, intermediate_size=192, vocab_size=4096, num_hidden_layers=12)
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
 @functools.cache
 def chat_model(folder: Path) -> Path:
     """A Llama of 2.4 MB, large enough that a budget of 1 MB streams."""

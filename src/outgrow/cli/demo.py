@@ -10,6 +10,7 @@ import click
 
 from outgrow.cli import render
 from outgrow.cli.json_output import json_option, print_json
+from outgrow.cli.output_files import check_empty
 from outgrow.errors import InputError
 
 # Version of what `--json` prints; it goes up when a key changes its meaning or goes away.
@@ -52,7 +53,7 @@ CHAPTERS = {
     "whole": Chapter(
         attribute="outgrow.cli.demo_whole:run_chapter",
         title="one language model through all four rooms",
-        takes=frozenset({"prompt", "svg"}),
+        takes=frozenset({"prompt", "svg", "keep"}),
     ),
 }
 
@@ -84,13 +85,19 @@ CHAPTERS = {
     show_default="in the cache",
     help="Where to write the picture.",
 )
+@click.option(
+    "--keep",
+    type=click.Path(path_type=Path),
+    metavar="DIRECTORY",
+    help="Keep the recordings of the chapter whole there.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask before the model is fetched.")
 @json_option
 @render.quiet_option
 @click.pass_context
 def demo(
     context: click.Context, chapter: str, budget: str, prompt: str, max_new_tokens: int, svg: Path | None,
-    yes: bool, as_json: bool,
+    keep: Path | None, yes: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Show each room with a real model, checked on the spot.
 
@@ -111,6 +118,7 @@ def demo(
     """
     names = list(CHAPTERS) if chapter == "all" else [chapter]
     _check_options(context, chapter, names)
+    check_empty(keep)
     reports = {}
     for number, name in enumerate(names, start=1):
         entry = CHAPTERS[name]
@@ -126,6 +134,7 @@ def demo(
             svg=svg if number == 1 else None,  # one file holds one picture
             may_fetch=yes,
             is_shown=not as_json,
+            **({"keep": keep} if "keep" in entry.takes else {}),
         )
     if as_json:
         print_json(_FORMAT_VERSION, reports)
@@ -135,7 +144,7 @@ def demo(
 def _check_options(context: click.Context, chapter: str, names: list[str]) -> None:
     """Refuse what was given and would have no effect."""
     taken = frozenset[str]().union(*(CHAPTERS[name].takes for name in names))
-    for option in ("budget", "prompt", "max_new_tokens", "svg"):
+    for option in ("budget", "prompt", "max_new_tokens", "svg", "keep"):
         is_given = context.get_parameter_source(option) is click.core.ParameterSource.COMMANDLINE
         if is_given and option not in taken:
             others = [name for name, entry in CHAPTERS.items() if option in entry.takes]

@@ -1,6 +1,6 @@
 """Files that a command is asked to write: looked at before the work, written whole or not at all."""
 
-__all__ = ["check_apart", "check_writable", "write_text"]
+__all__ = ["check_apart", "check_empty", "check_writable", "write_text"]
 
 import os
 from collections.abc import Iterable
@@ -22,6 +22,20 @@ def check_writable(path: Path | None) -> None:
         raise InputError(
             f"cannot write {str(path)!r}",
             hint="give a file in a directory that exists and that you may write to",
+        )
+
+
+def check_empty(folder: Path | None) -> None:
+    """Make sure that nothing would be mixed with what is there; None is a folder that nobody asked for.
+
+    Raises:
+        InputError: it holds something, or is no folder.
+    """
+    if folder is None or not folder.exists():
+        return
+    if not folder.is_dir() or any(folder.iterdir()):
+        raise InputError(
+            f"{str(folder)!r} is not an empty folder", hint="name one that is empty or does not exist yet"
         )
 
 

@@ -8,7 +8,7 @@ import pytest
 from bench.planning_capture import capture
 from bench.planning_models import GPT as GPTModel
 from bench.planning_models import SMALL, pixel, words
-from outgrow.shard.planner.explanation import explanation_text, placement_text
+from outgrow.shard.planner.explanation import cycle_sentence, explanation_text, placement_text
 from outgrow.shard.planner.picture import picture
 from outgrow.shard.planner.plan import make_plan
 from tests.shard.planner.answers import answer
@@ -51,6 +51,16 @@ def test_what_is_not_decided_is_said_so(wide):
     assert "loss differs by 0.1" in explanation_text(
         {**wide, "cycles": [{**cycle, "candidates": banned, "used": 1}]}
     )
+
+
+def test_a_step_is_told_in_a_line(wide):
+    (cycle,) = wide["cycles"]
+    assert cycle_sentence(cycle) == "planned: 10.5 MB on each worker, 2.03 kB in 1 exchange"
+    assert cycle_sentence({**cycle, "used": None}) == "no plan yet: op by op"
+    solo = next(number for number, one in enumerate(cycle["candidates"]) if one["kind"] == "solo")
+    told = cycle_sentence({**cycle, "used": solo})
+    assert told.startswith("one worker alone: ")
+    assert told.endswith(" on one worker, no exchange")
 
 
 def test_placements_have_words():

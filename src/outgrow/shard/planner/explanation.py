@@ -1,6 +1,6 @@
 """How the steps of a program run, and why, as text: from what the workers answer to `explain`."""
 
-__all__ = ["explanation_text", "kind_text", "placement_text", "used_candidate"]
+__all__ = ["cycle_sentence", "explanation_text", "kind_text", "placement_text", "used_candidate"]
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -23,6 +23,20 @@ def explanation_text(answer: Mapping[str, Any], names: Mapping[int, str] | None 
         return f"{workers}. Nothing has repeated yet: ops run one by one, each so that few bytes are moved."
     blocks = [_cycle(number, cycle, world, names or {}) for number, cycle in enumerate(cycles)]
     return f"{workers}.\n\n" + "\n\n".join(blocks)
+
+
+def cycle_sentence(cycle: Mapping[str, Any]) -> str:
+    """One step in a line: `planned: 322 MB on each worker, 8.18 MB in 61 exchanges`."""
+    used = used_candidate(cycle)
+    if used is None or cycle["used"] is None:
+        return "no plan yet: op by op"
+    sent = used["details"].get("exchanged", {"times": 0, "bytes": 0})
+    where = "on one worker" if used["kind"] == "solo" else "on each worker"
+    exchanged = "no exchange"
+    if sent["times"]:
+        plural = "" if sent["times"] == 1 else "s"
+        exchanged = f"{format_bytes(sent['bytes'])} in {sent['times']} exchange{plural}"
+    return f"{kind_text(used['kind'])}: {format_bytes(used['state_bytes'])} {where}, {exchanged}"
 
 
 def used_candidate(cycle: Mapping[str, Any]) -> dict[str, Any] | None:
