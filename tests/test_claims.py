@@ -55,14 +55,14 @@ def test_what_the_readme_says_of_stream():
 def test_what_the_readme_says_of_shard():
     gain, loss = room("shard")
     assert f"takes {of_ddp('pixel', 'two workers, capped'):.2f} of hand-written DDP's time" in gain
-    assert "one worker ruled out (shard_step)" in gain
+    assert "one worker ruled out by a memory limit (shard_step)" in gain
     assert f"plain torch in one process takes {of_ddp('pixel', 'torch'):.2f} (shard_step)" in loss
 
 
 def test_what_the_readme_says_of_evolve():
     gain, loss = room("evolve")
     assert f"of {exact_changes():,} changes" in gain
-    assert f"{known()['wrong']} moved an output (evolve_exactness)" in gain
+    assert f"{known()['wrong']} moved an output beyond rounding (evolve_exactness)" in gain
     lost = seconds_lost()
     assert f"{min(lost):.1f} to {max(lost):.1f} points (evolve_curves) better" in loss
 
