@@ -121,6 +121,7 @@ def test_drift_ends_where_a_jump_begins():
     known = past(error=0.05, growths=[1.0, 1.0, 1.0])
     assert evidence(measures(0.2, **HALF), known) == "jump"
     assert evidence(measures(ceiling, **HALF), past(error=0.07)) == "jump"
+    assert evidence(measures(ceiling, **HALF), past(error=0.1, growths=[1.0, 1.0, 1.0])) == "jump"
 
 
 def test_a_jump_says_how_large_it_is():
@@ -256,6 +257,12 @@ def test_bias_grows_fivefold_at_most(error, before, least, figure):
     assert evidence(measures(error, **HALF, **biased(1.001 * least)), seen) == "bias"
     assert evidence(measures(error, elements=64, **HALF, **biased(1.001 * least)), seen) == "bias"
     assert evidence(measures(error, elements=63, **HALF, **biased(0.3)), seen) is None
+
+
+def test_bias_of_just_so_much_is_right():
+    least = 2.5 * HALF_FLOOR + 2.0**-9
+    assert 1 + least - 1 == least
+    assert evidence(measures(2.0**-4, **HALF, scale=1 + least), past(error=0.1)) is None
 
 
 def test_bias_is_the_larger_of_factor_and_shift():

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from outgrow.compare.layout.hint import parse_hint
+from outgrow.compare.layout.hint import hear_hint, parse_hint
 from outgrow.errors import InputError
 
 
@@ -66,6 +66,106 @@ def test_what_does_not_fit_is_refused_with_the_reason(text, ranks, why):
     with pytest.raises(InputError, match=why) as caught:
         parse_hint(text, shapes=[(2, 3)] * ranks, target=(2, 3))
     assert "permute(1, 0, 2)" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "shapes", "why"),
+    [
+        ("identity; expected: squeeze(0); expected: squeeze(0)", [(2, 3)], "`expected:` is there twice"),
+        ("identity; expected: stack", [(2, 3)],
+         "the expected side is one tensor, to which stack cannot be done"),
+        ("identity; expected: reshape", [(2, 3)],
+         "a reshape of the expected side has to say to which sizes"),
+        ("permute(1, 0)", [(2, 3)] * 3, "there are 3 ranks, and it does not say how they make one tensor"),
+        ("transpose(0, 1), sum", [(2, 3)], "sum can only come first"),
+        ("stack", [(2, 3), (2, 4)], "the ranks have shapes [2, 3], [2, 4]"),
+        ("concatenate", [(2, 3)] * 2, "concatenate takes 1 of 2 dims, not ()"),
+        ("concatenate(2)", [(2, 3)] * 2, "concatenate takes 1 of 2 dims, not (2)"),
+        ("sections", [(2, 3)] * 2, "sections takes a dim and the sizes of its sections"),
+        ("sections(1)", [(2, 3)] * 2, "sections takes a dim and the sizes of its sections"),
+        ("sections(2, 1, 2)", [(2, 3)] * 2, "sections takes 1 of 2 dims, not (2)"),
+        ("replicated(2)", [(2, 3)] * 2, "replicated takes one of 2 ranks"),
+        ("replicated(-1)", [(2, 3)] * 2, "replicated takes one of 2 ranks"),
+        ("replicated(0, 1)", [(2, 3)] * 2, "replicated takes one of 2 ranks"),
+        ("stack(0)", [(2, 3)] * 2, "stack takes no numbers"),
+        ("squeeze(1)", [(2, 3)], "dim 1 of [2, 3] is not of size 1"),
+        ("unsqueeze(3)", [(2, 3)], "unsqueeze takes 1 of 3 dims, not (3)"),
+        ("reshape(-2, -3)", [(2, 3)], "[2, 3] cannot be reshaped to [-2, -3]"),
+        ("reshape(4, -1)", [(2, 3)], "[2, 3] cannot be reshaped to [4, -1]"),
+        ("part(0, 1)", [(2, 3)], "part takes a dim, from where, up to where, and in how many runs"),
+        ("part(0, 0, 1, 1, 1)", [(2, 3)], "part takes a dim, from where, up to where, and in how many runs"),
+        ("part(2, 0, 1)", [(2, 3)], "part takes 1 of 2 dims, not (2)"),
+        ("part(1, 0, 4)", [(2, 3)], "dim 1 of [2, 3] has no 1 runs with 0:4"),
+        ("part(1, 2, 2)", [(2, 3)], "dim 1 of [2, 3] has no 1 runs with 2:2"),
+        ("part(1, -1, 2)", [(2, 3)], "dim 1 of [2, 3] has no 1 runs with -1:2"),
+        ("part(1, 0, 1, 2)", [(2, 3)], "dim 1 of [2, 3] has no 2 runs with 0:1"),
+        ("part(1, 0, 1, 0)", [(2, 3)], "dim 1 of [2, 3] has no 0 runs with 0:1"),
+        ("repeat(0)", [(2, 3)], "repeat takes a dim, how many times, and how many entries together"),
+        ("repeat(0, 1, 1, 1)", [(2, 3)], "repeat takes a dim, how many times, and how many entries together"),
+        ("repeat(2, 1)", [(2, 3)], "repeat takes 1 of 2 dims, not (2)"),
+        ("repeat(0, 0)", [(2, 3)], "dim 0 of [2, 3] has no blocks of 2 to repeat"),
+        ("repeat(1, 1, 2)", [(2, 3)], "dim 1 of [2, 3] has no blocks of 2 to repeat"),
+        ("repeat(1, 1, 0)", [(2, 3)], "dim 1 of [2, 3] has no blocks of 0 to repeat"),
+        ("repeat(0, 2)", [(2, 3)], "repeated 2 times, [2, 3] is larger than both tensors"),
+        ("permute(1, 0) permute(1, 0)", [(2, 3)], "'permute(1, 0) permute(1, 0)' is not a call"),
+        ("transpose(0, 1.5)", [(2, 3)], "'0, 1.5' are not whole numbers"),
+        ("Permute(1, 0)", [(2, 3)], "'Permute(1, 0)' is not a call"),
+        ("transpose(0, 0)", [(2, 3)], "transpose names a dim twice"),
+        ("transpose(0, -2)", [(2, 3)], "transpose names a dim twice"),
+        ("transpose(0, -3)", [(2, 3)], "transpose takes 2 of 2 dims, not (0, -3)"),
+    ],
+)  # fmt: skip
+def test_every_refusal_says_what_is_wrong(text, shapes, why):
+    with pytest.raises(InputError) as caught:
+        parse_hint(text, shapes=shapes, target=(2, 3))
+    assert caught.value.message == f"the layout {text!r} does not fit: {why}"
+
+
+@pytest.mark.parametrize(
+    ("text", "ranks", "target", "calls"),
+    [
+        ("identity", 1, (2, 6), []),
+        ("", 1, (2, 6), []),
+        ("reshape( 3,-1 )", 1, (3, 4), ["reshape(3, 4)"]),
+        ("reshape", 1, (4, 3), ["reshape(4, 3)"]),
+        ("unsqueeze(-1), squeeze(-1), unsqueeze(2)", 1, (2, 6, 1),
+         ["unsqueeze(-1)", "squeeze(-1)", "unsqueeze(2)"]),
+        ("part(-1, 1, 3, 2)", 1, (2, 4), ["part(-1, 1, 3, 2)"]),
+        ("repeat(1, 1, 6); reshape(3, 4)", 1, (3, 4), ["repeat(1, 1, 6)", "reshape(3, 4)"]),
+        ("concatenate(-1)", 2, (2, 12), ["concatenate(-1)"]),
+        ("sections(-1, 4, 2)", 2, (2, 12), ["sections(-1, 4, 2)"]),
+        ("replicated()", 2, (2, 6), ["replicated()"]),
+        ("replicated(1)", 2, (2, 6), ["replicated(1)"]),
+    ],
+)  # fmt: skip
+def test_calls_are_heard_one_by_one(text, ranks, target, calls):
+    heard = hear_hint(text, shapes=[(2, 6)] * ranks, target=target)
+    assert [step.call for step in heard.actual] == calls
+    assert (heard.shape, heard.target, heard.expected) == (target, target, ())
+    assert heard.has_rank == (text == "replicated(1)")
+
+
+def test_dims_are_counted_from_the_end_as_torch_does():
+    x = torch.arange(24).reshape(2, 12)
+    for text, made in (
+        ("part(-1, 1, 3, 3)", x.reshape(2, 3, 4)[:, :, 1:3].reshape(2, 6)),
+        ("part(1, 5, 12)", x[:, 5:]),
+        ("part(0, 0, 1)", x[:1]),
+    ):
+        told = parse_hint(text, shapes=[(2, 12)], target=tuple(made.shape))
+        assert torch.equal(told.layout.apply([x]), made)
+    told = parse_hint("repeat(-2, 3)", shapes=[(2, 12)], target=(6, 12))
+    assert torch.equal(told.layout.apply([x]), x.repeat(3, 1))
+    told = parse_hint("repeat(1, 2, 4)", shapes=[(2, 12)], target=(2, 24))
+    assert torch.equal(told.layout.apply([x]), x.reshape(2, 3, 4).repeat(1, 1, 2).reshape(2, 24))
+
+
+def test_a_side_may_grow_to_all_that_the_ranks_hold_together():
+    parse_hint("replicated, repeat(0, 2)", shapes=[(2, 3)] * 2, target=(4, 3))
+    told = parse_hint("concatenate(0); expected: repeat(0, 2)", shapes=[(2, 3)] * 2, target=(2, 3))
+    assert told.expected_layout.apply([torch.ones(2, 3)]).shape == (4, 3)
+    with pytest.raises(InputError, match="repeated 3 times"):
+        parse_hint("replicated, repeat(0, 3)", shapes=[(2, 3)] * 2, target=(4, 3))
 
 
 def test_nothing_grows_beyond_the_larger_side():

@@ -126,17 +126,18 @@ def _object_to_sample(measures: Measures, past: Past) -> Objection | None:
     if seen.lost >= LOST and past.error <= CALM:
         text = f"{seen.lost:,} of {seen.elements:,} numbers looked at are 0 on one side alone"
         return Objection(evidence="lost", reason=text)
-    digits = {"expected": seen.expected_digits, "actual": seen.actual_digits}
-    if digits["expected"] is None or digits["actual"] is None:
+    expected, actual = seen.expected_digits, seen.actual_digits
+    if expected is None or actual is None:
         return None
+    digits = {"expected": expected, "actual": actual}
     dtypes = (measures.expected_dtype, measures.actual_dtype)
     due = min(round(1 - math.log2(2 * unit_roundoff(dtype))) for dtype in dtypes)
-    coarse, fine = sorted(digits, key=lambda side: digits[side] or 0)
+    coarse, fine = sorted(digits, key=digits.__getitem__)
     before, other = past.roundoffs[coarse], past.roundoffs[fine]
-    if before > other and 2.0 ** -(digits[coarse] or 0) <= before:
+    if before > other and 2.0 ** -digits[coarse] <= before:
         # A run in half precision that ends, or keeps its cache, in float32.
         return None
-    if (digits[coarse] or 0) <= min(due, digits[fine] or 0) - DIGITS:
+    if digits[coarse] <= min(due, digits[fine]) - DIGITS:
         text = f"all {coarse} numbers have {digits[coarse]} significant bits or fewer, of {due}"
         return Objection(evidence="coarse", reason=f"{text}; those on the other side have {digits[fine]}")
     return None

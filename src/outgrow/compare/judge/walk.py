@@ -44,7 +44,7 @@ class _Wrong:
 
     def add(self, pair: Measured, error: float) -> None:
         """`error` is infinite for a pair that could not be measured."""
-        insort(self._by_error, (-error, len(self._by_error), pair), key=lambda entry: entry[:2])
+        insort(self._by_error, (-error, len(self._by_error), pair))
         if pair.measures is None or pair.measures.max_abs == float("inf"):
             self._born.append(pair)
 
@@ -106,9 +106,9 @@ class _Chain:
             self.roundoffs[side] = max(self.roundoffs[side], unit_roundoff(dtype))
 
     def add(self, pair: Measured, measures: Measures) -> None:
-        """Take in a pair that is right."""
+        """Take in a pair that is right, after `see` took in its dtypes."""
         error = measures.finite_relative_error
-        before = max(self.error, self.floor, floor_of(measures))
+        before = max(self.error, self.floor)
         if before > 0 and pair.layer is not None:
             growths = self.growths.setdefault((pair.kind, pair.stage), [])
             growths.append(error / before)
@@ -188,7 +188,7 @@ def _object(
     # Gradients inherit from the activations that they are computed with, weights after a step from gradients.
     if name == "gradients":
         chain.inherit(chains["activations"])
-    elif name == "parameters" and chains["gradients"].floor:
+    elif name == "parameters":
         chain.inherit(chains["gradients"])
     objection, allowed = object_to(pair.measures, chain.past(pair))
     # Nothing is computed from a weight before it: one in half precision excuses none in float32.
