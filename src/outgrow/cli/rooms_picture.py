@@ -11,8 +11,8 @@ from outgrow.quantities import format_bytes, format_seconds
 if TYPE_CHECKING:
     from outgrow.cli.one_model_in_four_rooms import Row
 
-_WIDTH, _MARGIN, _TOP, _LINE = 920, 24, 92, 58
-_BARS, _BAR = 300, 250
+_WIDTH, _MARGIN, _TOP, _LINE = 1000, 24, 92, 58
+_BARS, _BAR = 330, 220
 _WORDS = _BARS + _BAR + 96
 _STYLE = """\
   .memory { fill: #1f6fb2; } .time { fill: #e08a1e; } .line { stroke: #d5dbe2; }
@@ -75,4 +75,4 @@ def _parts(rows: "Sequence[Row]", verdict: str) -> Iterator[str]:
         kind, mark = ("kept", "✓") if row.is_kept else ("broken", "✗")
         words = f"{mark} {promise_text(row)}" if row.is_kept else f"{mark} not {promise_text(row)}"
         yield svg_text(_WORDS, y + 14, words, kind)
-        yield svg_text(_WORDS, y + 32, crop_end(found_text(row), 46), "small soft")
+        yield svg_text(_WORDS, y + 32, crop_end(found_text(row), 54), "small soft")
