@@ -1,5 +1,9 @@
 """Extents against brute force: index tensors that are viewed, permuted, cut and joined in the same way."""
 
+import math
+from itertools import pairwise
+
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,6 +14,7 @@ from outgrow.evolve.coupling.cutting import cut, regroup, split_front
 from outgrow.evolve.coupling.extent import Extent
 from outgrow.evolve.coupling.size_attributes import units_and_constant
 from outgrow.evolve.example_inputs import call_form
+from tests.evolve.coupling.seen import Text
 
 
 @st.composite
@@ -181,3 +186,84 @@ def test_what_is_said_of_a_whole_holds_for_its_parts_before_and_after():
     part = Extent(3)
     late.refine("product", (Extent(2), part))
     assert part.frozen == "comes from the inputs"
+
+
+def joined(shape, *sizes):
+    whole = Extent(sum(sizes) if shape == "sum" else math.prod(sizes))
+    whole.refine(shape, tuple(Extent(size) for size in sizes))
+    return whole
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "both"),
+    [
+        (("product", 2, 6), ("product", 4, 3), "[2*2]*3"),
+        (("product", 4, 3), ("product", 2, 6), "2*[2*3]"),
+        (("product", 2, 2, 3), ("product", 12, 1), None),
+        (("product", 6, 4), ("product", 4, 6), None),
+        (("sum", 2, 4), ("sum", 3, 3), "[2+1]+3"),
+        (("sum", 3, 3), ("sum", 2, 4), "2+[1+3]"),
+        (("sum", 1, 2, 3), ("sum", 4, 2), "[1+[2+1]]+2"),
+        (("sum", 2, 2), ("product", 2, 2), None),
+    ],
+)
+def test_two_ways_of_being_made_up_become_the_finest(one, two, both):
+    one, two = joined(*one), joined(*two)
+    one.unify(two, "add")
+    if both is None:
+        why = "(add joins dims that are made up differently)"
+        for whole in (one, two):
+            assert all(text.endswith(why) for text in map(Text({}).extent, whole.leaves()))
+        assert one.find() is not two.find()
+    else:
+        assert Text({}).extent(one) == both
+        assert one.find() is two.find()
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_leaf_becomes_what_the_other_one_is_made_of(is_first):
+    leaf, whole = Extent(6, frozen="is fixed"), joined("product", 2, 3)
+    leaf.reduce("norm", "mean")
+    (leaf if is_first else whole).unify(whole if is_first else leaf, "add")
+    assert Text({}).extent(leaf) == Text({}).extent(whole) == "2(is fixed)~norm.mean*3(is fixed)~norm.mean"
+    leaf.unify(whole, "again")
+    assert Text({}).extent(leaf) == "2(is fixed)~norm.mean*3(is fixed)~norm.mean"
+
+
+def test_dims_of_two_sizes_are_fixed_both_and_not_made_one():
+    one, two = Extent(2), Extent(3)
+    one.unify(two, "add")
+    assert one.frozen == two.frozen == "add joins dims of 2 and 3"
+    assert one.find() is not two.find()
+
+
+def test_the_first_reason_stays():
+    leaf = Extent(2)
+    leaf.freeze("is a vocabulary")
+    leaf.freeze("is something else")
+    assert leaf.frozen == "is a vocabulary"
+
+
+def test_extents_that_became_one_stay_one_through_a_long_row():
+    row = [Extent(2) for _ in range(5)]
+    for one, two in pairwise(row):
+        one.unify(two, "add")
+    row[0].freeze("is fixed")
+    assert {one.find() for one in row} == {row[-1]}
+    assert row[-1].frozen == "is fixed"
+
+
+def test_only_a_leaf_is_refined():
+    with pytest.raises(AssertionError, match="only a leaf is refined"):
+        joined("sum", 2, 3).refine("product", (Extent(5),))
+
+
+def test_leaves_are_repeated_where_they_occur_repeatedly():
+    leaf, other = Extent(2), Extent(3)
+    whole = Extent(10)
+    whole.refine("product", (joined("sum", 2, 3), leaf))
+    assert [one.size for one in whole.leaves()] == [2, 3, 2]
+    twice = Extent(7)
+    twice.refine("sum", (leaf, other, leaf))
+    assert twice.leaves() == [leaf, other, leaf]
+    assert [one.size for one in whole.factors()] == [5, 2]
