@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outgrow.errors import InputError
-from outgrow.quantities import format_bytes, format_factor, format_rate, format_seconds, parse_bytes
+from outgrow.quantities import (
+    format_bytes,
+    format_count,
+    format_factor,
+    format_rate,
+    format_seconds,
+    parse_bytes,
+)
 
 
 @pytest.mark.parametrize(
@@ -121,6 +128,11 @@ def test_rates_are_bytes_over_time():
 )
 def test_durations_are_shown_in_the_unit_a_reader_would_choose(seconds, text):
     assert format_seconds(seconds) == text
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "0 pairs"), (1, "1 pair"), (1024, "1,024 pairs")])
+def test_one_thing_is_no_things(count, text):
+    assert format_count(count, "pair") == text
 
 
 @pytest.mark.parametrize(

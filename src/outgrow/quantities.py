@@ -1,6 +1,6 @@
-"""Bytes, seconds and rates: from text to numbers and back."""
+"""Bytes, counts, seconds and rates: from text to numbers and back."""
 
-__all__ = ["format_bytes", "format_factor", "format_rate", "format_seconds", "parse_bytes"]
+__all__ = ["format_bytes", "format_count", "format_factor", "format_rate", "format_seconds", "parse_bytes"]
 
 import math
 import re
@@ -55,6 +55,11 @@ def parse_bytes(size: int | str) -> int:
 def format_bytes(count: float) -> str:
     """`count` bytes in decimal units with three figures, as disks and budgets are sold: `27.0 MB`."""
     return _scaled(count, ("B", "kB", "MB", "GB", "TB", "PB"), 1000.0)
+
+
+def format_count(count: int, noun: str) -> str:
+    """So many of a thing: `1 pair`, `1,024 pairs`."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def format_factor(factor: float) -> str:

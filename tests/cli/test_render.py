@@ -1,4 +1,5 @@
 import io
+import re
 import sys
 
 import pytest
@@ -132,3 +133,38 @@ def test_a_user_without_a_home_is_told_what_to_set(monkeypatch):
     with pytest.raises(InputError, match="no home directory") as caught:
         cache_directory()
     assert "OUTGROW_CACHE" in caught.value.hint
+
+
+@pytest.mark.parametrize("columns", ["40", "60"])
+def test_in_a_narrow_terminal_names_are_folded_and_numbers_whole(columns, monkeypatch):
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stdout", stream)
+    names = [f"model.layers.{number}.self_attn.rotary_embedding" for number in range(3)]
+    rows = [(name, "1.25e-07", "1,024", "ok") for name in names]
+    render.table("", ("tensor", "relative error", "max abs", "status"), rows)
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue())
+    lines = [line for line in shown.splitlines() if line.strip()]
+    assert max(map(len, lines)) <= int(columns)
+    assert shown.count("1.25e-07") == shown.count("1,024") == 3
+    assert "…" not in shown
+    assert lines[0].split() == ["relative", "max"]
+    folded = "".join(line.split(" ")[0] for line in lines)
+    for name in names:
+        assert name in folded
+
+
+def test_where_nothing_fits_any_more_the_terminal_folds_lines(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "20")
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stdout", stream)
+    render.table("", ("tensor", "max abs", "ULP"), [("model.layers.0.norm", "1.25e-07", "1,024,000")])
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue())
+    assert "model.layers.0  1.25e-07  1,024,000\n" in shown
+
+
+def test_names_that_begin_with_digits_are_no_numbers(capsys):
+    render.table("", ("name", "share"), [("0_query", "5%"), ("10_post_mlp", "100%")])
+    assert capsys.readouterr().out == ("name         share\n0_query         5%\n10_post_mlp   100%\n")

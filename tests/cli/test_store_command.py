@@ -87,7 +87,7 @@ def test_convert_says_what_it_wrote(tmp_path, capsys):
     arguments = ("convert", tmp_path / "w.pt", tmp_path / "out", "--dtype", "float16")
     code, output = run(capsys, *arguments)
     assert code == 0
-    assert "1 weights, 2.00 kB; written" in output.out
+    assert "1 weight, 2.00 kB; written" in output.out
     code, output = run(capsys, *arguments, "--json")
     assert code == 0
     assert json.loads(output.out) == {

@@ -14,6 +14,7 @@ import click
 from outgrow.cache import cache_directory
 from outgrow.cli import render
 from outgrow.cli.output_files import write_text
+from outgrow.quantities import format_count
 
 if TYPE_CHECKING:
     from outgrow.cli.live_line import LiveLine
@@ -123,7 +124,7 @@ def _conclude(report: dict[str, Any]) -> None:
     render.picture(
         "",
         [
-            ("Grew", f"from {first:,} to {last:,} parameters in {count} change{'s' * (count != 1)}"),
+            ("Grew", f"from {first:,} to {last:,} parameters in {format_count(count, 'change')}"),
             ("Exact", f"{exact}: no change moved an output by more than {farthest:.0e} of it"),
             (
                 "Replayed",

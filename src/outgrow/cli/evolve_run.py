@@ -13,7 +13,7 @@ from outgrow.cli.json_output import json_option, print_json
 from outgrow.cli.model_options import device_option, seed_option
 from outgrow.cli.value_completion import complete_names_or_paths
 from outgrow.errors import InputError
-from outgrow.quantities import format_seconds
+from outgrow.quantities import format_count, format_seconds
 
 if TYPE_CHECKING:
     from outgrow.cli.live_line import LiveLine
@@ -161,8 +161,8 @@ def _conclude(
     changes = sum(entry["kind"] == "decision" and entry["is_made"] for entry in result.entries)
     click.echo(
         f"test accuracy {test['accuracy']:.2%} after {format_seconds(test['seconds'])}, "
-        f"{first['parameters']:,} to {test['parameters']:,} parameters in {changes} "
-        f"change{'s' * (changes != 1)}"
+        f"{first['parameters']:,} to {test['parameters']:,} parameters in "
+        f"{format_count(changes, 'change')}"
     )
     render.note(f"`outgrow evolve show {out} --svg growth.svg` draws how it grew")
 

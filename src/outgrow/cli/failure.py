@@ -3,6 +3,7 @@
 __all__ = ["report_failure"]
 
 import errno
+import re
 import sys
 import traceback
 
@@ -15,8 +16,17 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
+# click's words for what a value is not, and ours.
+_KINDS = (
+    (re.compile(r"is not a valid integer( range)?$"), "is not a whole number"),
+    (re.compile(r"is not a valid float( range)?$"), "is not a number"),
+    (re.compile(r"'\[(\w+)\]'"), r"'\1'"),
+)
+
+
 def report_failure(error: Exception, *, command: str, fault_code: int) -> int:
-    """Say what went wrong in `command`, and give the exit code: `fault_code` where the fault is ours."""
+    """Say what went wrong in `command`, as `outgrow store ls`, and give the exit code: `fault_code` where the
+    fault is ours."""
     if isinstance(error, OutgrowError):
         hint = error.hint
         if hint is None and isinstance(error, InputError):
@@ -47,6 +57,8 @@ def _usage_message(error: click.ClickException) -> str:
     if isinstance(error, click.NoSuchOption):
         return f"there is no option {error.option_name!r}"
     text = " ".join(error.format_message().split()).rstrip(".")
+    for pattern, ours in _KINDS:
+        text = pattern.sub(ours, text)
     return text[:1].lower() + text[1:]
 
 

@@ -113,7 +113,14 @@ class _Program(CommandGroup):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing on stderr but errors.")
-@click.version_option(__version__, "-V", "--version", prog_name="outgrow", help="Show the version and exit.")
+@click.version_option(
+    __version__,
+    "-V",
+    "--version",
+    prog_name="outgrow",
+    message="%(prog)s %(version)s",
+    help="Show the version and exit.",
+)
 @click.pass_context
 def program(context: click.Context, quiet: bool) -> None:
     """PyTorch for models that outgrow their machine."""
@@ -167,13 +174,22 @@ def _report(arguments: Sequence[str] | None, interruption: Interruption) -> int:
             # interpreter from flushing what is left on its way out.
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             return _BROKEN_PIPE
-        name = next((word for word in words if not word.startswith("-")), "")
+        path = _path_of(words)
+        fault_code = COMMANDS[path[0]].fault_code if path else 1
         from outgrow.cli.failure import report_failure  # it loads rich, which is not needed before
 
-        if name not in COMMANDS:
-            return report_failure(err, command="outgrow", fault_code=1)
-        return report_failure(err, command=f"outgrow {name}", fault_code=COMMANDS[name].fault_code)
+        return report_failure(err, command=" ".join(["outgrow", *path]), fault_code=fault_code)
     return code
+
+
+def _path_of(words: Sequence[str]) -> list[str]:
+    """The names of the command and subcommand among the words of a command line."""
+    names = [word for word in words if not word.startswith("-")]
+    if not names or names[0] not in COMMANDS:
+        return []
+    module = sys.modules.get(COMMANDS[names[0]].attribute.partition(":")[0])
+    below = getattr(module, "SUBCOMMANDS", {})
+    return names[: 2 if len(names) > 1 and names[1] in below else 1]
 
 
 def _stopped(interruption: Interruption) -> int:

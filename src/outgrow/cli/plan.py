@@ -12,7 +12,7 @@ from outgrow.cli.json_output import json_option, print_json
 from outgrow.cli.model_options import budget_option, dtype_option, model_argument
 from outgrow.cli.output_files import check_writable, write_text
 from outgrow.errors import InputError
-from outgrow.quantities import format_bytes, format_rate, format_seconds, parse_bytes
+from outgrow.quantities import format_bytes, format_count, format_rate, format_seconds, parse_bytes
 
 if TYPE_CHECKING:
     from outgrow.stream.prediction import Prediction
@@ -74,7 +74,7 @@ def show_preview(preview: "Preview") -> None:
     dtype = str(preview.dtype).removeprefix("torch.")
     share = made.budget_bytes / max(made.weights_bytes, 1)
     rows: list[tuple[str, str]] = [
-        ("Model", f"{preview.architecture}, {dtype}, {len(preview.weights)} weights"),
+        ("Model", f"{preview.architecture}, {dtype}, {format_count(len(preview.weights), 'weight')}"),
         (
             "Weights",
             format_bytes(made.weights_bytes) + ("" if preview.has_weights else " (not here: by config)"),

@@ -13,7 +13,7 @@ from outgrow.cli import render
 from outgrow.cli.interruption import Terminated
 from outgrow.cli.value_completion import complete_list, complete_names_or_paths
 from outgrow.errors import InputError
-from outgrow.quantities import format_bytes, parse_bytes
+from outgrow.quantities import format_bytes, format_count, parse_bytes
 
 _KINDS = ("outputs", "inputs", "gradients", "parameters", "optimizer")
 
@@ -75,7 +75,8 @@ def _run(command: tuple[str, ...], environment: dict[str, str]) -> int:
         child = subprocess.Popen(command, env=environment)
     except OSError as err:
         raise InputError(
-            f"cannot run {command[0]!r}: {err.strerror or err}", hint="outgrow record -- python script.py"
+            f"cannot run {command[0]!r}: {err.strerror or err}",
+            hint="write it as in `outgrow record -- python script.py`",
         ) from err
     with child:
         try:
@@ -115,7 +116,7 @@ def _conclude(out: Path, only: str, code: int) -> int:
             "nothing is recorded: no module that was called gave a tensor",
             hint=f"the notes are in {str(out)!r}; leave --only out to see all names",
         )  # fmt: skip
-    render.note(f"{count:,} tensors, {size}, recorded in {out}")
+    render.note(f"{format_count(count, 'tensor')}, {size}, recorded in {out}")
     for refusal in refused[:5]:
         render.note(f"not recorded: {refusal.entry or 'the model'}: {refusal.reason}")
     if len(refused) > 5:

@@ -20,12 +20,14 @@ __all__ = [
 ]
 
 import errno
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn, TypeVar
 
 import click
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
@@ -38,6 +40,9 @@ from outgrow.quantities import format_bytes
 
 _QUIET = "outgrow.quiet"
 _FEWEST_COLUMNS = 20
+_FEWEST, _GAP = 12, 2
+# Nothing, a dash for nothing, or a number with a unit: `1,024`, `-3`, `4e+06`, `98%`, `2.31 GB/s`.
+_NUMBER = re.compile(r"|-|[+-]?[\d,.]*\d(e[+-]?\d+)?(%| ?[A-Za-zµ/]+)?")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
@@ -77,16 +82,48 @@ def table(
     The columns of these names are aligned right; where `right` is left out, those whose every cell looks like
     a number. `styles` has one for each row: `bold red`, `dim`.
     """
-    drawn = Table(box=None, pad_edge=False)
-    for index, column in enumerate(columns):
-        if right is not None:
-            numeric = column in right
-        else:
-            numeric = bool(rows) and all(_looks_numeric(str(row[index])) for row in rows)
-        drawn.add_column(Text(column), justify="right" if numeric else "left", header_style="dim")
+    if right is None:
+        right = [
+            column
+            for index, column in enumerate(columns)
+            if rows and all(_NUMBER.fullmatch(str(row[index])) for row in rows)
+        ]
+    drawn = _columns(columns, right)
     for row, style in zip(rows, styles or [None] * len(rows), strict=True):
         drawn.add_row(*(Text(str(cell)) for cell in row), style=style)
-    _draw(title, drawn)
+    _draw(title, drawn, least=_fit(drawn))
+
+
+def _fit(drawn: Table) -> int:
+    """Give the heads of numbers several lines where the terminal is narrow, and say how many columns it takes
+    at least: where it has fewer, lines that the terminal folds are better than letters below each other."""
+    least = 0
+    for column in drawn.columns:
+        widest = max((cell_len(str(cell)) for cell in column.cells), default=0)
+        words = str(column.header).split() or [""]
+        least += _GAP + max(widest, *map(cell_len, words)) if column.no_wrap else _GAP + min(widest, _FEWEST)
+    console = _console(sys.stdout)
+    if console.measure(drawn, options=console.options.update(max_width=10**6)).maximum > console.width:
+        for column in drawn.columns:
+            if column.no_wrap:
+                column.header = Text("\n".join(str(column.header).split()))
+    return least
+
+
+def _columns(columns: Sequence[str], right: Sequence[str]) -> Table:
+    """A table without rows. Where the terminal is narrow numbers stay whole, and names go on in the next
+    line: cut off they would all look alike."""
+    drawn = Table(box=None, pad_edge=False)
+    for column in columns:
+        is_number = column in right
+        drawn.add_column(
+            Text(column),
+            justify="right" if is_number else "left",
+            header_style="dim",
+            no_wrap=is_number,
+            overflow="ellipsis" if is_number else "fold",
+        )
+    return drawn
 
 
 def picture(title: str, rows: Sequence[tuple[str, object]]) -> None:
@@ -196,8 +233,9 @@ def _console(stream: Any) -> Console:
     return console
 
 
-def _draw(title: str, drawn: Table) -> None:
+def _draw(title: str, drawn: Table, *, least: int = 0) -> None:
     console = _console(sys.stdout)
+    console.width = max(console.width, least)
     with console.capture() as captured:
         if title:
             console.print(Text(title, style="bold"))
@@ -212,7 +250,3 @@ def _amount(event: Progress) -> str:
         return f"{format_bytes(event.done)}{total}"
     total = f" / {event.total}" if event.total is not None else ""
     return f"{event.done}{total} {event.unit}"
-
-
-def _looks_numeric(cell: str) -> bool:
-    return cell == "" or cell[0].isdigit() or (cell[0] == "-" and (cell == "-" or cell[1:2].isdigit()))

@@ -12,7 +12,7 @@ import click
 from outgrow.cli import render
 from outgrow.cli.dispatcher_options import address_option, token_option
 from outgrow.cli.json_output import json_option, print_json
-from outgrow.quantities import format_bytes, format_rate, format_seconds
+from outgrow.quantities import format_bytes, format_count, format_rate, format_seconds
 
 if TYPE_CHECKING:
     from outgrow.shard.monitor import Monitor
@@ -92,9 +92,9 @@ def _show(monitor: "Monitor", before: dict[str, Any], after: dict[str, Any]) -> 
     ]
     clients = len(after["sessions"])
     workers = after["world_size"]
-    title = f"{monitor.address}: {workers} worker{'s' * (workers != 1)} for "
+    title = f"{monitor.address}: {format_count(workers, 'worker')} for "
     title += f"{format_seconds(after['seconds'])}, "
-    title += f"{clients} session{'s' * (clients != 1)}"
+    title += f"{format_count(clients, 'session')}"
     render.table(
         title,
         _COLUMNS,

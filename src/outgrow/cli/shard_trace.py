@@ -11,7 +11,7 @@ from outgrow.cli import render
 from outgrow.cli.dispatcher_options import address_option, token_option
 from outgrow.cli.json_output import json_option, print_json
 from outgrow.cli.output_files import check_writable, write_text
-from outgrow.quantities import format_seconds
+from outgrow.quantities import format_count, format_seconds
 
 # Version of what `--json` prints; it goes up when a key changes its meaning or goes away.
 _FORMAT_VERSION = 1
@@ -48,5 +48,5 @@ def trace(address: str | None, token_file: Path | None, seconds: float, out: Pat
         print_json(_FORMAT_VERSION, {"file": str(out), "seconds": seconds, "messages": messages})
         return
     click.echo(
-        f"{out}: {messages:,} messages in {format_seconds(seconds)}; open it at https://ui.perfetto.dev"
+        f"{out}: {format_count(messages, 'message')} in {format_seconds(seconds)}; open it at https://ui.perfetto.dev"
     )

@@ -9,6 +9,7 @@ import click
 from outgrow.cli import render
 from outgrow.cli.json_output import json_option, print_json
 from outgrow.cli.output_files import check_apart, check_writable, write_text
+from outgrow.quantities import format_count
 
 # Version of what `--json` prints; it goes up when a key changes its meaning or goes away.
 _FORMAT_VERSION = 1
@@ -39,4 +40,4 @@ def visualize(log: Path, out: Path | None, as_json: bool) -> None:
     if as_json:
         print_json(_FORMAT_VERSION, {"file": str(picture), "messages": messages, "workers": workers})
         return
-    click.echo(f"{picture}: {messages:,} messages on {workers} worker{'s' * (workers != 1)}")
+    click.echo(f"{picture}: {format_count(messages, 'message')} on {format_count(workers, 'worker')}")

@@ -12,7 +12,7 @@ from outgrow.cli import render
 from outgrow.cli.command_group import CommandEntry, CommandGroup
 from outgrow.cli.json_output import json_option, print_json
 from outgrow.names import matches, natural_key
-from outgrow.quantities import format_bytes, parse_bytes
+from outgrow.quantities import format_bytes, format_count, parse_bytes
 
 # Version of what `--json` prints; it goes up when a key changes its meaning or goes away.
 _FORMAT_VERSION = 1
@@ -84,7 +84,8 @@ def list_tensors(path: Path, only: str, as_json: bool) -> None:
         for meta in metas
     ]
     files = len({meta.path for meta in metas})
-    title = f"{path}: {len(metas)} weights, {format_bytes(nbytes)} in {files} file{'s' * (files != 1)}"
+    weights = format_count(len(metas), "weight")
+    title = f"{path}: {weights}, {format_bytes(nbytes)} in {format_count(files, 'file')}"
     render.table(title, ("name", "dtype", "shape", "size", "file"), rows)
 
 
@@ -132,7 +133,8 @@ def verify(path: Path, record: bool, as_json: bool) -> int:
             click.echo("\n".join((file, *(f"  {damage.message}" for damage in damages))))
         return 1
     click.echo(
-        f"{path}: sound; {report.tensors} weights, {format_bytes(report.nbytes)} in {report.files} files; "
+        f"{path}: sound; {format_count(report.tensors, 'weight')}, {format_bytes(report.nbytes)} in "
+        f"{format_count(report.files, 'file')}; "
         f"contents of {report.checked_tensors} compared with their digests"
     )
     if recorded is not None:
@@ -185,7 +187,7 @@ def convert(source: Path, target: Path, dtype: str | None, file_size: str, as_js
         )
         return
     what = "written" if done.is_new else "was there already, nothing to do"
-    click.echo(f"{done.path}: {done.tensors} weights, {format_bytes(done.nbytes)}; {what}")
+    click.echo(f"{done.path}: {format_count(done.tensors, 'weight')}, {format_bytes(done.nbytes)}; {what}")
 
 
 def _name(dtype: object) -> str:

@@ -11,8 +11,9 @@ from outgrow.compare.comparison import Comparison
 from outgrow.compare.finding import Finding
 from outgrow.compare.report.curve import STYLE as CURVE_STYLE
 from outgrow.compare.report.curve import draw_curve, points_of
-from outgrow.compare.report.words import error_text, plural, sentence
+from outgrow.compare.report.words import error_text, sentence
 from outgrow.markup import escaped
+from outgrow.quantities import format_count
 
 _TITLES = {"match": "They match", "differ": "They differ", "insufficient": "Too little to say"}
 _STATUSES = ("differs", "inherited", "healed", "ok")
@@ -141,7 +142,7 @@ def _table(findings: Sequence[Finding], *, is_whole: bool) -> Iterator[str]:
         return
     yield "<section>"
     if is_whole:
-        yield f"<h2>{plural(len(findings), 'pair')}, in order of execution</h2>"
+        yield f"<h2>{format_count(len(findings), 'pair')}, in order of execution</h2>"
         yield '<p class="tools" hidden><label>Find <input type="search" id="find"></label>'
         for status in _STATUSES:
             count = sum(finding.judged.status == status for finding in findings)

@@ -1,17 +1,18 @@
 """A comparison in words: the sentence that answers the question, and figures as people read them."""
 
-__all__ = ["as_text", "error_text", "explained", "plural", "sentence"]
+__all__ = ["as_text", "error_text", "explained", "sentence"]
 
 import math
 
 from outgrow.compare.comparison import Comparison
 from outgrow.compare.finding import Finding
+from outgrow.quantities import format_count
 
 
 def sentence(comparison: Comparison) -> str:
     """The answer in one sentence, for example `They differ: the first tensor that went wrong is ...`."""
     judgement = comparison.judgement
-    pairs = plural(len(comparison.findings), "pair")
+    pairs = format_count(len(comparison.findings), "pair")
     first = comparison.first_divergence
     if judgement.verdict == "insufficient":
         return f"Too little to say: {judgement.reason}."
@@ -25,11 +26,6 @@ def sentence(comparison: Comparison) -> str:
 def explained(finding: Finding) -> str:
     """Why a pair was judged as it was."""
     return finding.judged.reason
-
-
-def plural(count: int, noun: str) -> str:
-    """`1 pair`, `2 pairs`."""
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def error_text(error: float | None) -> str:
@@ -62,7 +58,7 @@ def _worst(comparison: Comparison) -> str:
     errors = [row.measures.relative_error for row in comparison.findings if row.measures is not None]
     # Equal, since in the same places; but hardly what anybody hoped for.
     nan = sum(row.measures is not None and row.measures.expected.nan > 0 for row in comparison.findings)
-    also = f"; both have NaN in {plural(nan, 'pair')}" if nan else ""
+    also = f"; both have NaN in {format_count(nan, 'pair')}" if nan else ""
     if all(row.measures is not None and row.measures.is_equal for row in comparison.findings):
         return f"all numbers equal{also}"
     return f"largest relative error {error_text(max(errors, default=None))}{also}"

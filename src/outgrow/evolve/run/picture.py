@@ -9,6 +9,7 @@ from typing import Any
 
 from outgrow.evolve.run.lanes import Lane, lanes_of
 from outgrow.markup import crop_end, crop_start, escaped, svg_page, svg_text
+from outgrow.quantities import format_count
 
 _WIDTH, _LEFT, _RIGHT, _TOP = 1100, 150, 112, 104
 _SPAN = _WIDTH - _LEFT - _RIGHT
@@ -76,7 +77,7 @@ def _header(entries: Sequence[Mapping[str, Any]], title: str) -> Iterator[str]:
     changes = sum(entry["kind"] == "decision" and entry["is_made"] for entry in entries)
     told = [
         f"{first['parameters']:,} to {last['parameters']:,} parameters",
-        f"{changes} change{'s' * (changes != 1)}",
+        format_count(changes, "change"),
         f"{last['steps']:,} steps",
     ]
     accuracy = [entry["accuracy"] for entry in entries if "accuracy" in entry]

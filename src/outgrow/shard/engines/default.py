@@ -4,6 +4,7 @@ __all__ = ["start_default"]
 
 import torch
 
+from outgrow.quantities import format_count
 from outgrow.shard.client.link import Link
 from outgrow.shard.engines.local import start_local
 from outgrow.shard.engines.torchrun import is_under_torchrun, start_torchrun
@@ -22,5 +23,5 @@ def start_default(asked: int | None = None) -> Link:
     if is_under_torchrun():
         return narrated(start_torchrun(), environment, "with the workers of torchrun")
     count = environment.world_size(torch.cuda.device_count(), asked)
-    title = f"{count} worker{'s' * (count != 1)} on this machine"
+    title = f"{format_count(count, 'worker')} on this machine"
     return narrated(start_local(count), environment, title)

@@ -5,7 +5,7 @@ __all__ = ["cycle_sentence", "explanation_text", "kind_text", "placement_text", 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from outgrow.quantities import format_bytes
+from outgrow.quantities import format_bytes, format_count
 
 _WIDEST: Final = 46
 _LINES: Final = 24
@@ -34,8 +34,7 @@ def cycle_sentence(cycle: Mapping[str, Any]) -> str:
     where = "on one worker" if used["kind"] == "solo" else "on each worker"
     exchanged = "no exchange"
     if sent["times"]:
-        plural = "" if sent["times"] == 1 else "s"
-        exchanged = f"{format_bytes(sent['bytes'])} in {sent['times']} exchange{plural}"
+        exchanged = f"{format_bytes(sent['bytes'])} in {format_count(sent['times'], 'exchange')}"
     return f"{kind_text(used['kind'])}: {format_bytes(used['state_bytes'])} {where}, {exchanged}"
 
 
