@@ -81,7 +81,11 @@ PARTS = (
     Part(
         name="shard recovery",
         modules=["shard/recovery/recovery_state.py"],
-        tests=["shard/recovery/test_recovery_state.py"],
+        tests=[
+            "shard/recovery/test_recovery_state.py",
+            "shard/recovery/test_checkpoint_state.py",
+            "shard/recovery/test_random_faults.py",
+        ],
     ),
     Part(
         name="store header",
