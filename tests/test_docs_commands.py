@@ -116,3 +116,16 @@ def test_a_wrong_command_line_is_seen(line, says):
     ((words),) = words_of(line)
     found = refusal(words)
     assert found is None if says is None else says in found
+
+
+def test_what_the_doctor_says_on_the_page_is_what_it_says():
+    """The headings and the rooms, not the figures, which are one machine's."""
+    page = (ROOT / "docs" / "tutorials" / "know-your-machine.md").read_text()
+    (shown,) = (block for block in _FENCED.findall(page) if block.startswith("$ outgrow doctor"))
+    sources = "".join(file.read_text() for file in (ROOT / "src" / "outgrow" / "cli").glob("doctor*.py"))
+    headings = [line for line in shown.splitlines()[1:] if line and "  " not in line and line != "..."]
+    assert len(headings) == 4
+    assert [line for line in headings if f'"{line}"' not in sources] == []
+    rows = re.findall(r"^(?:\w+)? +((?:\S+ )*\S+) +(?:yes|no|reduced)  ", shown, re.MULTILINE)
+    assert len(rows) > 6
+    assert [row for row in rows if f'"{row}"' not in sources] == []
