@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from outgrow.interrupts import Uninterrupted, are_interrupts_held, let_interrupts_through
-from tests.interrupting import CtrlC
+from tests.interrupting import CtrlC, needs_opcodes
 
 # What is raised at the end of a block is what these tests are about.
 # ruff: noqa: PT012
@@ -103,6 +103,7 @@ def test_other_threads_hold_nothing():
     assert held == [False]
 
 
+@needs_opcodes
 def test_wherever_it_comes_the_block_is_whole_and_the_handlers_are_back():
     def program(done):
         with Uninterrupted():

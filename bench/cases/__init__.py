@@ -18,6 +18,7 @@ from bench.cases import (
     evolve_measures,
     five_times,
     floor,
+    import_times,
     open_model,
     peers,
     plan_large,
@@ -33,6 +34,7 @@ from bench.cases import (
     shard_planning,
     shard_start,
     shard_step,
+    whole,
 )
 
 CASES: dict[str, ModuleType] = {
@@ -42,6 +44,7 @@ CASES: dict[str, ModuleType] = {
     "open": open_model,
     "plan_large": plan_large,
     "run7b": run7b,
+    "whole": whole,
     "five_times": five_times,
     "evolve_decisions": evolve_decisions,
     "compare_speed": compare_speed,
@@ -64,4 +67,5 @@ CASES: dict[str, ModuleType] = {
     "shard_start": shard_start,
     "shard_step": shard_step,
     "deciding": deciding,
+    "import_times": import_times,
 }

@@ -11,7 +11,7 @@ from torch import nn
 
 import outgrow.stream as ts
 from outgrow.stream.attachment import stream_of
-from tests.interrupting import CtrlC, outcome_of_child
+from tests.interrupting import CtrlC, needs_opcodes, outcome_of_child
 from tests.stream.streaming import assert_plain, assert_same, least_budget, open_files, reading_threads
 
 IDS = torch.arange(12).reshape(3, 4)
@@ -146,6 +146,7 @@ def places_of(scenario, folder, budget):
     return ctrl_c.places
 
 
+@needs_opcodes
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="every Ctrl-C has a process of its own")
 @pytest.mark.parametrize(
     "extent", ["some", pytest.param("all", marks=[pytest.mark.slow, pytest.mark.timeout(7200)])]
