@@ -1,52 +1,28 @@
 """Numbers of a row, as the page gets them."""
 
-import asyncio
 import gc
 import json
 import threading
-import time
 
 import numpy as np
 import pytest
 import torch
 
-from outgrow.compare import view
-from outgrow.compare.web import turns
-from outgrow.compare.web.refusal import ApiError
-from outgrow.compare.web.turns import Turns
-from tests.compare.web import own_loop
 from tests.compare.view.two_runs import numbers, two_runs
-from tests.compare.web.served import TOKEN, Tab, save, served
+from tests.compare.web.served import save, served
 from tests.compare.web.serving import eventually
-
-
-def spec(*fixed, **more):
-    return {"fixed": list(fixed), **more}
+from tests.compare.web.tensor_calls import permuted_runs, row_of, spec, values
 
 
 @pytest.fixture(scope="module")
 def runs():
-    expected, actual = two_runs()
-    expected["3_key"] = numbers(3, 4, 5)
-    actual["3_key"] = expected["3_key"].permute(2, 0, 1).contiguous()
-    actual["3_key"][4, 1, 2] += 7
-    return expected, actual
+    return permuted_runs()
 
 
 @pytest.fixture(scope="module")
 def tab(tmp_path_factory, runs):
     with served(tmp_path_factory.mktemp("served"), *runs) as tab:
         yield tab
-
-
-def row_of(tab, name, side="expected"):
-    return tab.get("/rows").json()[side].index(name)
-
-
-def values(tab, name, body, side="expected"):
-    answer = tab.post(f"/rows/{row_of(tab, name, side)}/values", body)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
 
 
 def picture(tab, name, body, side="expected"):
@@ -248,178 +224,6 @@ def test_many_calls_at_once_get_their_own_answers(tab, runs):
         np.testing.assert_array_equal(found[place], wanted[:, :, place % 5].numpy())
 
 
-def ask(tab, name, call, body, side="expected"):
-    answer = tab.post(f"/rows/{row_of(tab, name, side)}/{call}", body)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
-
-
-def test_the_largest_difference_is_found_in_both_stored_shapes(tab):
-    found = ask(tab, "3_key", "find", {"what": "maximum"})
-    assert found["index"] == found["expected_index"] == [1, 2, 4]
-    assert found["actual_index"] == [4, 1, 2]
-    assert found["actual_rank"] == 0
-
-
-def test_the_largest_difference_is_that_of_a_search(tab):
-    for name in ("2_query", "3_key", "0_query"):
-        with served_comparison(tab) as comparison:
-            found = comparison.findings[[f.pair.expected_name for f in comparison.findings].index(name)]
-            searched = view.find_maximum(*view.aligned_sides(found)).as_json()
-        assert ask(tab, name, "find", {"what": "maximum"}) == searched
-
-
-def served_comparison(tab):
-    return tab.app.state.sessions.find(tab.headers["X-Outgrow-Session"]).reading()
-
-
-def test_a_search_goes_on_from_where_it_was(tab, runs):
-    value = runs[0]["3_key"]
-    wanted = [list(place) for place in torch.nonzero(value > 1).tolist()]
-    assert len(wanted) > 3
-    body = {"what": "range", "side": "expected", "low": 1, "count": True}
-    seen, at = [], None
-    for _ in wanted:
-        found = ask(tab, "3_key", "find", body | {"from": at})
-        assert not found["wrapped"]
-        assert found["count"] == len(wanted)
-        at = found["index"]
-        seen.append(at)
-    assert seen == wanted
-    again = ask(tab, "3_key", "find", body | {"from": at})
-    assert (again["index"], again["wrapped"]) == (wanted[0], True)
-    back = ask(tab, "3_key", "find", body | {"from": wanted[1], "direction": -1})
-    assert back["index"] == wanted[0]
-
-
-def test_a_search_in_the_stored_shape_is_of_one_side(tab, runs):
-    actual = runs[1]["3_key"]
-    value = float(actual[4, 1, 2])
-    found = ask(tab, "3_key", "find", {"what": "value", "low": value, "side": "actual", "view": "own"})
-    assert found["index"] == found["actual_index"] == [4, 1, 2]
-    answer = tab.post(f"/rows/{row_of(tab, '3_key')}/find", {"what": "nan", "view": "own"})
-    assert answer.status_code == 400
-    alone = ask(tab, "1_sliding", "find", {"what": "value", "low": "1", "count": True}, "actual")
-    assert (alone["index"], alone["count"]) == ([0], 2)
-
-
-def test_what_is_not_there_is_not_found(tab):
-    found = ask(tab, "3_key", "find", {"what": "nan", "count": True})
-    assert (found["index"], found["count"]) == (None, 0)
-
-
-def test_histograms_count_windows_and_whole_tensors(tab, runs):
-    whole = ask(tab, "3_key", "histogram", {"bins": 8})
-    assert sum(whole["expected"]) == sum(whole["actual"]) == sum(whole["difference"]) == 60
-    assert len(whole["edges"]) == 9
-    part = ask(tab, "3_key", "histogram", {"bins": 4, "expected": spec(0, 0, 4, rows=0, columns=1)})
-    counts, _ = np.histogram(runs[0]["3_key"][:, :, 4].numpy(), bins=np.array(part["edges"]))
-    assert part["expected"] == counts.tolist()
-    own = ask(tab, "3_key", "histogram", {"bins": 4, "view": "own"})
-    assert sum(own["actual"]) == 60
-    alone = ask(tab, "1_sliding", "histogram", {"bins": 2}, "actual")
-    assert alone["expected"] is None
-    assert sum(alone["actual"]) == 2
-
-
-@pytest.mark.parametrize(
-    ("call", "body"),
-    [
-        ("find", {}), ("find", {"what": "everything"}), ("find", {"what": "value"}),
-        ("find", {"what": "value", "low": "x"}), ("find", {"what": "nan", "from": [0]}),
-        ("find", {"what": "nan", "from": [0, 0, True]}), ("find", {"what": "nan", "from": "0"}),
-        ("find", {"what": "nan", "from": [10**30, 0, 0]}), ("find", {"what": "nan", "direction": 2}),
-        ("find", {"what": "nan", "direction": True}), ("find", {"what": "nan", "count": 1}),
-        ("find", {"what": "nan", "side": "both"}), ("find", {"what": "range", "low": 2, "high": 1}),
-        ("find", {"what": "nan", "rank": 1}), ("find", {"what": "nan", "extra": 1}),
-        ("find", {"what": ["nan"]}), ("find", {"what": "nan", "side": []}),
-        ("find", {"what": "x" * 10**5}), ("find", {"what": "value", "low": "1" * 10**5}),
-        ("find", {"what": "nan", "side": "x" * 10**5}), ("find", {"what": "range", "low": [[1] * 10**4]}),
-        ("histogram", {}), ("histogram", {"bins": 0}), ("histogram", {"bins": 10**9}),
-        ("histogram", {"bins": 2.0}), ("histogram", {"bins": 2, "extra": 1}),
-        ("histogram", {"bins": 2, "view": "own", "rank": 7}),
-    ],
-    ids=lambda value: str(value)[:60],
-)  # fmt: skip
-def test_a_wrong_search_or_histogram_is_refused_in_words(tab, call, body):
-    answer = tab.post(f"/rows/{row_of(tab, '3_key')}/{call}", body)
-    assert answer.status_code == 400, answer.text
-    assert answer.json()["error"]["hint"]
-    assert len(answer.content) < 1000
-
-
-@pytest.fixture
-def endless(monkeypatch):
-    """A search that goes on until it is ended; the second one finds something."""
-    begun, ended = threading.Event(), threading.Event()
-
-    def find(*_, check, **__):
-        if begun.is_set():
-            return view.Found(index=(0, 0, 0))
-        begun.set()
-        try:
-            while True:
-                check()
-                time.sleep(0.002)
-        finally:
-            ended.set()
-
-    monkeypatch.setattr(view, "find", find)
-    return begun, ended
-
-
-def test_a_new_search_ends_the_one_before(tab, endless):
-    begun, ended = endless
-    path, answers = f"/rows/{row_of(tab, '3_key')}/find", []
-    first = threading.Thread(target=lambda: answers.append(tab.post(path, {"what": "nan"})))
-    first.start()
-    assert begun.wait(10)
-    assert tab.post(path, {"what": "nan"}).json()["index"] == [0, 0, 0]
-    first.join()
-    assert ended.is_set()
-    assert answers[0].status_code == 499
-    assert answers[0].json()["error"]["code"] == "cancelled"
-
-
-def test_another_tab_ends_no_search_of_this_one(tab, endless):
-    begun, ended = endless
-    other, row = Tab(tab._client).wait(), row_of(tab, "3_key")
-    first = threading.Thread(target=lambda: tab.post(f"/rows/{row}/find", {"what": "nan"}))
-    first.start()
-    assert begun.wait(10)
-    assert other.post(f"/rows/{row}/find", {"what": "nan"}).json()["index"] == [0, 0, 0]
-    assert not ended.wait(0.1)
-    assert tab.post(f"/rows/{row}/find", {"what": "nan"}).status_code == 200
-    first.join()
-    assert ended.is_set()
-
-
-def test_a_search_ends_with_its_connection(tab, endless):
-    begun, ended = endless
-    path = f"/api/rows/{row_of(tab, '3_key')}/find"
-    headers = {"host": "127.0.0.1:5000", "authorization": f"Bearer {TOKEN}", **tab.headers}
-    scope = {
-        "type": "http", "http_version": "1.1", "method": "POST", "path": path, "raw_path": path.encode(),
-        "query_string": b"", "scheme": "http", "server": ("127.0.0.1", 5000), "client": ("127.0.0.1", 1),
-        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
-    }  # fmt: skip
-    sent = [{"type": "http.request", "body": b'{"what": "nan"}', "more_body": False}]
-    statuses = []
-
-    async def receive():
-        if sent:
-            return sent.pop()
-        await asyncio.to_thread(begun.wait, 10)
-        return {"type": "http.disconnect"}
-
-    async def send(message):
-        statuses.append(message.get("status"))
-
-    own_loop.run(tab.app(scope, receive, send))
-    assert ended.is_set()
-    assert statuses[0] == 499
-
-
 def test_what_is_kept_of_a_comparison_goes_with_it(tmp_path):
     with served(tmp_path, *two_runs()) as tab:
         for _ in range(3):
@@ -427,38 +231,3 @@ def test_what_is_kept_of_a_comparison_goes_with_it(tmp_path):
             tab.wait()
             values(tab, "2_key", {"expected": spec(0, 0)})
         assert eventually(lambda: gc.collect() >= 0 and len(tab.app.state.kept) == 1)
-
-
-@pytest.mark.parametrize("which", ["expected", "difference"])
-def test_a_picture_ends_too(tab, monkeypatch, which):
-    monkeypatch.setattr(turns, "_MOST_SECONDS", -1.0)
-    body = {"which": which, "expected": spec(0, 0, 0, rows=0, columns=1), "max_height": 8, "max_width": 8}
-    answer = tab.post(f"/rows/{row_of(tab, '3_key')}/tile", body)
-    assert answer.status_code == 503
-    assert answer.json()["error"]["hint"]
-
-
-def test_a_call_that_takes_too_long_ends(monkeypatch):
-    monkeypatch.setattr(turns, "_MOST_SECONDS", -1.0)
-    with Turns().take("one") as turn, pytest.raises(ApiError, match="took more than") as caught:
-        turn()
-    assert caught.value.status == 503
-
-
-def test_who_asks_anew_ends_what_was_asked_before():
-    held = Turns()
-    with held.take("one") as first:
-        with held.take("two") as other, held.take(None), held.take(None) as free:
-            first()
-            with held.take("one") as second:
-                with pytest.raises(ApiError, match="was cancelled") as caught:
-                    first()
-                assert caught.value.status == 499
-                second()
-            other()
-            free()
-        with held.take("one") as third:
-            third()
-        with pytest.raises(ApiError):
-            first()
-    assert not held._turns
