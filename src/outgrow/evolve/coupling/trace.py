@@ -80,6 +80,11 @@ class Trace:
         """Qualified name of the module that runs now; empty for the model itself."""
         return self._modules[-1] if self._modules else ""
 
+    @property
+    def who(self) -> str:
+        """The same in a sentence."""
+        return self.module or "the model"
+
     def run(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call the model and follow it; gives what it returned."""
         for tensor in tree_leaves((args, kwargs)):
@@ -102,7 +107,7 @@ class Trace:
         """
         known = self._labels.get(tensor)
         if known is not None and len(known.extents) != tensor.dim():  # changed in place
-            known.frozen(f"{self.module or 'the model'} changes its shape in place")
+            known.frozen(f"{self.who} changes its shape in place")
             known = None
         if known is None:
             known = self._places.get(_place(tensor)) if tensor.numel() else None
@@ -125,7 +130,7 @@ class Trace:
             return
         chosen = labels.extents[dim] if extent is None else extent
         if labels.dims[dim] is None:
-            chosen.freeze(f"{self.module or 'the model'} looks at {labels.weight} in a way nobody can undo")
+            chosen.freeze(f"{self.who} looks at {labels.weight} in a way nobody can undo")
         self.uses.append(
             Use(weight=labels.weight, dim=labels.dims[dim], extent=chosen, role=role, module=self.module)
         )
@@ -139,7 +144,7 @@ class Trace:
         """Make two extents one; a single index is nobody's."""
         if one.size == two.size == 1:
             return
-        one.unify(two, self.module or "the model")
+        one.unify(two, self.who)
 
     def contract(self, one: Labels, dim: int, two: Labels, other: int) -> None:
         """Note that two tensors are multiplied and summed over a dim of each."""
@@ -150,7 +155,7 @@ class Trace:
             consumers = [self._is_own(each) for each in (one, two)]
         if sum(consumers) != 1:
             what = "two activations" if one.weight is None else "two weights"
-            mine.freeze(f"{self.module or 'the model'} multiplies {what} over it")
+            mine.freeze(f"{self.who} multiplies {what} over it")
         self.use(one, dim, "in" if consumers[0] else "out")
         self.use(two, other, "in" if consumers[1] else "out")
 

@@ -9,6 +9,11 @@ from tests.evolve.coupling.seen import see
 A = torch.ops.aten
 
 
+def masked_attention(m):
+    q, k, v = m.q * 1, m.k * 1, m.v * 1
+    return A._scaled_dot_product_flash_attention_for_cpu(q, k, v, attn_mask=m.mask.detach())[0]
+
+
 cases = {
     "mm": (
         lambda m, x: x @ m.a,
@@ -240,6 +245,32 @@ cases = {
             "b2*c2 d3(is a place of the sequence) i8(m multiplies two activations over it) | -> "
             "2(belongs to attention) 4(belongs to attention) 3(belongs to attention) | uses: q[0, 1, "
             "2, 3] out, k[0, 1, 2, 3] out, v[0, 1, 2, 3] out"
+        ),
+    ),
+    "flash.mask": (
+        masked_attention,
+        (),
+        {"q": (2, 4, 3, 8), "k": (2, 4, 5, 8), "v": (2, 4, 5, 8), "mask": (2, 4, 3, 5)},
+        (
+            "q: a2 b4 c3(is a place of the sequence) d8(m multiplies two activations over it) "
+            "| k: a2 b4 e5(is a place of the sequence) f8(m multiplies two activations over it) "
+            "| v: a2 b4 g5(is a place of the sequence) h8(m multiplies two activations over it) "
+            "| mask: a2 b4 i3(is a place of the sequence) j5(is a place of the sequence) "
+            "| -> a2 b4 c3(is a place of the sequence) h8(m multiplies two activations over it) "
+            "| uses: q[0, 1, 2, 3] out, k[0, 1, 2, 3] out, v[0, 1, 2, 3] out, mask[0, 1, 2, 3] out"
+        ),
+    ),
+    "flash.mask.shared": (
+        masked_attention,
+        (),
+        {"q": (2, 4, 3, 8), "k": (2, 4, 5, 8), "v": (2, 4, 5, 8), "mask": (2, 1, 3, 5)},
+        (
+            "q: a2 b4 c3(is a place of the sequence) d8(m multiplies two activations over it) "
+            "| k: a2 b4 e5(is a place of the sequence) f8(m multiplies two activations over it) "
+            "| v: a2 b4 g5(is a place of the sequence) h8(m multiplies two activations over it) "
+            "| mask: a2 i1(has one index only) j3(is a place of the sequence) k5(is a place of the sequence) "
+            "| -> a2 b4 c3(is a place of the sequence) h8(m multiplies two activations over it) "
+            "| uses: q[0, 1, 2, 3] out, k[0, 1, 2, 3] out, v[0, 1, 2, 3] out, mask[0, 1, 2, 3] out"
         ),
     ),
     "conv unbatched": (

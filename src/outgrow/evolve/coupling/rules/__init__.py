@@ -53,7 +53,7 @@ def follow(trace: Trace, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any
         for tensor in outputs:
             trace.label(tensor, trace.fresh(tensor, "is made within the model"))
     else:
-        why = f"{trace.module or 'the model'} calls aten::{name}, of which nothing is known"
+        why = f"{trace.who} calls aten::{name}, of which nothing is known"
         trace.refuse(inputs, why)
         for tensor in outputs:
             trace.label(tensor, trace.fresh(tensor, why))

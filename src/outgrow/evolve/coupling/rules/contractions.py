@@ -69,7 +69,7 @@ def _grouped_mm(trace: Trace, _func: Any, args: tuple[Any, ...], kwargs: dict[st
     """Rows of the first matrix, each times one of several matrices: the experts of a mixture."""
     one, two = trace.labels(args[0]), trace.labels(args[1])
     if len(one.extents) != 2 or len(two.extents) != 3:
-        why = f"{trace.module or 'the model'} multiplies groups of it"
+        why = f"{trace.who} multiplies groups of it"
         one.frozen(why)
         two.frozen(why)
         trace.label(result, trace.fresh(result, why))
@@ -127,7 +127,7 @@ def _grouped(trace: Trace, x: Labels, w: Labels, groups: int, *, is_transposed: 
     into_dim, within_dim = (0, 1) if is_transposed else (1, 0)
     trace.unify(inner, into)
     if w.weight is None:
-        inner.freeze(f"{trace.module or 'the model'} multiplies two activations over it")
+        inner.freeze(f"{trace.who} multiplies two activations over it")
     if inner.size > 1:
         trace.use(w, into_dim, "in", into)
     trace.use(w, within_dim, "out", within)
@@ -149,10 +149,13 @@ def _attention(trace: Trace, func: Any, args: tuple[Any, ...], kwargs: dict[str,
     for labels in (q, k, v):
         trace.use_all(labels)
         labels.extents[2].freeze("is a place of the sequence")
-        labels.extents[-1].freeze(f"{trace.module or 'the model'} multiplies two activations over it")
+        labels.extents[-1].freeze(f"{trace.who} multiplies two activations over it")
     others = [one for one in (*args[3:], *kwargs.values()) if isinstance(one, Tensor)]
     for mask in others:
         labels = trace.labels(mask)
+        trace.use_all(labels)
+        for extent in labels.extents[-2:]:
+            extent.freeze("is a place of the sequence")
         for mine, theirs in zip(reversed(labels.extents[:-2]), reversed(q.extents[:2]), strict=False):
             if mine.size == theirs.size:
                 trace.unify(mine, theirs)

@@ -104,7 +104,7 @@ def _as_strided_(
         is_same &= size == 1 or stride == expected
         expected *= size
     if not is_same:
-        x.frozen(f"{trace.module or 'the model'} changes its strides")
+        x.frozen(f"{trace.who} changes its strides")
     trace.label(result, x if is_same else trace.fresh(result, "has other strides"))
 
 
@@ -139,7 +139,7 @@ def _diagonal(trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str
     x = trace.labels(args[0])
     trace.use_all(x)
     one, two = (dim % len(x.extents) for dim in (*args[2:4], *(0, 1)[len(args[2:4]) :]))
-    why = f"{trace.module or 'the model'} takes its diagonal"
+    why = f"{trace.who} takes its diagonal"
     for dim in (one, two):
         x.extents[dim].freeze(why)
     rest = [extent for dim, extent in enumerate(x.extents) if dim not in (one, two)]
@@ -150,7 +150,7 @@ def _triangle(trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str
     x = trace.labels(args[0])
     trace.use_all(x)
     for extent in x.extents[-2:]:
-        extent.freeze(f"{trace.module or 'the model'} keeps a triangle of it")
+        extent.freeze(f"{trace.who} keeps a triangle of it")
     trace.label(result, Labels(extents=x.extents))
 
 

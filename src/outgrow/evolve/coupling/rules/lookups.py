@@ -14,7 +14,7 @@ from outgrow.evolve.coupling.trace import Trace
 
 
 def _why(trace: Trace) -> str:
-    return f"{trace.module or 'the model'} picks indices of it"
+    return f"{trace.who} picks indices of it"
 
 
 def _embedding(trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str, Any], result: Any) -> None:
@@ -163,7 +163,7 @@ def _ranked(trace: Trace, func: Any, args: tuple[Any, ...], kwargs: dict[str, An
     numbers = [one for one in args[1:] if isinstance(one, int) and not isinstance(one, bool)]
     given = kwargs.get("dim", numbers[place - 1] if len(numbers) >= place else -1)
     dim = given % max(len(x.extents), 1)
-    why = f"{trace.module or 'the model'} sorts it"
+    why = f"{trace.who} sorts it"
     if x.extents:
         x.extents[dim].freeze(why)
     for tensor in results if isinstance(results, tuple) else (results,):

@@ -17,7 +17,7 @@ def _pieces(trace: Trace, tensor: Tensor, dim: int, sizes: list[int]) -> list[La
     dim %= len(x.extents)
     pieces = cut(x.extents[dim], sizes)
     if pieces is None:
-        why = f"{trace.module or 'the model'} cuts it into {sizes}"
+        why = f"{trace.who} cuts it into {sizes}"
         x.extents[dim].freeze(why)
         pieces = [Extent(size, frozen=why) for size in sizes]
     return [
@@ -46,7 +46,7 @@ def _slice(trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str, A
         return
     if (args[4] if len(args) > 4 else 1) != 1:
         trace.use_all(x)
-        why = f"{trace.module or 'the model'} takes every so-many-th of it"
+        why = f"{trace.who} takes every so-many-th of it"
         x.extents[dim].freeze(why)
         piece = Extent(result.shape[dim], frozen=why)
         trace.label(result, Labels(extents=(*x.extents[:dim], piece, *x.extents[dim + 1 :])))
@@ -60,7 +60,7 @@ def _slice(trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str, A
 def _select(trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str, Any], result: Any) -> None:
     x = trace.labels(args[0])
     dim = args[1] % len(x.extents)
-    x.extents[dim].freeze(f"{trace.module or 'the model'} takes one index of it")
+    x.extents[dim].freeze(f"{trace.who} takes one index of it")
     rest = (*x.extents[:dim], *x.extents[dim + 1 :])
     dims = (*x.dims[:dim], *x.dims[dim + 1 :])
     trace.label(result, Labels(extents=rest, weight=x.weight, dims=dims))
@@ -112,7 +112,7 @@ def _pad(trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str, Any
         before, after = args[1][2 * back : 2 * back + 2]
         dim = len(extents) - 1 - back
         if before < 0 or after < 0:
-            extents[dim].freeze(f"{trace.module or 'the model'} cuts it")
+            extents[dim].freeze(f"{trace.who} cuts it")
             extents[dim] = Extent(result.shape[dim], frozen="was cut")
         elif before or after:
             sides = [Extent(size, frozen="is padding") if size else None for size in (before, after)]
@@ -127,7 +127,7 @@ def _roll(trace: Trace, func: Any, args: tuple[Any, ...], _kwargs: dict[str, Any
     # `roll(x, shifts)` without dims moves through all of them; `flip(x, dims)` always says which.
     dims = args[-1] if len(args) == 3 or "flip" in func._schema.name else ()
     for dim in dims or range(len(x.extents)):
-        x.extents[dim].freeze(f"{trace.module or 'the model'} moves its indices")
+        x.extents[dim].freeze(f"{trace.who} moves its indices")
     trace.label(result, Labels(extents=x.extents))
 
 

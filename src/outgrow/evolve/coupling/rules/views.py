@@ -73,7 +73,7 @@ def _view(trace: Trace, _func: Any, args: tuple[Any, ...], _kwargs: dict[str, An
     groups = regroup(x.extents, result.shape) if result.numel() else None
     if groups is None:
         trace.use_all(x)
-        why = f"{trace.module or 'the model'} looks at {tuple(args[0].shape)} as {tuple(result.shape)}"
+        why = f"{trace.who} looks at {tuple(args[0].shape)} as {tuple(result.shape)}"
         x.frozen(why)
         trace.label(result, trace.fresh(result, why))
         return
