@@ -382,7 +382,7 @@ MODELS = {
     "tied": transformer(6, 256, 8000, tied=True),
     "untied": transformer(6, 256, 8000, tied=False),
     "cast": transformer(4, 256, 5000, tied=True, stored=torch.float32),
-    "long": transformer(200, 64, 500, tied=False),
+    "long": transformer(60, 64, 500, tied=False),
     "one": ([weight(0, (4096, 1024))], [0]),
 }
 
