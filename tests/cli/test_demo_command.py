@@ -111,6 +111,17 @@ def test_an_unknown_chapter_lists_those_there_are(capsys):
     assert list(CHAPTERS) == ["stream", "compare", "shard", "evolve", "whole"]
 
 
+@pytest.mark.parametrize(
+    ("chapter", "option", "others"),
+    [("shard", "--budget=1MB", "stream"), ("compare", "--svg=a.svg", "stream, shard, evolve, whole")],
+)
+def test_an_option_without_effect_is_an_error(chapter, option, others, capsys):
+    assert main(["demo", chapter, option]) == 2
+    message, hint = capsys.readouterr().err.splitlines()
+    assert f"{option.partition('=')[0]} has no effect on the chapter '{chapter}'" in message
+    assert hint == f"  Hint: leave it out; it is for {others}"
+
+
 def test_a_bad_budget_is_an_error_before_anything_is_fetched(cache, capsys, pip):
     assert main(["demo", "--budget", "lots"]) == 2
     assert "not a size" in capsys.readouterr().err

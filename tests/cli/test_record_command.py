@@ -181,7 +181,7 @@ def test_what_cannot_be_run_or_written_is_told_first(folder, capsys):
     (folder / "recording").mkdir()
     (folder / "recording" / "mine").write_text("")
     for arguments, message in [
-        (["--", "python", "x.py"], "'recording' is there already"),
+        (["--", "python", "x.py"], "'recording' is not an empty folder"),
         (["--out", "new", "--", "no-such-program"], "cannot run 'no-such-program'"),
         (["--out", "new", "--kinds", "output", "--", "python"], "there is no kind 'output'"),
         (["--out", "new", "--max-bytes", "much", "--", "python"], "much"),

@@ -88,7 +88,7 @@ CHAPTERS = {
 @click.option(
     "--keep",
     type=click.Path(path_type=Path),
-    metavar="DIRECTORY",
+    metavar="DIR",
     help="Keep the recordings of the chapter whole there.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask before the model is fetched.")

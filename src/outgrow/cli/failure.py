@@ -6,11 +6,12 @@ import errno
 import re
 import sys
 import traceback
+from collections.abc import Sequence
 
 import click
 
 from outgrow.cli import render
-from outgrow.errors import InputError, OutgrowError
+from outgrow.errors import InputError, OutgrowError, nearest_names
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -66,5 +67,11 @@ def _usage_hint(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "outgrow"
     how = f"`{path} --help` shows how it is called"
-    near = error.possibilities if isinstance(error, click.NoSuchOption) else None
+    near: Sequence[str] | None = None
+    parameter = error.param if isinstance(error, click.BadParameter) else None
+    if isinstance(error, click.NoSuchOption):
+        near = error.possibilities
+    elif parameter is not None and isinstance(parameter.type, click.Choice):
+        given = re.match(r"'(.*?)' is not one of ", error.message)
+        near = nearest_names(given[1], map(str, parameter.type.choices)) if given else None
     return f"did you mean: {', '.join(near)}? {how}" if near else how

@@ -11,6 +11,7 @@ import click
 
 from outgrow.cli import render
 from outgrow.cli.interruption import Terminated
+from outgrow.cli.output_files import check_empty
 from outgrow.cli.value_completion import complete_list, complete_names_or_paths
 from outgrow.errors import InputError
 from outgrow.quantities import format_bytes, format_count, parse_bytes
@@ -50,23 +51,13 @@ def record(out: Path, only: str, kinds: str, max_bytes: str | None, command: tup
     if unknown:
         raise InputError(f"there is no kind {unknown[0]!r} to record", hint=f"kinds are {', '.join(_KINDS)}")
     limit = None if max_bytes is None else parse_bytes(max_bytes)
-    _check_free(out)
+    check_empty(out)
     # A folder of the package alone: neither torch nor the rest of capture is needed before the end.
     from outgrow.capture.bootstrap import environment
 
     options = {"path": str(out.absolute()), "only": only, "kinds": wanted, "max_bytes": limit}
     code = _run(command, environment(options))
     return _conclude(out, only, code)
-
-
-def _check_free(out: Path) -> None:
-    if out.is_dir() and not any(out.iterdir()):
-        return
-    if out.exists():
-        raise InputError(
-            f"{str(out)!r} is there already, and nothing is written over it",
-            hint="give another place with --out, or remove it",
-        )
 
 
 def _run(command: tuple[str, ...], environment: dict[str, str]) -> int:
