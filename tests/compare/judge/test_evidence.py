@@ -259,6 +259,23 @@ def test_bias_grows_fivefold_at_most(error, before, least, figure):
     assert evidence(measures(error, elements=63, **HALF, **biased(0.3)), seen) is None
 
 
+@pytest.mark.parametrize("end", ["minimum", "maximum"])
+def test_a_lone_huge_number_is_rounded_as_any_other(end):
+    # SmolLM2 has one activation of 10,000 among tenths: its last bit is the factor of least squares.
+    found = measures(1.15e-6, scale=1 - 1.15e-6)
+    seen = past(error=6e-7, floor=FLOOR)
+    assert evidence(found, seen) == "bias"
+
+    def with_largest(share):
+        side = dataclasses.replace(found.expected, **{end: (share * found.elements) ** 0.5})
+        return dataclasses.replace(found, expected=side)
+
+    assert evidence(with_largest(0.51), seen) is None
+    assert evidence(with_largest(0.49), seen) == "bias"
+    unknown = dataclasses.replace(with_largest(0.51).expected, minimum=None)
+    assert evidence(dataclasses.replace(found, expected=unknown), seen) == "bias"
+
+
 def test_bias_of_just_so_much_is_right():
     least = 2.5 * HALF_FLOOR + 2.0**-9
     assert 1 + least - 1 == least

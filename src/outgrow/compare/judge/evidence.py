@@ -108,8 +108,12 @@ def _object(measures: Measures, past: Past, floor: float, allowed: float) -> Obj
     if lone and peak > max(APART * past.peak, APART * floor, FIRST_DIGITS):
         text = f"{lone:,} of {measures.elements:,} elements are far off, the worst by {measures.max_abs:.3g}"
         return Objection(evidence="isolated", reason=f"{text} instead of {measures.expected_at_max:.3g}")
+    averaged = max(past.bias, AVERAGED * floor)
+    if _is_one_number(measures):
+        # Its rounding is the factor: nothing averages out. Language models have such activations.
+        averaged = max(averaged, past.error, floor)
     # Errors across a vector of constant length shorten what is left along it: by half of their square.
-    if bias_of(measures) > JUMP * max(past.bias, AVERAGED * floor) + error**2 / 2:
+    if bias_of(measures) > JUMP * averaged + error**2 / 2:
         return Objection(evidence="bias", reason=_tell_bias(measures))
     return _object_to_sample(measures, past)
 
@@ -178,6 +182,15 @@ def bias_of(measures: Measures) -> float:
     if measures.elements < MANY_ENOUGH or measures.scale is None:
         return 0.0
     return max(abs(measures.scale - 1), abs(_shift(measures)))
+
+
+def _is_one_number(measures: Measures) -> bool:
+    """Whether one element is more than half of the sum of all squares."""
+    side = measures.expected
+    if side.mean is None or side.std is None or side.minimum is None or side.maximum is None:
+        return False
+    squares = measures.elements * (side.mean**2 + side.std**2)
+    return 2 * max(side.minimum**2, side.maximum**2) > squares
 
 
 def _shift(measures: Measures) -> float:
