@@ -39,6 +39,98 @@ def test_the_simplest_comes_first(expected, actual, first):
     assert len({one.hint for one in found}) == len(found)
 
 
+def names(expected, actual, **more):
+    return {one.name: one.hint for one in common_layouts(expected, actual, **more)}
+
+
+@pytest.mark.parametrize(
+    ("expected", "actual", "name"),
+    [
+        ((6, 4), (4, 6), "transpose"),
+        ((6, 5, 4), (5, 6, 4), "heads first"),
+        ((4, 6, 5), (4, 5, 6), "last two dims exchanged"),
+        ((2, 4, 6, 5), (2, 6, 4, 5), "heads first in each batch"),
+        ((5, 4, 6), (4, 6, 5), "last dim first"),
+        ((4, 6, 5), (5, 4, 6), "first dim last"),
+        ((6, 5, 4), (4, 5, 6), "permute"),
+        ((1, 6, 1, 4), (4, 1, 6), "transpose"),
+        ((1, 8, 7, 6), (7, 48), "heads first, dims cut or merged"),
+        ((7, 48), (8, 7, 6), "heads first, dims cut or merged"),
+        ((5, 48), (6, 5, 8), "heads first, dims cut or merged"),
+        ((6, 4, 10), (2, 3, 5, 8), "permute, dims cut or merged"),
+        ((2, 3, 1), (2, 3), "dims of size 1"),
+        ((6,), (2, 3), "flatten"),
+        ((6, 1), (2, 3), "flatten"),
+        ((2, 6), (2, 3, 2), "reshape"),
+    ],
+    ids=str,
+)
+def test_the_usual_moves_have_names(expected, actual, name):
+    found = names(expected, [actual])
+    assert name in found
+    assert len(found) == len(common_layouts(expected, [actual]))
+
+
+@pytest.mark.parametrize(
+    ("expected", "ranks", "found"),
+    [
+        ((8, 6), [(4, 6)] * 2,
+         {"side by side": "concatenate(0)", "side by side, in sections": "sections(0, 2, 2)",
+          "side by side, reshape": "concatenate(1), reshape(8, 6)"}),
+        ((4, 12), [(4, 12)] * 2, {"all ranks alike": "replicated", "sum of the ranks": "sum"}),
+        ((3, 2), [(2, 3)] * 2,
+         {"all ranks alike, transpose": "replicated, transpose(0, 1)",
+          "sum of the ranks, transpose": "sum, transpose(0, 1)"}),
+        ((2, 4, 5), [(4, 5)] * 2,
+         {"ranks as a dim": "stack",
+          "ranks as a dim, heads first, dims cut or merged":
+              "stack, reshape(2, 2, 10), permute(1, 0, 2), reshape(2, 4, 5)",
+          "side by side, heads first, dims cut or merged":
+              "concatenate(0), reshape(4, 2, 5), permute(1, 0, 2)",
+          "side by side, reshape": "concatenate(1), reshape(2, 4, 5)"}),
+        ((0, 4), [(0, 2)] * 2,
+         {"side by side, reshape": "concatenate(0), reshape(0, 4)", "side by side": "concatenate(1)",
+          "all ranks alike, reshape": "replicated, reshape(0, 4)",
+          "sum of the ranks, reshape": "sum, reshape(0, 4)"}),
+        ((0, 4), [(0, 1), (0, 3)],
+         {"side by side": "concatenate(1)"}),
+        ((12,), [(3,)] * 2,
+         {"side by side, repeat each entry of dim 0 2 times": "concatenate(0), repeat(0, 2, 1)",
+          "side by side, repeat dim 0 2 times": "concatenate(0), repeat(0, 2)",
+          "side by side, repeat each 2 entries of dim 0 2 times": "concatenate(0), repeat(0, 2, 2)",
+          "side by side, repeat each 3 entries of dim 0 2 times": "concatenate(0), repeat(0, 2, 3)"}),
+        ((2, 3), [(0, 3)] * 2, {}),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_several_ranks_may_make(expected, ranks, found):
+    assert names(expected, ranks) == found
+
+
+def test_of_very_many_layouts_eight_are_named():
+    found = common_layouts((4, 5), [(6, 5)] * 2, fused=qkv(1))
+    assert len(found) == 8
+    assert [one.hint for one in found[:2]] == [
+        "concatenate(0), part(0, 4, 8)",
+        "concatenate(0), part(0, 2, 4, 2)",
+    ]
+    assert [one.name for one in found[:2]] == [
+        "side by side, key at 4:8 of dim 0", "side by side, key at 2:4 of each 6 of 2 along dim 0",
+    ]  # fmt: skip
+
+
+def test_a_part_may_be_on_either_side():
+    assert names((4, 5), [(12, 5)], fused=qkv(1)) == {
+        "key at 4:8 of dim 0": "part(0, 4, 8)",
+        "key at 2:4 of each 6 of 2 along dim 0": "part(0, 2, 4, 2)",
+        "key at 1:2 of each 3 of 4 along dim 0": "part(0, 1, 2, 4)",
+    }
+    assert names((12, 5), [(4, 5)], fused=qkv(1, "expected"))["expected: key at 4:8 of dim 0"] == (
+        "identity; expected: part(0, 4, 8)"
+    )
+    assert names((4, 5), [(0, 5)], fused=qkv(1)) == names((0, 5), [(4, 5)], fused=qkv(1)) == {}
+
+
 def test_a_square_may_be_turned_and_everything_be_reshaped():
     assert [one.hint for one in common_layouts((8, 8), [(8, 8)])] == ["identity", "transpose(0, 1)"]
     assert "reshape(8, 6)" in [one.hint for one in common_layouts((8, 6), [(6, 8)])]
@@ -115,21 +207,35 @@ def test_the_flagship_by_hand():
     assert dims_of(single) == ([[1], [2, 3]], [[1], [2]])
 
 
+ONCE = "each piece of the actual tensor belongs to one dim of the expected one"
+
+
 @pytest.mark.parametrize(
-    ("pieces", "order", "message"),
+    ("pieces", "order", "message", "hint"),
     [
-        ([[2], [4]], [[0], [1]], "do not make up the dims"),
-        ([[2], [3], [1]], [[0], [1]], "do not make up the dims"),
-        ([[2], [3]], [[0], []], "belongs to one dim"),
-        ([[2], [3]], [[0], [0]], "belongs to one dim"),
-        ([[2], [3]], [[0], [1, 2]], "belongs to one dim"),
-        ([[2], [3]], [[1], [0]], r"makes \[3, 2\], but \[2, 3\] is expected"),
+        ([[2], [4]], [[0], [1]], "the pieces [[2], [4]] do not make up the dims [2, 3]",
+         "the factors of a dim multiply to its size"),
+        ([[2], [3], [1]], [[0], [1]], "the pieces [[2], [3], [1]] do not make up the dims [2, 3]",
+         "the factors of a dim multiply to its size"),
+        ([[2], [3]], [[0], []], ONCE, "pieces that are used nowhere: [3]"),
+        ([[2], [3]], [[0], [0]], ONCE, "pieces that are used nowhere: [3]"),
+        ([[2], [3]], [[0, 0], [1]], ONCE, "use each piece once"),
+        ([[2], [3]], [[0], [1, 2]], ONCE, "use each piece once"),
+        ([[2], [3]], [[0, -1], [1]], ONCE, "use each piece once"),
+        ([[2], [3]], [[1], [0]], "this makes [3, 2], but [2, 3] is expected",
+         "move or cut dims until they fit"),
     ],
-)
-def test_what_does_not_fit_is_refused(pieces, order, message):
-    with pytest.raises(InputError, match=message) as caught:
+)  # fmt: skip
+def test_what_does_not_fit_is_refused(pieces, order, message, hint):
+    with pytest.raises(InputError) as caught:
         hint_by_hand((2, 3), pieces, order, (2, 3))
-    assert caught.value.hint
+    assert (caught.value.message, caught.value.hint) == (message, hint)
+
+
+def test_what_is_no_rearrangement_has_no_dims():
+    told = parse_hint("part(0, 0, 2)", shapes=[(4, 3)], target=(2, 3))
+    assert dims_of(told.layout) is None
+    assert dims_of(Rearrange(source=(0, 3), atoms=(0, 3), order=(1, 0), shape=(3, 0))) is None
 
 
 def pictured(expected, actual, hint):

@@ -222,12 +222,22 @@ def _move(layout: Layout) -> str | None:
         if squeezed(layout.source) == squeezed(layout.shape):
             return "dims of size 1"
         return "flatten" if len(squeezed(layout.shape)) == 1 else "reshape"
-    atoms, order = layout.merged
     usual = {
         (1, 0): "transpose", (1, 0, 2): "heads first", (0, 2, 1): "last two dims exchanged",
         (0, 2, 1, 3): "heads first in each batch", (2, 0, 1): "last dim first", (1, 2, 0): "first dim last",
     }  # fmt: skip
-    is_cut = squeezed(layout.source) != atoms or squeezed(layout.shape) != tuple(
-        atoms[place] for place in order
-    )
-    return usual.get(order, "permute") + (", dims cut or merged" if is_cut else "")
+    whole = _whole_dims(layout)
+    if whole is not None:
+        return usual.get(whole, "permute")
+    return usual.get(layout.merged[1], "permute") + ", dims cut or merged"
+
+
+def _whole_dims(layout: Rearrange) -> tuple[int, ...] | None:
+    """In which order the dims larger than 1 come out; None where one is cut or merged."""
+    found = dims_of(layout)
+    if found is None or any(len(dim) > 1 for dims in found for dim in dims):
+        return None
+    pieces, order = found
+    moved = [place for dim in order for place in dim if pieces[place] != [1]]
+    ranked = sorted(moved)
+    return tuple(ranked.index(place) for place in moved)

@@ -19,7 +19,7 @@ class Candidate:
 
     rearrange: Rearrange
     level: int
-    """0 where no axis is cut without need; maps of each level have more atoms than those of the one before."""
+    """0 where no axis is cut without need; each level has more atoms than the one before."""
     moves: int
     """Pairs of atoms that change their order; 0 for a plain reshape."""
     is_usual: bool = True
