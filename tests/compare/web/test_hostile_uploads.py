@@ -9,8 +9,8 @@ import tempfile
 
 import pytest
 
-from tests.compare.readers import test_hostile_archives as archives
-from tests.compare.readers import test_hostile_files as files
+from tests.compare.readers import hostile_archives as archives
+from tests.compare.readers import hostile_files as files
 from tests.compare.web.browsing import browser, tensor_bytes
 
 # Made or refused in a second and more; the others show the way as well.
