@@ -2,7 +2,6 @@
 
 __all__ = ["doctor"]
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import click
 
 from outgrow.cli import render
 from outgrow.cli.doctor_machine import DoctorReport, examine
+from outgrow.cli.json_output import json_option, print_json
 from outgrow.quantities import format_bytes, format_rate, parse_bytes
 
 _STYLES = {"yes": None, "reduced": "yellow", "no": "red"}
@@ -18,13 +18,14 @@ _STYLES = {"yes": None, "reduced": "yellow", "no": "red"}
 
 @click.command()
 @click.option(
-    "--path", type=click.Path(path_type=Path), default=None, metavar="PATH",
-    help="A directory or file on the disk to measure; the cache directory where left out.",
+    "--path", type=click.Path(path_type=Path), metavar="PATH", show_default="the cache",
+    help="A directory or file on the disk to measure.",
 )  # fmt: skip
 @click.option(
-    "--size", default="256MiB", show_default=True, help="How much to read for each figure of the disk."
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
+    "--size", default="256MiB", show_default=True, metavar="SIZE",
+    help="How much to read for each figure of the disk.",
+)  # fmt: skip
+@json_option
 @render.quiet_option
 def doctor(path: Path | None, size: str, as_json: bool) -> None:
     """Show what this machine has, how fast it is, and what each room can do here.
@@ -35,7 +36,7 @@ def doctor(path: Path | None, size: str, as_json: bool) -> None:
     render.note("measuring the disk ...")
     report = examine(path, nbytes=parse_bytes(size))
     if as_json:
-        click.echo(json.dumps(asdict(report), indent=2))
+        print_json(report.version, asdict(report))
         return
     _show(report)
 

@@ -21,6 +21,7 @@ _NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _KINDS = (
     (re.compile(r"is not a valid integer( range)?$"), "is not a whole number"),
     (re.compile(r"is not a valid float( range)?$"), "is not a number"),
+    (re.compile(r"\. Choose from: "), ": one of "),
     (re.compile(r"'\[(\w+)\]'"), r"'\1'"),
 )
 
