@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from bench.cases import CASES
 from tests.measured import (
     ROOT,
     alarms,
@@ -187,3 +188,8 @@ def test_the_files_of_a_figure_are_there(row):
     assert names or "architectures.md" in row[2]
     for name in names:
         assert not result(name)["toy"]
+
+
+def test_every_question_that_is_measured_has_a_row():
+    page = (ROOT / "bench" / "README.md").read_text()
+    assert sorted(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == sorted(CASES)
