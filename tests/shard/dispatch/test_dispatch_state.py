@@ -225,7 +225,7 @@ def test_what_was_dropped_counts_no_more():
     """A closed session's queue goes with everything that was counted of it."""
     state = _ready(limits=Limits(window_messages=3))
     session = state.open_session()[0]
-    for nbytes in (3, 4, 8, 16):
+    for nbytes in (3, 4, 8, 16, 32):
         state.received(_call(session, nbytes=nbytes))
     for number in (1, 2):
         state.received(_fetch(session, number))

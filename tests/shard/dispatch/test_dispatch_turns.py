@@ -69,9 +69,9 @@ def test_a_debt_to_the_last_instruction_passes_one_more_turn():
 
 def test_a_turn_goes_on_down_to_the_last_instruction_and_no_further():
     state, (one, two) = _sessions(2, _WIDE)
-    _send(state, one, 8, 1, 1)  # after OPEN and the first there is one left, and nothing after the second
+    _send(state, one, 8, 1, 10, 1)  # after OPEN and the first there is one left, and nothing after the second
     _send(state, two, 18, 1, 1)  # nine below nothing: the next turn brings it to one
-    assert [session for session, _ in _order(state)] == [one, one, one, two, two, one, two, two]
+    assert [session for session, _ in _order(state)] == [one, one, one, two, two, one, two, one, two]
 
 
 def test_who_has_sent_everything_begins_anew():
