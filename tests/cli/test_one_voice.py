@@ -284,6 +284,17 @@ JSON_CALLS = {
 }  # fmt: skip
 
 
+def test_terminals_are_commanded_and_json_is_made_in_one_place():
+    owners = {
+        r"\\x1b|\\033": {"live_line.py"},
+        r"click\.(style|secho|clear)\b": set(),
+        r"\bjson\.dumps\b": {"json_output.py", "shard_trace.py"},  # the latter a file that is Perfetto's
+    }
+    folder = Path(inspect.getfile(main)).parent
+    for pattern, files in owners.items():
+        assert {file.name for file in folder.glob("*.py") if re.search(pattern, file.read_text())} == files
+
+
 def refuse_constants(text):
     raise ValueError(f"{text} is no JSON")
 

@@ -28,7 +28,9 @@ def replay(directory: Path, as_json: bool) -> int:
     """
     from outgrow.evolve.run import replay_run
 
-    outcome = replay_run(directory)
+    with render.live() as line:
+        line.update("doing the edits again ...")
+        outcome = replay_run(directory)
     if as_json:
         print_json(_FORMAT_VERSION, {"is_proved": outcome.is_proved, **asdict(outcome)})
         return 0 if outcome.is_proved else 1

@@ -6,6 +6,8 @@ Honours NO_COLOR, `--quiet` and output that is not a terminal: then there is no 
 
 __all__ = [
     "LiveLine",
+    "can_clear",
+    "clear",
     "error",
     "headline",
     "is_quiet",
@@ -61,6 +63,17 @@ def quiet_option(command: _Function) -> _Function:
         help="Say nothing on stderr but errors.",
     )
     return option(command)
+
+
+def can_clear() -> bool:
+    """Whether stdout is a terminal on which a table can be drawn anew."""
+    console = _console(sys.stdout)
+    return console.is_terminal and not console.is_dumb_terminal
+
+
+def clear() -> None:
+    """Empty the terminal that stdout leads to."""
+    _console(sys.stdout).clear()
 
 
 def is_quiet() -> bool:

@@ -2,7 +2,6 @@
 
 __all__ = ["top"]
 
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,14 +45,14 @@ def top(
         if as_json:
             print_json(_FORMAT_VERSION, _once(monitor, interval))
             return
-        is_live = sys.stdout.isatty() and count is None
+        is_live = render.can_clear() and count is None
         rounds = 0
         before = monitor.look()
         while rounds != (count or (-1 if is_live else 1)):
             time.sleep(interval)
             after = monitor.look()
             if is_live:
-                click.clear()
+                render.clear()
             _show(monitor, before, after)
             before, rounds = after, rounds + 1
 
