@@ -44,8 +44,6 @@ class PairFound:
     """Of the ranks, where another one than the given would fit."""
     tried: tuple[Option, ...] = ()
     """What was tried in vain, the simplest first."""
-    are_equal: bool = False
-    """Whether all ranks hold the same numbers, as far as a sample says."""
 
 
 def search_pair(
@@ -71,8 +69,7 @@ def search_pair(
         return _side_by_side(Sides(expected, actual), shapes, target, declared, is_fused=is_fused)
     if set(counts) == {math.prod(target)} and len(set(shapes)) == 1:
         sides = Sides(expected, actual)
-        found = _search_whole(sides, shapes[0], target, declared, are_equal=are_equal)
-        return PairFound(found=found, are_equal=are_equal)
+        return PairFound(found=_search_whole(sides, shapes[0], target, declared, are_equal=are_equal))
     return _among(expected, actual, repeated(shapes, target), "repeated numbers")
 
 
@@ -81,14 +78,11 @@ def _empty(shapes: Sequence[Shape], target: Shape) -> PairFound:
     if len(shapes) == 1 and math.prod(shapes[0]) == math.prod(target):
         ((option,),) = one_tensor(shapes[0], target)
         return PairFound(found=Found(option=option, ground="confirmed"))
-    for combined, shape in straight(shapes) if len(shapes) > 1 else ():
+    # Replicas, too: a dim of size 0 is no larger on all ranks together.
+    for combined, shape in straight(shapes):
         if squeezed(shape) == squeezed(target):
             ((option,),) = one_tensor(shape, target, before=combined)
             return PairFound(found=Found(option=option, ground="confirmed"))
-    if len(set(shapes)) == 1 and squeezed(shapes[0]) == squeezed(target):
-        replicated = Replicated(ranks=len(shapes), local=shapes[0])
-        ((option,),) = one_tensor(shapes[0], target, before=replicated)
-        return PairFound(found=Found(option=option, ground="confirmed"), are_equal=True)
     return PairFound(found=Found(option=None, ground="none"), note=_sizes(target, shapes, "repeated numbers"))
 
 
