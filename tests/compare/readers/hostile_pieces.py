@@ -7,16 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.compare.readers.pickle_maker import (
-    call,
-    counts,
-    name,
-    number,
-    storage,
-    tensor,
-    text,
-    torch_zip,
-)
+from tests.compare.readers.pickle_maker import call, counts, name, number, storage, tensor, text, torch_zip
 
 
 def safetensors(header: bytes, data: bytes = b"", length: int | None = None) -> bytes:

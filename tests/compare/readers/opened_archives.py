@@ -4,9 +4,7 @@ from pathlib import Path
 
 from outgrow.compare.readers.archives import OpenArchive, open_archive
 from outgrow.compare.readers.limits import Limits
-from tests.compare.readers.archive_makers import (
-    write,
-)
+from tests.compare.readers.archive_makers import write
 
 
 def opened(tmp_path: Path, name: str, data: bytes, **limits: float) -> OpenArchive:

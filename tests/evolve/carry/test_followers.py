@@ -1,4 +1,4 @@
-"""What is trained with a model follows each change, or refuses before anything has changed."""
+"""What is trained with a model follows each change."""
 
 import copy
 
@@ -9,67 +9,11 @@ from torch.optim import lr_scheduler as schedulers
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from outgrow import evolve
-from outgrow.errors import InputError
 from outgrow.evolve.carry.followers import Followers
 from outgrow.evolve.carry.refused import CannotFollow
 from outgrow.evolve.edits.operation import perform
-from outgrow.evolve.surgery.surgery import Reindexing, Surgery
-
-
-class Net(nn.Module):
-    """Batch normalisation, and an embedding tied to the last layer."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(1)
-        self.embed = nn.Embedding(11, 6)
-        self.first = nn.Linear(6, 8)
-        self.norm = nn.BatchNorm1d(8)
-        self.last = nn.Linear(8, 6)
-        self.head = nn.Linear(6, 11, bias=False)
-        self.head.weight = self.embed.weight
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        return self.head(self.last(torch.relu(self.norm(self.first(self.embed(tokens))))))
-
-
-TOKENS = torch.arange(11).repeat(2)
-
-
-def trained(model: nn.Module, optimizer: optim.Optimizer | None = None, steps: int = 4) -> optim.Optimizer:
-    optimizer = optimizer or optim.AdamW(model.parameters(), lr=0.01)
-    for _ in range(steps):
-        step(model, optimizer)
-    return optimizer
-
-
-def step(model: nn.Module, *optimizers: optim.Optimizer) -> float:
-    for optimizer in optimizers:
-        optimizer.zero_grad()
-    loss = nn.functional.cross_entropy(model(TOKENS), (TOKENS * 3) % 11)
-    loss.backward()
-    for optimizer in optimizers:
-        optimizer.step()
-    return loss.item()
-
-
-def widen(model: nn.Module, **given: object) -> None:
-    evolve.widen(model, "first", by=3, example_inputs=TOKENS, **given)
-
-
-def state_of(model: nn.Module, optimizer: optim.Optimizer) -> tuple[object, ...]:
-    return (
-        copy.deepcopy(model.state_dict()),
-        copy.deepcopy(optimizer.state_dict()),
-        [parameter.grad for parameter in model.parameters()],
-        [id(parameter) for group in optimizer.param_groups for parameter in group["params"]],
-        torch.get_rng_state(),
-    )
-
-
-def assert_unchanged(model: nn.Module, optimizer: optim.Optimizer, before: tuple[object, ...]) -> None:
-    after = state_of(model, optimizer)
-    assert str(after) == str(before)
+from outgrow.evolve.surgery.surgery import Surgery
+from tests.evolve.carry.trained_net import TOKENS, Net, step, trained, widen
 
 
 def test_old_entries_keep_their_moments_and_new_ones_begin_with_none():
@@ -228,36 +172,6 @@ def test_a_gradient_that_is_there_stays_with_the_entries_that_were_there():
     nn.functional.cross_entropy(model(TOKENS), TOKENS).backward()
 
 
-def test_a_gradient_that_cannot_follow_is_refused():
-    model = nn.Sequential(nn.Embedding(5, 4, sparse=True), nn.Linear(4, 3))
-    tokens = torch.arange(5)
-    model(tokens).sum().backward()
-    with pytest.raises(InputError, match="sparse gradient"):
-        Surgery(model).replace(
-            model[0].weight,
-            torch.zeros(5, 5),
-            Reindexing(dim=1, gather=torch.arange(5) % 4, fresh=torch.arange(5) > 3),
-        )
-    model[1].zero_grad(set_to_none=False)
-    with pytest.raises(InputError, match="exchanged whole"):
-        Surgery(model).replace(model[1].weight, torch.zeros(7, 4))
-
-
-def refused(model: nn.Module, error: type[Exception], match: str, **given: object) -> None:
-    before = copy.deepcopy(model.state_dict())
-    with pytest.raises(error, match=match):
-        widen(model, **given)
-    assert str(before) == str(model.state_dict())
-
-
-def test_an_optimizer_that_does_not_hold_the_model_is_refused_with_numbers():
-    model = Net()
-    refused(model, InputError, r"holds none of the 7 .* 'embed.weight'", optimizer=trained(Net()))
-    some = optim.AdamW(model.first.parameters())
-    refused(model, InputError, r"holds 2 of the 7", optimizer=some)
-    refused(model, InputError, r"optimizer is a str", optimizer="adam")
-
-
 def test_frozen_parameters_need_no_optimizer():
     model = Net()
     model.first.requires_grad_(False)
@@ -277,72 +191,6 @@ def test_several_optimizers_follow_together():
     for _ in range(3):
         step(model, first, others)
     assert first.state[model.first.weight]["momentum_buffer"].shape == model.first.weight.shape
-
-
-def test_kinds_that_cannot_follow_are_refused_by_name():
-    model = Net()
-    lbfgs = optim.LBFGS(model.parameters())
-    widen(model, optimizer=lbfgs)
-
-    def closure() -> Tensor:
-        lbfgs.zero_grad()
-        loss = nn.functional.cross_entropy(model(TOKENS), TOKENS)
-        loss.backward()
-        return loss
-
-    lbfgs.step(closure)
-    refused(model, CannotFollow, "LBFGS", optimizer=lbfgs)
-    factored = trained(model, optim.Adafactor(model.parameters(), lr=0.01), steps=1)
-    refused(model, CannotFollow, "Adafactor keeps 'row_var' of shape", optimizer=factored)
-    graph = optim.Adam(model.parameters(), differentiable=True)
-    refused(model, CannotFollow, "differentiable=True", optimizer=graph)
-
-
-def test_a_scheduler_of_another_optimizer_is_refused():
-    model = Net()
-    optimizer = trained(model)
-    other = schedulers.StepLR(trained(Net()), 1)
-    refused(model, InputError, "StepLR is of another optimizer", optimizer=optimizer, scheduler=other)
-    refused(model, InputError, "scheduler is a str", optimizer=optimizer, scheduler="cosine")
-
-
-def test_an_average_of_another_model_is_refused():
-    model = Net()
-    refused(model, InputError, "ema is a dict", ema={})
-    refused(model, InputError, "the model itself", ema=model)
-    refused(model, InputError, r"'embed.weight' has shape none in the average", ema=nn.Linear(3, 3))
-    ema = AveragedModel(model)
-    widen(model)
-    refused(model, InputError, r"'first.weight' has shape \[8, 6\] in the average and \[11, 6\]", ema=ema)
-
-
-def test_scripted_models_and_lazy_ones_are_refused():
-    with pytest.raises(CannotFollow, match="has no shape yet"):
-        Followers().check(nn.Sequential(nn.LazyLinear(3)))
-
-
-@pytest.mark.parametrize("error", [CannotFollow("no"), KeyboardInterrupt()])
-def test_whatever_goes_wrong_on_the_way_leaves_everything_as_it_was(error, monkeypatch):
-    model = Net()
-    optimizer = trained(model)
-    ema = AveragedModel(model)
-    before, average = state_of(model, optimizer), copy.deepcopy(ema.state_dict())
-    real, calls = Surgery.replace, []
-
-    def failing(self: Surgery, *given: object) -> None:
-        real(self, *given)
-        if self.model is ema.module:
-            calls.append(self)
-            if len(calls) == 2:
-                raise error
-
-    monkeypatch.setattr(Surgery, "replace", failing)
-    with pytest.raises(type(error)):
-        widen(model, optimizer=optimizer, ema=ema)
-    monkeypatch.undo()
-    assert_unchanged(model, optimizer, before)
-    assert str(average) == str(ema.state_dict())
-    step(model, optimizer)
 
 
 class Deeper(nn.Module):

@@ -1,16 +1,7 @@
 """A recovery told event by event, with the time between them."""
 
-from outgrow.shard.recovery.actions import (
-    Start,
-)
-from outgrow.shard.recovery.events import (
-    Failed,
-    Gone,
-    Ready,
-    Sent,
-    Sign,
-    Tick,
-)
+from outgrow.shard.recovery.actions import Start
+from outgrow.shard.recovery.events import Failed, Gone, Ready, Sent, Sign, Tick
 from outgrow.shard.recovery.limits import RecoveryLimits
 from outgrow.shard.recovery.recovery_state import Phase, RecoveryState
 

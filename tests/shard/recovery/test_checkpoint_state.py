@@ -2,20 +2,8 @@
 
 import pytest
 
-from outgrow.shard.recovery.actions import (
-    Discard,
-    Forget,
-    Kill,
-    Restore,
-    Start,
-    Take,
-    Tell,
-)
-from outgrow.shard.recovery.events import (
-    NotRestored,
-    NotStored,
-    Stored,
-)
+from outgrow.shard.recovery.actions import Discard, Forget, Kill, Restore, Start, Take, Tell
+from outgrow.shard.recovery.events import NotRestored, NotStored, Stored
 from tests.shard.recovery.story import Story, failed, gone
 
 

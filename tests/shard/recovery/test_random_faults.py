@@ -4,23 +4,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from outgrow.shard.recovery.actions import (
-    Discard,
-    Forget,
-    GiveUp,
-    Kill,
-    Restore,
-    Start,
-    Take,
-)
-from outgrow.shard.recovery.events import (
-    Gone,
-    Ready,
-    Sent,
-    Sign,
-    Stored,
-    Tick,
-)
+from outgrow.shard.recovery.actions import Discard, Forget, GiveUp, Kill, Restore, Start, Take
+from outgrow.shard.recovery.events import Gone, Ready, Sent, Sign, Stored, Tick
 from outgrow.shard.recovery.limits import RecoveryLimits
 from outgrow.shard.recovery.recovery_state import Phase, RecoveryState
 

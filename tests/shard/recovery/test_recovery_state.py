@@ -3,22 +3,8 @@
 import pytest
 
 from outgrow.errors import InputError
-from outgrow.shard.recovery.actions import (
-    GiveUp,
-    Kill,
-    Poison,
-    Restore,
-    Start,
-    Tell,
-)
-from outgrow.shard.recovery.events import (
-    Broken,
-    Gone,
-    Ready,
-    Resent,
-    Sign,
-    Tick,
-)
+from outgrow.shard.recovery.actions import GiveUp, Kill, Poison, Restore, Start, Tell
+from outgrow.shard.recovery.events import Broken, Gone, Ready, Resent, Sign, Tick
 from outgrow.shard.recovery.limits import RecoveryLimits
 from outgrow.shard.recovery.recovery_state import Phase
 from tests.shard.recovery.story import Story, failed, gone

@@ -17,12 +17,7 @@ from outgrow.compare.readers.limits import Limits
 from outgrow.testing.strategies import tensors
 from tests.compare.readers.files.file_reader_contract import read_all, same
 from tests.compare.readers.files.torch_contents import WAYS, names, read
-from tests.compare.readers.pickle_maker import (
-    tensor,
-    text,
-    torch_legacy,
-    write,
-)
+from tests.compare.readers.pickle_maker import tensor, text, torch_legacy, write
 
 
 class Subclass(torch.Tensor):
