@@ -340,6 +340,17 @@ def test_least_budget_in_full(options, least):
     assert found.value.least_bytes == least
 
 
+def test_least_budget_counts_staging_memory_where_nothing_goes_in_place():
+    weights = [weight(index, (2048, 1024)) for index in range(2)]
+    in_place, staged = (least_budget(weights, order=[0, 1], in_place=flag) for flag in (True, False))
+    # A tile of 64 rows; and 4 threads with a page and two more besides.
+    assert 131_072 <= in_place < 131_072 * 1.02 + PAGE_BYTES
+    assert 131_072 + 12 * PAGE_BYTES <= staged < (131_072 + 12 * PAGE_BYTES) * 1.02 + PAGE_BYTES
+    with pytest.raises(BudgetTooSmall) as found:
+        make_plan(weights, budget_bytes=100_000, order=[0, 1], in_place=False)
+    assert found.value.least_bytes == staged
+
+
 def test_least_budget_of_nothing():
     assert least_budget([], order=[]) == 1
 

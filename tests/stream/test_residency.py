@@ -220,6 +220,18 @@ def test_giving_up_while_waiting():
     assert [ticket.piece for ticket in residency.ahead] == [0], "the order goes on behind piece 1"
 
 
+def test_letting_go_twice_is_letting_go_once():
+    residency = machine()
+    load(residency, residency.start())
+    ticket, _ = residency.need(0)
+    residency.use(ticket)
+    load(residency, residency.release(ticket))
+    assert residency.release(ticket) == []
+    assert ticket.state is State.GONE
+    assert [each.piece for each in residency.ahead] == [1, 2, 3]
+    residency.check()
+
+
 def test_giving_up_while_loading():
     residency = machine()
     residency.start()
