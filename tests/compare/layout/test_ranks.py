@@ -4,8 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from outgrow.compare.layout import Chain, Concatenate, PartialSum, Rearrange, Replicated, Sections, Stack
-from outgrow.compare.layout.chain import chain, located
+from outgrow.compare.layout import (
+    Chain,
+    Concatenate,
+    Identity,
+    PartialSum,
+    Rearrange,
+    Replicated,
+    Sections,
+    Stack,
+)
+from outgrow.compare.layout.chain import chain, located, split_chain
 from outgrow.compare.layout.parts import Part, Repeat
 from outgrow.errors import InputError
 
@@ -89,16 +98,89 @@ def test_other_tensors_than_it_was_found_for_are_refused(layout):
         layout.apply([torch.zeros(SHAPE)] * 2)
 
 
-def test_shapes_that_cannot_be_concatenated_are_refused():
-    with pytest.raises(InputError, match="cannot be concatenated along dim 0"):
-        Concatenate(dim=0, shapes=((2, 3), (2, 4)))
+FOUND_FOR = "layouts hold for the shapes that they were found for"
 
 
-def test_part_beyond_its_run_is_refused():
-    with pytest.raises(InputError, match="has no 2 runs"):
-        Part(source=(2, 8), dim=1, groups=2, start=3, size=2, name="key")
+@pytest.mark.parametrize(
+    ("make", "message", "hint"),
+    [
+        (lambda: Stack(ranks=2, local=(2, 3)).apply([torch.zeros(2, 3), torch.zeros(3, 2)]),
+         "a layout for tensors of shapes [2, 3], [2, 3] was given [2, 3], [3, 2]", FOUND_FOR),
+        (lambda: Part(source=(2, 8), dim=1, groups=2, start=0, size=2, name="key").apply([torch.zeros(8, 2)]),
+         "a part of [2, 8] was asked of a tensor of shape [8, 2]", FOUND_FOR),
+        (lambda: Repeat(source=(2, 8), dim=1, block=2, times=2).apply([torch.zeros(8, 2)]),
+         "a repetition of [2, 8] was given a tensor of shape [8, 2]", FOUND_FOR),
+        (lambda: Part(source=(2, 8), dim=1, groups=2, start=3, size=2, name="key"),
+         "dim 1 of [2, 8] has no 2 runs with a part 3:5",
+         "the runs must divide the dim, and the part lie within one"),
+        (lambda: Part(source=(2, 8), dim=1, groups=3, start=0, size=2, name="key"),
+         "dim 1 of [2, 8] has no 3 runs with a part 0:2",
+         "the runs must divide the dim, and the part lie within one"),
+        (lambda: Part(source=(2, 8), dim=1, groups=2, start=1, size=0, name="key"),
+         "dim 1 of [2, 8] has no 2 runs with a part 1:1",
+         "the runs must divide the dim, and the part lie within one"),
+        (lambda: Part(source=(2, 8), dim=1, groups=2, start=-1, size=2, name="key"),
+         "dim 1 of [2, 8] has no 2 runs with a part -1:1",
+         "the runs must divide the dim, and the part lie within one"),
+        (lambda: Concatenate(dim=0, shapes=((2, 3), (2, 4))),
+         "tensors of shapes [2, 3], [2, 4] cannot be concatenated along dim 0",
+         "all dims but that one must have equal sizes"),
+        (lambda: Concatenate(dim=2, shapes=((2, 3), (2, 3))),
+         "tensors of shapes [2, 3], [2, 3] cannot be concatenated along dim 2",
+         "all dims but that one must have equal sizes"),
+        (lambda: Concatenate(dim=-1, shapes=((2, 3), (2, 3))),
+         "tensors of shapes [2, 3], [2, 3] cannot be concatenated along dim -1",
+         "all dims but that one must have equal sizes"),
+        (lambda: Sections(dim=1, ranks=2, local=(2, 6), sizes=(3, 2)),
+         "dim 1 of [2, 6] has no sections of [3, 2]", "the sections must add up to the dim"),
+        (lambda: Sections(dim=1, ranks=2, local=(2, 6), sizes=(6, 0)),
+         "dim 1 of [2, 6] has no sections of [6, 0]", "the sections must add up to the dim"),
+    ],
+)  # fmt: skip
+def test_every_refusal_names_the_shapes(make, message, hint):
+    with pytest.raises(InputError) as caught:
+        make()
+    assert (caught.value.message, caught.value.hint) == (message, hint)
 
 
-def test_sections_that_do_not_add_up_are_refused():
-    with pytest.raises(InputError, match="has no sections"):
-        Sections(dim=1, ranks=2, local=(2, 6), sizes=(3, 2))
+def test_a_layout_of_somebody_else_has_to_say_where_numbers_come_from():
+    class Own:
+        is_identity = False
+
+        def describe(self):
+            return "own"
+
+    with pytest.raises(InputError) as caught:
+        located(Own(), np.arange(3))
+    assert (caught.value.message, caught.value.hint) == (
+        "the layout 'own' cannot say where its numbers come from",
+        "give it a method `locate`, as outgrow.compare.layout.Step describes",
+    )
+
+
+@pytest.mark.parametrize(
+    ("layout", "text"),
+    [
+        (Repeat(source=(6, 4), dim=0, block=1, times=2), "repeat each entry of dim 0 2 times"),
+        (Repeat(source=(6, 4), dim=0, block=2, times=3), "repeat each 2 entries of dim 0 3 times"),
+        (Repeat(source=(6, 4), dim=0, block=6, times=2), "repeat dim 0 2 times"),
+        (Part(source=(6, 4), dim=0, groups=1, start=2, size=3, name="key"), "key at 2:5 of dim 0"),
+        (LAYOUTS[0], "concatenate 3 ranks along dim 0"),
+        (LAYOUTS[3], "concatenate 3 ranks along dim 1, each of the sections 4, 1, 1 by itself"),
+        (LAYOUTS[4], "stack 3 ranks"),
+        (LAYOUTS[5], "replicated on 3 ranks, measured on rank 2"),
+        (LAYOUTS[6], "sum of 3 ranks"),
+        (Chain(LAYOUTS[7].layouts[:3]),
+         "concatenate 3 ranks along dim 1; key at 1:3 of each 6 of 3 along dim 1; "
+         "repeat each 2 entries of dim 1 2 times"),
+    ],
+)  # fmt: skip
+def test_layouts_are_told_in_words(layout, text):
+    assert layout.describe() == text
+
+
+def test_the_first_of_a_chain_takes_the_ranks():
+    first, rest = split_chain(LAYOUTS[7])
+    assert first == LAYOUTS[7].layouts[0]
+    assert rest == Chain(LAYOUTS[7].layouts[1:])
+    assert split_chain(first) == (first, Identity())
