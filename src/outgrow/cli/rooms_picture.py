@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from outgrow.cli.one_model_in_four_rooms import Row
 
 _WIDTH, _MARGIN, _TOP, _LINE = 1000, 24, 92, 58
-_BARS, _BAR = 330, 220
+_BARS, _BAR = 345, 220
 _WORDS = _BARS + _BAR + 96
 _STYLE = """\
   .memory { fill: #1f6fb2; } .time { fill: #e08a1e; } .line { stroke: #d5dbe2; }
@@ -66,7 +66,7 @@ def _parts(rows: "Sequence[Row]", verdict: str) -> Iterator[str]:
         y = _TOP + _LINE * index
         yield f'<line class="line" x1="{_MARGIN}" x2="{_WIDTH - _MARGIN}" y1="{y - 8}" y2="{y - 8}"/>'
         yield svg_text(_MARGIN, y + 14, row.room, "head ink")
-        yield svg_text(_MARGIN, y + 32, crop_end(row.how, 48), "small soft")
+        yield svg_text(_MARGIN, y + 32, crop_end(row.how, 56), "small soft")
         wide, long = _BAR * row.memory_bytes / most_bytes, _BAR * row.seconds / most_seconds
         yield svg_rect(_BARS, y + 3, max(wide, 1), 14, "memory")
         yield svg_text(_BARS + wide + 8, y + 15, format_bytes(row.memory_bytes), "ink")
