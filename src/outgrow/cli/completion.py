@@ -37,4 +37,6 @@ def completion(shell: str) -> None:
     script = kind(program, {}, "outgrow", COMPLETION_VARIABLE)
     # Not `script.source()`, which asks the bash that is first in PATH for its version: the one that reads
     # this may be another.
-    sys.stdout.write(script.source_template % script.source_vars())
+    text = script.source_template % script.source_vars()
+    # click's own script for fish ends values and their explanations at a comma.
+    sys.stdout.write(text.replace('string split ","', 'string split --max 1 ","'))
