@@ -27,11 +27,21 @@ class Part:
 
 
 PARTS = (
-    Part(name="stream plan", modules=["stream/plan.py"], tests=["stream/test_plan.py"], is_held=True),
+    Part(
+        name="stream plan",
+        modules=["stream/plan.py"],
+        tests=["stream/test_plan.py", "stream/test_least_budget.py", "stream/test_plan_promises.py"],
+        is_held=True,
+    ),
     Part(
         name="stream residency",
         modules=["stream/residency.py"],
-        tests=["stream/test_residency.py"],
+        tests=[
+            "stream/test_residency.py",
+            "stream/test_residency_order.py",
+            "stream/test_residency_check.py",
+            "stream/test_residency_memory.py",
+        ],
         is_held=True,
     ),
     Part(name="compare judge", modules=["compare/judge/*.py"], tests=["compare/judge"], is_held=True),
