@@ -70,6 +70,14 @@ def test_what_does_not_divide_is_not_grouped(extents, wanted):
     assert regroup(extents, wanted) is None
 
 
+def test_a_factor_that_occurs_twice_is_taken_apart_once():
+    leaf = Extent(6)
+    found = regroup([leaf, leaf], [2, 3, 2, 3])
+    assert found is not None
+    assert [[_text.extent(one) for one in group] for group in found] == [["2"], ["3"], ["2"], ["3"]]
+    assert found[0] == found[2]
+
+
 def test_equal_parts_that_become_a_factor_are_one_extent():
     first, second = sizes(3, 3)
     assert regroup([behind(first, second)], [2, 3]) is not None

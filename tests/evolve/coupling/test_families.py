@@ -7,7 +7,9 @@ import torch
 
 from outgrow import evolve
 from outgrow.evolve.edits.outputs import output_tensors, relative_change
-from tests.evolve.coupling.families import LANGUAGE, VISION, build
+from tests.evolve.coupling.families import build
+from tests.evolve.coupling.language_families import LANGUAGE
+from tests.evolve.coupling.vision_families import VISION
 
 pytest.importorskip("transformers")
 

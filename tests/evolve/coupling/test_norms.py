@@ -39,6 +39,58 @@ def test_norms_are_recognised_by_what_they_compute(module, ops, kind, eps):
     assert (norm.weight == "norm.weight") == (kind.startswith("rms"))
 
 
+class Given(Rms):
+    """A norm that gives something else, or takes something else, or keeps another weight."""
+
+    def __init__(self, change, weight=None):
+        super().__init__(6, 0)
+        self._change = change
+        if weight is not None:
+            self.weight = nn.Parameter(weight, requires_grad=weight.is_floating_point())
+
+    def forward(self, x):
+        return self._change(super().forward(x))
+
+
+def refused(x):
+    raise TypeError("on purpose")
+
+
+@pytest.mark.parametrize(
+    ("change", "weight"),
+    [
+        (lambda x: (x,), None),
+        (lambda x: x[:, :3], None),
+        (lambda x: x + 1e-4, None),
+        (refused, None),
+        (lambda x: x, torch.rand(1, 6)),
+        (lambda x: x, torch.ones(6, dtype=torch.int64)),
+        (lambda x: x, torch.empty(6, device="meta")),
+    ],
+    ids=["tuple", "shorter", "shifted", "raises", "two-dims", "integers", "meta"],
+)
+def test_what_is_almost_a_norm_is_none_of_those_that_can_be_padded(change, weight):
+    assert recognise_norm("norm", Given(change, weight), {"mean"}).kind == "mean"
+
+
+def test_a_norm_is_known_to_its_epsilon_and_by_its_own_name():
+    norm = recognise_norm("", Rms(6, 0), {"mean"})
+    assert (norm.module, norm.weight, norm.eps_attribute, norm.eps) == (
+        "",
+        "weight",
+        "variance_epsilon",
+        1e-3,
+    )
+    without = recognise_norm("a.b", nn.RMSNorm(6, eps=None), {"mean"})
+    assert (without.module, without.weight, without.eps) == (
+        "a.b",
+        "a.b.weight",
+        torch.finfo(torch.float32).eps,
+    )
+    assert recognise_norm("a", Rms(6, 0), {"mean", "sum"}).kind == "other"
+    assert recognise_norm("a", Rms(6, 0), {"amax"}).kind == "mean"
+
+
 def stream(norm):
     class Stream(nn.Module):
         def __init__(self):

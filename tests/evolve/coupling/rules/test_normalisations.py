@@ -66,6 +66,13 @@ cases = {
             "a[0] out, b[0] out | counts: m.num_groups b2"
         ),
     ),
+    "gn.plain": (
+        lambda m: F.group_norm(m.x * 1, 3),
+        (),
+        {"x": (2, 6, 4)},
+        "x: a2 b3*c2~m.native_group_norm d4 | -> a2 b3*c2~m.native_group_norm d4 | uses: x[0, 1, 2] out "
+        "| counts: m.num_groups b3",
+    ),
     "softmax": (
         lambda m: (m.x * 1).softmax(-1),
         (),

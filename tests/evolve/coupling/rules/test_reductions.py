@@ -5,7 +5,36 @@ import torch
 
 from tests.evolve.coupling.seen import see
 
+
+def inference(formula):
+    """There torch hands on some ops whole that it takes apart otherwise."""
+
+    def run(m):
+        with torch.inference_mode():
+            return formula(m)
+
+    return run
+
+
 cases = {
+    "max.inference": (
+        inference(lambda m: torch.max(m.a, m.b)),
+        (),
+        {"a": (3, 4), "b": (4,)},
+        "a: a3 b4 | b: b4 | -> a3 b4 | uses: a[0, 1] out, b[0] out",
+    ),
+    "var.inference": (
+        inference(lambda m: m.a.var(False)),
+        (),
+        {"a": (3, 4)},
+        "a: a3~m.var b4~m.var | ->  | uses: a[0, 1] out",
+    ),
+    "var.dim.inference": (
+        inference(lambda m: m.a.var(1, False)),
+        (),
+        {"a": (3, 4)},
+        "a: a3 b4~m.var | -> a3 | uses: a[0, 1] out",
+    ),
     "sum": (lambda m: (m.a * 1).sum(), (), {"a": (3, 4)}, "a: a3~m.sum b4~m.sum | ->  | uses: a[0, 1] out"),
     "sum1": (lambda m: (m.a * 1).sum(-1), (), {"a": (3, 4)}, "a: a3 b4~m.sum | -> a3 | uses: a[0, 1] out"),
     "sumkeep": (

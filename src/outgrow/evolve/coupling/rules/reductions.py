@@ -32,14 +32,14 @@ REDUCTIONS = (
 
 
 def follow_reduction(
-    trace: Trace, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], results: Any
+    trace: Trace, func: Any, args: tuple[Any, ...], _kwargs: dict[str, Any], results: Any
 ) -> None:
     """Keep the dims that are kept; the others have a statistic along them."""
     outputs = [
         one for one in (results if isinstance(results, tuple) else (results,)) if isinstance(one, Tensor)
     ]
     tensors = [one for one in args if isinstance(one, Tensor)]
-    if len(tensors) > 1:  # max(a, b) treats every element apart
+    if len(tensors) > 1:  # max(a, b), seen in inference mode, treats every element apart
         from outgrow.evolve.coupling.rules.elementwise import follow_elementwise
 
         follow_elementwise(trace, tensors, outputs)
@@ -48,8 +48,8 @@ def follow_reduction(
     trace.use_all(x)
     count = len(x.extents)
     place = 2 if "norm" in op_name(func) else 1
-    given = kwargs.get("dim", args[place] if len(args) > place else None)
-    if isinstance(given, bool):
+    given = args[place] if len(args) > place else None
+    if isinstance(given, bool):  # var(x, unbiased), likewise
         given = None
     chosen = [given] if isinstance(given, int) else list(given) if given else list(range(count))
     dims = {dim % count for dim in chosen} if count else set()
