@@ -11,8 +11,8 @@ from outgrow.quantities import format_bytes, format_seconds
 if TYPE_CHECKING:
     from outgrow.cli.one_model_in_four_rooms import Row
 
-_WIDTH, _MARGIN, _TOP, _LINE = 1000, 24, 92, 58
-_BARS, _BAR = 345, 220
+_WIDTH, _MARGIN, _TOP, _LINE = 1016, 24, 92, 58
+_BARS, _BAR = 362, 220
 _WORDS = _BARS + _BAR + 96
 _STYLE = """\
   .memory { fill: #1f6fb2; } .time { fill: #e08a1e; } .line { stroke: #d5dbe2; }
