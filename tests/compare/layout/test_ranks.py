@@ -79,6 +79,14 @@ def test_partial_sums_of_bfloat16_are_rounded_once():
     assert made.item() == 1.0 + 2.0**-7
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.int64, torch.complex64], ids=str)
+def test_partial_sums_of_wide_numbers_are_added_in_their_dtype(dtype):
+    parts = [torch.tensor([2**40]).to(dtype), torch.tensor([3]).to(dtype)]
+    made = PartialSum(ranks=2, local=(1,)).apply(parts)
+    assert made.dtype == dtype
+    assert torch.equal(made, parts[0] + parts[1])
+
+
 def test_partial_sums_leave_the_summands_alone():
     first = torch.ones(3)
     PartialSum(ranks=2, local=(3,)).apply([first, torch.ones(3)])

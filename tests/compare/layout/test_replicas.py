@@ -43,3 +43,35 @@ def test_one_rank_with_another_large_integer_does_not_match():
     astray = {name: value + (torch.arange(64) == 5) for name, value in expected.items()}
     with compare(expected=expected, actual=[expected, astray]) as comparison:
         assert comparison.verdict == "differ"
+
+
+def test_what_differs_is_counted_over_all_pieces():
+    """More numbers than are looked at in one go."""
+    first = torch.zeros(1 << 19)
+    second, third = first.clone(), first.clone()
+    second[[3, 300_000, 500_000]] = torch.tensor([0.25, -0.5, 0.125])
+    third[400_000] = 0.375
+    found = look(first, first.clone(), second, third)
+    assert (found.differing, found.elements, found.largest, found.worst) == ((2, 3), 3, 0.5, 2)
+    assert found.describe() == (
+        "ranks 2, 3 differ from rank 0 in up to 3 elements, by up to 0.5; "
+        "measured is rank 2, the farthest from expected"
+    )
+    # As far in all as a rank that is farther in each of its pieces.
+    assert look(first, third, second).worst == 2
+    assert look(first, third).describe() == (
+        "rank 1 differs from rank 0 in up to 1 elements, by up to 0.375; "
+        "measured is rank 1, the farthest from expected"
+    )
+
+
+def test_distances_are_those_between_the_ranks():
+    found = look(torch.tensor([2.0, -3.0]), torch.tensor([2.25, -3.0]), expected=torch.tensor([9.0, 9.0]))
+    assert (found.elements, found.largest, found.worst) == (1, 0.25, 0)
+    found = look(torch.tensor([2.0 + 3.0j]), torch.tensor([2.0 - 1.0j]))
+    assert (found.largest, found.worst) == (4.0, 1)
+    half = torch.tensor([2.0, 4.0], dtype=torch.bfloat16)
+    assert look(half, half.float()) is None
+    assert look(half, torch.tensor([2.0, 4.0078125])).largest == 0.0078125
+    found = look(torch.ones(2), torch.tensor([1.0, math.inf]), torch.tensor([1.0, 5.0]))
+    assert (found.largest, found.worst) == (math.inf, 1)

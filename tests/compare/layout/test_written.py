@@ -155,6 +155,14 @@ def test_empty_tensors_keep_their_shapes(shape):
     assert told.layout.apply([torch.ones(shape)]).shape == rearrange.shape
 
 
+def test_empty_rearrangements_are_one():
+    there = Rearrange(source=(0, 3), atoms=(0, 3), order=(1, 0), shape=(3, 0))
+    again = Rearrange(source=(3, 0), atoms=(3, 0), order=(1, 0), shape=(0, 3, 1))
+    made = simplified(Chain((there, again)))
+    assert made.apply([torch.ones(0, 3)]).shape == (0, 3, 1)
+    assert isinstance(made, Rearrange)
+
+
 def test_what_nobody_knows_is_not_written():
     class Own:
         is_identity = False
@@ -215,5 +223,7 @@ def test_told_replicas_that_differ_are_measured_where_they_are_farthest():
     assert found.layout.uses == 1
     assert "rank 1 differs from rank 0" in found.reason
     (found,) = find_stage_layouts([pair(WHOLE, WHOLE, wrong, WHOLE, layout_hint="replicated(2)")])
-    assert found.layout.uses == 2
+    assert (found.layout.uses, found.reason) == (2, "as given")
     assert found.suspected["replicas_differ"]
+    (found,) = find_stage_layouts([pair(WHOLE, WHOLE, WHOLE.clone(), layout_hint="replicated")])
+    assert (found.layout.uses, found.reason, found.suspected) == (0, "as given", {})
