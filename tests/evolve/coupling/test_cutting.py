@@ -70,6 +70,13 @@ def test_what_does_not_divide_is_not_grouped(extents, wanted):
     assert regroup(extents, wanted) is None
 
 
+def test_parts_of_one_size_that_are_made_up_differently_are_fixed_by_the_view():
+    pair = behind(product(*sizes(2, 3)), behind(*sizes(2, 4)))
+    assert regroup([pair], [2, 6]) is not None
+    reasons = {leaf.frozen for leaf in pair.leaves()}
+    assert reasons == {"is a number of parts", "a view joins dims that are made up differently"}
+
+
 def test_a_factor_that_occurs_twice_is_taken_apart_once():
     leaf = Extent(6)
     found = regroup([leaf, leaf], [2, 3, 2, 3])

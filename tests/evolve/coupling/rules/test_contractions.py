@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from tests.evolve.coupling.seen import see
+from outgrow.evolve.coupling.rules import follow
+from outgrow.evolve.coupling.trace import Trace
+from tests.evolve.coupling.seen import Formula, see, seen
 
 A = torch.ops.aten
 
@@ -290,3 +292,27 @@ cases = {
 def test_a_product_couples_what_it_sums_over(case):
     formula, inputs, shapes, expected = cases[case]
     assert see(formula, *inputs, **shapes) == expected
+
+
+def test_the_bias_of_grouped_products_belongs_to_their_results():
+    """Only some devices compute it: the rule is given what one would."""
+    model = Formula(None, {"x": (3, 4), "a": (2, 4, 8), "b": (8,)})
+    trace, result = Trace(model), torch.ones(3, 8)
+    follow(trace, A._grouped_mm.default, (model.x, model.a), {"bias": model.b}, result)
+    why = "the model multiplies two weights over it"
+    assert seen(trace, [result]) == (
+        f"x: a3 b4({why}) | a: c2 b4({why}) d8 | b: d8 | -> a3 d8 "
+        "| uses: x[1] in, a[1] in, x[0] out, a[0, 2] out, b[0] out"
+    )
+
+
+def test_numbers_that_attention_gives_besides_are_passed_over():
+    model = Formula(None, {"q": (2, 4, 3, 8), "k": (2, 4, 5, 8)})
+    trace, result = Trace(model), torch.ones(2, 4, 3, 8)
+    attention = A._scaled_dot_product_flash_attention.default
+    follow(trace, attention, (model.q, model.k, model.k), {}, (result, None, 3, torch.ones(2)))
+    why = "the model multiplies two activations over it"
+    place = "is a place of the sequence"
+    assert seen(trace, [result]).split(" | uses")[0] == (
+        f"q: a2 b4 c3({place}) d8({why}) | k: a2 b4 e5({place}) f8({why}) | -> a2 b4 c3({place}) f8({why})"
+    )
