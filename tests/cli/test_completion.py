@@ -155,6 +155,8 @@ def test_the_script_asks_the_program_in_the_way_of_its_shell(shell, capsys, monk
     assert main(["completion", shell]) == 0
     script = capsys.readouterr().out
     assert f"{COMPLETION_VARIABLE}={shell}_complete" in script
+    # Once for the kind, so that values and explanations keep their commas.
+    assert script.count("string split") == script.count("string split --max 1") == (shell == "fish")
     # What the shell would set: fish gives the words before the last one, and that one by itself.
     monkeypatch.setenv(COMPLETION_VARIABLE, f"{shell}_complete")
     monkeypatch.setenv("COMP_WORDS", "outgrow" if shell == "fish" else "outgrow pl")
