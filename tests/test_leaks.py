@@ -2,7 +2,6 @@
 or memory behind. Streams and readers have rounds of their own, beside their other tests."""
 
 import gc
-import os
 import tempfile
 import threading
 from pathlib import Path
@@ -132,4 +131,4 @@ def test_one_model_through_all_rooms_again_and_again(tmp_path):
             for row in visit(source, Path(name), torch.arange(32)[None], tell=len):
                 assert row.is_kept, row
 
-    in_rounds(act, warm=4, rounds=int(os.environ.get("OUTGROW_LEAK_ROUNDS", "16")), bytes_a_round=700_000)
+    in_rounds(act, warm=4, rounds=12, bytes_a_round=700_000)
