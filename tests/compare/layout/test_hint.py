@@ -76,6 +76,14 @@ def test_what_does_not_fit_is_refused_with_the_reason(text, ranks, why):
          "the expected side is one tensor, to which stack cannot be done"),
         ("identity; expected: reshape", [(2, 3)],
          "a reshape of the expected side has to say to which sizes"),
+        ("identity; expected: squeeze(0)", [(2, 3)], "dim 0 of [2, 3] is not of size 1"),
+        ("identity; expected: turn(0)", [(2, 3)], "there is no 'turn'"),
+        ("identity; expected: turn", [(2, 3)], "there is no 'turn'"),
+        ("identity; expected: 1", [(2, 3)], "'1' is not a call"),
+        ("identity; expected: transpose(0, 1)", [(2, 3)], "it makes [2, 3], but [3, 2] is expected"),
+        ("permute(1)", [(2, 3)], "permute takes 2 of 2 dims, not (1)"),
+        ("squeeze(2)", [(2, 3)], "squeeze takes 1 of 2 dims, not (2)"),
+        ("squeeze", [(2, 3)], "squeeze takes 1 of 2 dims, not ()"),
         ("permute(1, 0)", [(2, 3)] * 3, "there are 3 ranks, and it does not say how they make one tensor"),
         ("transpose(0, 1), sum", [(2, 3)], "sum can only come first"),
         ("stack", [(2, 3), (2, 4)], "the ranks have shapes [2, 3], [2, 4]"),
@@ -158,6 +166,17 @@ def test_dims_are_counted_from_the_end_as_torch_does():
     assert torch.equal(told.layout.apply([x]), x.repeat(3, 1))
     told = parse_hint("repeat(1, 2, 4)", shapes=[(2, 12)], target=(2, 24))
     assert torch.equal(told.layout.apply([x]), x.reshape(2, 3, 4).repeat(1, 1, 2).reshape(2, 24))
+
+
+def test_rank_0_can_be_named_and_a_scalar_be_made():
+    told = parse_hint("replicated(0)", shapes=[(2, 3)] * 2, target=(2, 3))
+    assert (told.layout.uses, told.has_rank) == (0, True)
+    assert not parse_hint("replicated", shapes=[(2, 3)] * 2, target=(2, 3)).has_rank
+    assert parse_hint("reshape()", shapes=[(1, 1)], target=()).layout.apply([torch.ones(1, 1)]).shape == ()
+    told = parse_hint(
+        "identity; expected: part(0, 2, 4), reshape(6)", shapes=[(6,)], target=(4, 3), part="up"
+    )
+    assert told.expected_layout.describe() == "up at 2:4 of dim 0; [2, 3] -> [6]: reshape(6)"
 
 
 def test_a_side_may_grow_to_all_that_the_ranks_hold_together():
