@@ -1,7 +1,8 @@
 """Extents against brute force: index tensors that are viewed, permuted, cut and joined in the same way."""
 
 import math
-from itertools import pairwise
+import operator
+from itertools import accumulate, pairwise
 
 import pytest
 import torch
@@ -218,6 +219,53 @@ def test_two_ways_of_being_made_up_become_the_finest(one, two, both):
     else:
         assert Text({}).extent(one) == both
         assert one.find() is two.find()
+
+
+def nested(data, shape, sizes):
+    """Parts of these sizes, some of them taken together to parts of the same kind."""
+    parts = [Extent(size) for size in sizes]
+    while len(parts) > 2 and data.draw(st.booleans()):
+        first = data.draw(st.integers(0, len(parts) - 2))
+        together = Extent(
+            (sum if shape == "sum" else math.prod)(one.size for one in parts[first : first + 2])
+        )
+        together.refine(shape, tuple(parts[first : first + 2]))
+        parts[first : first + 2] = [together]
+    whole = Extent((sum if shape == "sum" else math.prod)(sizes))
+    whole.refine(shape, tuple(parts))
+    return whole
+
+
+@settings(deadline=None, max_examples=60)
+@given(data=st.data(), total=st.integers(2, 9))
+def test_two_ways_of_being_cut_become_all_of_the_cuts(data, total):
+    cuts = [data.draw(st.sets(st.integers(1, total - 1), min_size=1)) for _ in range(2)]
+    one, two = (
+        nested(data, "sum", [high - low for low, high in pairwise([0, *sorted(each), total])])
+        for each in cuts
+    )
+    one.unify(two, "add")
+    for whole in (one, two):
+        sizes = [leaf.size for leaf in whole.leaves()]
+        assert set(accumulate(sizes)) == cuts[0] | cuts[1] | {total}
+    assert one.leaves() == two.leaves()
+    assert all(leaf.frozen is None for leaf in one.leaves())
+
+
+@settings(deadline=None, max_examples=60)
+@given(data=st.data(), pair=st.tuples(*[st.lists(st.sampled_from([2, 3]), min_size=2, max_size=4)] * 2))
+def test_two_ways_of_having_factors_become_all_of_them_or_are_fixed(data, pair):
+    wholes = [math.prod(each) for each in pair]
+    sizes = [[*each, math.lcm(*wholes) // whole] for each, whole in zip(pair, wholes, strict=True)]
+    sizes = [[size for size in each if size > 1] for each in sizes]
+    one, two = (nested(data, "product", each) for each in sizes)
+    strides = sorted({stride for each in sizes for stride in accumulate(each, operator.mul)})
+    fits = all(high % low == 0 for low, high in pairwise(strides))
+    one.unify(two, "add")
+    assert all((leaf.frozen is None) == fits for whole in (one, two) for leaf in whole.leaves())
+    if fits:
+        assert one.leaves() == two.leaves()
+        assert list(accumulate((leaf.size for leaf in one.leaves()), operator.mul)) == strides
 
 
 @pytest.mark.parametrize("is_first", [True, False])
