@@ -100,6 +100,10 @@ def test_small_weights_stay():
     assert {plan.pieces[index].weight.index for index in plan.resident} == {1, 3, 4}
     plan = make_plan(weights, budget_bytes=65_536 * 256 - 1, order=[0], window_bytes=1 << 40)
     assert {plan.pieces[index].weight.index for index in plan.resident} == {3, 4}
+    plan = make_plan(weights, budget_bytes=60_000 * 256, order=[0], window_bytes=1 << 40)
+    assert {plan.pieces[index].weight.index for index in plan.resident} == {3, 4}
+    plan = make_plan(weights, budget_bytes=60_000 * 256 - 1, order=[0], window_bytes=1 << 40)
+    assert {plan.pieces[index].weight.index for index in plan.resident} == {3}
 
 
 def test_budget_that_is_just_enough():
