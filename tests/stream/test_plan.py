@@ -118,15 +118,30 @@ def test_budget_that_is_just_enough():
     assert (len(plan.resident), plan.window_bytes) == (1, MIB)
 
 
+def test_staging_memory_outside_of_the_budget_takes_none_of_it():
+    weights = [weight(index, (512, 1024), Use.WHOLE, stored=torch.float32) for index in range(2)]
+    plan = make_plan(weights, budget_bytes=MIB, order=[0, 1], staged_bytes=MIB)
+    assert (plan.window_bytes, plan.reserved_bytes) == (MIB, MIB)
+
+
+def test_window_is_a_quarter_in_whole_pages():
+    # Of what the norm leaves. A few bytes more are no page more.
+    plan = make_plan(four_weights(), budget_bytes=4 * 306 * PAGE_BYTES + 2048 + 3, order=[1, 2, 3])
+    assert plan.window_bytes == 306 * PAGE_BYTES
+    plan = make_plan(four_weights(), budget_bytes=4 * 306 * PAGE_BYTES + 2048 + 4, order=[1, 2, 3])
+    assert plan.window_bytes == 307 * PAGE_BYTES
+
+
 def test_what_no_pass_shows_stays_last_and_tables_before_weights():
     weights = [weight(index, (512, 1024), Use.WHOLE) for index in range(3)]
-    weights += [weight(3, (64, 512)), weight(4, (50, 1024), Use.GATHER), weight(5, (60, 1024), Use.GATHER)]
-    plan = make_plan(weights, budget_bytes=2 * MIB + 110_000, order=[0, 1, 2])
+    weights += [weight(3, (1000,), Use.WHOLE), weight(4, (64, 512))]
+    weights += [weight(5, (50, 1024), Use.GATHER), weight(6, (60, 1024), Use.GATHER)]
+    plan = make_plan(weights, budget_bytes=2 * MIB + 2000 + 110_000, order=[0, 1, 2])
     assert len(plan.resident & {0, 1, 2}) == 1
-    assert plan.resident & {3, 4, 5} == {4}
-    assert plan.gathered == {5}
-    plan = make_plan(weights, budget_bytes=2 * MIB + 102_400 + 65_536, order=[0, 1, 2])
-    assert plan.resident & {3, 4, 5} == {3, 4}
+    assert plan.resident & {3, 4, 5, 6} == {3, 5}
+    assert plan.gathered == {6}
+    plan = make_plan(weights, budget_bytes=2 * MIB + 2000 + 102_400 + 65_536, order=[0, 1, 2])
+    assert plan.resident & {3, 4, 5, 6} == {3, 4, 5}
 
 
 def test_everything_stays_where_it_fits():
@@ -152,6 +167,9 @@ def test_no_window_where_all_but_tables_fits():
     assert plan.gathered == {0}
     assert {piece.weight.index for piece in plan.pieces if piece.index in plan.resident} == {1, 2, 3}
     assert not plan.streams_nothing
+    # Nor where somebody wishes for one.
+    plan = make_plan(weights, budget_bytes=9 * MIB, order=[1, 2, 3], window_bytes=MIB)
+    assert (plan.order, plan.window_bytes, plan.gathered) == ((), 0, {0})
 
 
 def test_table_stays_where_there_is_room():
