@@ -224,6 +224,24 @@ cases = {
         {"a": ()},
         "a:  | -> 1(is a place of the inputs)",
     ),
+    "unfold middle": (
+        lambda m: (m.a * 1).unfold(1, 2, 1),
+        (),
+        {"a": (5, 4, 3)},
+        (
+            "a: a5 b4(is a place of the inputs) c3 | -> a5 3(is a place of the inputs) c3 2(is a "
+            "place of the inputs) | uses: a[0, 1, 2] out"
+        ),
+    ),
+    "diagonal middle": (
+        lambda m: torch.diagonal(m.a * 1, 0, 1, 2),
+        (),
+        {"a": (5, 4, 4, 3)},
+        (
+            "a: a5 b4(m takes its diagonal) c4(m takes its diagonal) d3 | -> a5 d3 4(m takes its "
+            "diagonal) | uses: a[0, 1, 2, 3] out"
+        ),
+    ),
 }
 """Formula, inputs, shapes of the weights; what is seen."""
 

@@ -140,15 +140,6 @@ cases = {
             "indices of it) b4 | uses: y[0, 1] out, v[0, 1] out"
         ),
     ),
-    "put bc": (
-        lambda m: put(m, T([0, 2])),
-        (),
-        {"y": (5, 4), "v": (4,)},
-        (
-            "y: a5(m picks indices of it) b4 | v: b4 | -> a5(m picks indices of it) b4 | uses: y[0, "
-            "1] out, v[0] out"
-        ),
-    ),
     "put col": (
         lambda m: put(m, slice(None), T([0, 2])),
         (),
@@ -295,12 +286,6 @@ cases = {
         {"a": (3, 4)},
         "a: a3 b4(m sorts it) | -> a3 4(m sorts it) | -> a3 4(m sorts it) | uses: a[0, 1] out",
     ),
-    "sort desc": (
-        lambda m: (m.a * 1).sort(0, True),
-        (),
-        {"a": (3, 4)},
-        "a: a3(m sorts it) b4 | -> 3(m sorts it) b4 | -> 3(m sorts it) b4 | uses: a[0, 1] out",
-    ),
     "argsort": (
         lambda m: (m.a * 1).argsort(0),
         (),
@@ -349,6 +334,47 @@ cases = {
         (),
         {"a": (3,)},
         "a: a3(m picks indices of it) | -> 2(m picks indices of it) | uses: a[0] out",
+    ),
+    "index piece middle": (
+        lambda m: m.a[:, T([1, 2])],
+        (),
+        {"a": (5, 4, 3)},
+        "a: a5 b1(has one index only)+c2+d1(has one index only) e3 | -> a5 c2 e3 = a[0, None, 2]",
+    ),
+    "gather middle": (
+        lambda m: torch.gather(m.a * 1, 1, (m.b * 0).long()),
+        (),
+        {"a": (5, 4, 3), "b": (5, 2, 3)},
+        (
+            "a: a5 b4(m picks indices of it) c3 | b: a5 d2 c3 | -> a5 d2 c3 | uses: a[0, 1, 2] out, "
+            "b[0, 1, 2] out"
+        ),
+    ),
+    "sort middle": (
+        lambda m: (m.a * 1).sort(1),
+        (),
+        {"a": (5, 4, 3)},
+        ("a: a5 b4(m sorts it) c3 | -> a5 4(m sorts it) c3 | -> a5 4(m sorts it) c3 | uses: a[0, 1, 2] out"),
+    ),
+    "index_add middle": (
+        lambda m: torch.index_add(m.a * 1, 1, T([0, 1]), m.b),
+        (),
+        {"a": (5, 4, 3), "b": (5, 2, 3)},
+        (
+            "a: a5 b4(m picks indices of it) c3 | b: a5 d2(m picks indices of it) c3 | -> a5 b4(m "
+            "picks indices of it) c3 | uses: a[0, 1, 2] out, b[0, 1, 2] out"
+        ),
+    ),
+    "put middle": (
+        lambda m: put(m, slice(None), T([0, 2])),
+        (),
+        {"y": (5, 4, 3), "v": (5, 2, 3)},
+        (
+            "y: a5(m picks indices of it) b4(m picks indices of it) c3(m picks indices of it) | v: "
+            "d5(m picks indices of it) e2(m picks indices of it) c3(m picks indices of it) | -> a5(m "
+            "picks indices of it) b4(m picks indices of it) c3(m picks indices of it) | uses: y[0, "
+            "1, 2] out, v[0, 1, 2] out"
+        ),
     ),
 }
 """Formula, inputs, shapes of the weights; what is seen."""

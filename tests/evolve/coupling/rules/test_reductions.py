@@ -131,6 +131,18 @@ cases = {
         {"a": (3, 4)},
         "a: a3~m.sum b4~m.sum | ->  | uses: a[0, 1] out",
     ),
+    "sum middle": (
+        lambda m: (m.a * 1).sum(1),
+        (),
+        {"a": (5, 4, 3)},
+        "a: a5 b4~m.sum c3 | -> a5 c3 | uses: a[0, 1, 2] out",
+    ),
+    "sum middle kept": (
+        lambda m: (m.a * 1).sum(1, keepdim=True),
+        (),
+        {"a": (5, 4, 3)},
+        "a: a5 b4~m.sum c3 | -> a5 1(is a statistic) c3 | uses: a[0, 1, 2] out",
+    ),
 }
 """Formula, inputs, shapes of the weights; what is seen."""
 

@@ -214,6 +214,57 @@ cases = {
         {"a": (3, 4)},
         "a: a3 b2+b2 | -> b2 a3 = a[1, 0] | -> b2 a3 = a[1, 0]",
     ),
+    "slice step middle": (
+        lambda m: m.a[:, ::2],
+        (),
+        {"a": (5, 4, 3)},
+        (
+            "a: a5 b4(m takes every so-many-th of it) c3 | -> a5 2(m takes every so-many-th of it) "
+            "c3 | uses: a[0, 1, 2] out"
+        ),
+    ),
+    "split middle": (
+        lambda m: m.a.split(2, 1),
+        (),
+        {"a": (5, 4, 3)},
+        "a: a5 b2+b2 c3 | -> a5 b2 c3 = a[0, 1, 2] | -> a5 b2 c3 = a[0, 1, 2]",
+    ),
+    "slice middle": (
+        lambda m: (m.a * 1)[:, 1:],
+        (),
+        {"a": (5, 4, 3)},
+        "a: a5 b1(has one index only)+c3 d3 | -> a5 c3 d3 | uses: a[0, 1, 2] out",
+    ),
+    "select middle": (
+        lambda m: m.a[:, 1],
+        (),
+        {"a": (5, 4, 3)},
+        "a: a5 b4(m takes one index of it) c3 | -> a5 c3 = a[0, 2]",
+    ),
+    "stack middle": (
+        lambda m: torch.stack([m.a, m.b], 1),
+        (),
+        {"a": (5, 4), "b": (5, 4)},
+        "a: a5 b4 | b: a5 b4 | -> a5 2(is a number of tensors) b4 | uses: a[0, 1] out, b[0, 1] out",
+    ),
+    "glu middle": (
+        lambda m: F.glu(m.a * 1, 1),
+        (),
+        {"a": (5, 4, 3)},
+        "a: a5 b2+b2 c3 | -> a5 b2 c3 | uses: a[0, 1, 2] out",
+    ),
+    "cat middle": (
+        lambda m: torch.cat([m.a, m.b], 1),
+        (),
+        {"a": (5, 4, 3), "b": (5, 2, 3)},
+        "a: a5 b4 c3 | b: a5 d2 c3 | -> a5 b4+d2 c3 | uses: a[0, 1, 2] out, b[0, 1, 2] out",
+    ),
+    "flip middle": (
+        lambda m: (m.a * 1).flip(1),
+        (),
+        {"a": (5, 4, 3)},
+        "a: a5 b4(m moves its indices) c3 | -> a5 b4(m moves its indices) c3 | uses: a[0, 1, 2] out",
+    ),
 }
 """Formula, inputs, shapes of the weights; what is seen."""
 
