@@ -1,9 +1,42 @@
 """The families of errors that every room raises, each with a hint on what the reader can do."""
 
-__all__ = ["DeviceError", "InputError", "OutgrowError", "RemoteError", "StoreError", "nearest_names"]
+__all__ = [
+    "DeviceError",
+    "InputError",
+    "OutgrowError",
+    "RemoteError",
+    "StoreError",
+    "hint_for",
+    "nearest_names",
+]
 
 import difflib
+import errno
 from collections.abc import Iterable
+
+_SPACE = "free some space, or choose a place on another disk"
+_ALLOWED = "give yourself the right to it, or choose a place where you have it"
+_OPEN_FILES = "too many files are open: close some, or allow more with `ulimit -n`"
+_THERE = "see that it, and the directory that it lies in, are there"
+_MEMORY = "the system has no memory left for it: end other programs, or allow more with `ulimit -v`"
+_hints = {
+    errno.ENOSPC: _SPACE,
+    errno.EDQUOT: _SPACE,
+    errno.EFBIG: _SPACE,
+    errno.EACCES: _ALLOWED,
+    errno.EPERM: _ALLOWED,
+    errno.EROFS: "this file system is mounted read-only: choose a place on another one",
+    errno.ENOENT: _THERE,
+    errno.ENOTDIR: "a part of the path is a file, not a directory: look at the path",
+    errno.EISDIR: "it is a directory: give a file in it",
+    errno.ELOOP: "it is a link, or links lead round in a circle: give the file itself",
+    errno.ENAMETOOLONG: "the system takes no name as long as this: choose a shorter one",
+    errno.EMFILE: _OPEN_FILES,
+    errno.ENFILE: _OPEN_FILES,
+    errno.ENOMEM: _MEMORY,
+    errno.EIO: "the disk or the network behind it fails: see the system's log, use a copy elsewhere",
+    errno.ESTALE: "the network file system has lost it: open it again",
+}
 
 
 class OutgrowError(Exception):
@@ -60,3 +93,9 @@ class RemoteError(OutgrowError):
 def nearest_names(name: str, known: Iterable[str], *, count: int = 3) -> tuple[str, ...]:
     """The `count` known names most like `name`, best first; empty where none is alike."""
     return tuple(difflib.get_close_matches(name, list(known), n=count, cutoff=0.5))
+
+
+def hint_for(err: OSError) -> str:
+    """What helps against an error of the system, for a file, a directory or memory; by its `errno`."""
+    unknown = "this is all that the system says: try it there with another program, such as `cp`"
+    return _hints.get(err.errno or 0, unknown)

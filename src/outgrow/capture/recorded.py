@@ -17,7 +17,7 @@ from torch import Tensor
 
 from outgrow.capture.recording import Record, Recording, Refusal
 from outgrow.capture.recording_folder import FORMAT, VERSION, find_indexes, is_recording
-from outgrow.errors import InputError, StoreError
+from outgrow.errors import InputError, StoreError, hint_for
 from outgrow.store.header import StoreCorrupt
 from outgrow.store.journal import JournalContent, read_journal
 from outgrow.store.tensor_store import map_tensor
@@ -97,7 +97,12 @@ class _Files:
                     with path.open("rb") as file:
                         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
                 except (OSError, ValueError) as err:
-                    raise StoreError(f"cannot read {str(path)!r}: {err}") from err
+                    raise StoreError(
+                        f"cannot read {str(path)!r}: {err}",
+                        hint=hint_for(err)
+                        if isinstance(err, OSError)
+                        else "it is empty: copy the folder again, or record the run again",
+                    ) from err
                 self._mapped[name] = mapped
             mapped = self._mapped[name]
         if mapped.size() < least_bytes:

@@ -77,6 +77,8 @@ class Refusal:
     """Which: a file, an entry of an archive, a key in a file."""
     reason: str
     """Why, and what would help."""
+    hint: str | None = field(default=None, compare=False)
+    """What would help, where the reason does not say it."""
 
 
 class Recording:

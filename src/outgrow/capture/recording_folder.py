@@ -37,7 +37,10 @@ class RunPlace:
 
     def __post_init__(self) -> None:
         if not 0 <= self.rank < self.world_size or self.world_size > 100_000:
-            raise InputError(f"there is no rank {self.rank} in a run of {self.world_size} processes")
+            raise InputError(
+                f"there is no rank {self.rank} in a run of {self.world_size} processes",
+                hint="ranks count from 0 and stay below the number of processes, at most 100,000",
+            )
 
     @property
     def suffix(self) -> str:
@@ -64,7 +67,10 @@ def run_place(
             rank = int(environment.get("RANK", "0"))
             world_size = int(environment.get("WORLD_SIZE", "1")) if world_size is None else world_size
     except ValueError as err:
-        raise InputError(f"RANK or WORLD_SIZE is not a number: {err}") from err
+        raise InputError(
+            f"RANK or WORLD_SIZE is not a number: {err}",
+            hint="torchrun sets both; unset them where one process runs alone",
+        ) from err
     if world_size is None:
         world_size = max(int(environment.get("WORLD_SIZE", "1")), rank + 1)
     if world_size == 1:

@@ -151,7 +151,9 @@ def _check(actual: Tensor, expected: Tensor, rtol: float, atol: float) -> None:
         )
     for name, tolerance in (("rtol", rtol), ("atol", atol)):
         if not tolerance >= 0:
-            raise InputError(f"{name} must not be negative, but is {tolerance}")
+            raise InputError(
+                f"{name} must not be negative, but is {tolerance}", hint=f"give {name}=0.0 for none"
+            )
 
 
 @dataclass(slots=True)

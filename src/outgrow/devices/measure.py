@@ -23,7 +23,7 @@ from typing import Literal
 import torch
 
 from outgrow.devices.staging import Slab
-from outgrow.errors import DeviceError, InputError
+from outgrow.errors import DeviceError, InputError, hint_for
 from outgrow.quantities import format_bytes, format_rate
 
 ReadMode = Literal["direct", "buffered"]
@@ -71,7 +71,10 @@ def probe_read_bandwidth(
         DeviceError: the file system refuses direct reads, or there is no room for the temporary file.
     """
     if nbytes < _BLOCK_BYTES or num_threads < 1:
-        raise InputError(f"a probe needs at least {format_bytes(_BLOCK_BYTES)} and one thread")
+        raise InputError(
+            f"a probe needs at least {format_bytes(_BLOCK_BYTES)} and one thread",
+            hint="ask for more bytes, and for one thread or more",
+        )
     with _opened(path, mode, nbytes) as (descriptor, size):
         num_blocks = size // _BLOCK_BYTES
         if num_blocks == 0:
@@ -128,7 +131,10 @@ def probe_copy_bandwidth(
         seconds = _time_copies(torch.device(device), nbytes, pinned, repeats)
     except RuntimeError as err:  # what torch raises for all that CUDA refuses, memory included
         reason = (str(err).splitlines() or ["no reason given"])[0]
-        raise DeviceError(f"copying {format_bytes(nbytes)} to {device} failed: {reason}") from err
+        raise DeviceError(
+            f"copying {format_bytes(nbytes)} to {device} failed: {reason}",
+            hint="`outgrow doctor` shows what torch sees; a full memory needs fewer nbytes",
+        ) from err
     return BandwidthSample(bytes=nbytes, seconds=seconds, mode="pinned" if pinned else "pageable")
 
 
@@ -216,7 +222,7 @@ def _open(path: Path, mode: ReadMode) -> int:
             raise DirectReadsRefused(
                 f"the file system of {path.parent} refuses direct reads", hint="measure buffered reads"
             ) from err
-        raise DeviceError(f"cannot open {path}: {err.strerror}") from err
+        raise DeviceError(f"cannot open {path}: {err.strerror}", hint=hint_for(err)) from err
 
 
 def _fill(descriptor: int, nbytes: int) -> None:

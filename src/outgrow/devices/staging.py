@@ -39,7 +39,9 @@ class Slab:
             stays mapped.
         """
         if nbytes <= 0:
-            raise InputError(f"a slab needs more than zero bytes, not {nbytes}")
+            raise InputError(
+                f"a slab needs more than zero bytes, not {nbytes}", hint="ask for one byte at least"
+            )
         self.nbytes = -(-nbytes // mmap.PAGESIZE) * mmap.PAGESIZE
         self.is_pinned = False
         self._mapping: mmap.mmap | None = _map_anonymous(self.nbytes)
@@ -61,14 +63,14 @@ class Slab:
     def tensor(self) -> Tensor:
         """All bytes, shape `[nbytes]`, uint8, sharing memory. Views read zeros once the slab is closed."""
         if self._tensor is None:
-            raise DeviceError("this slab is closed")
+            raise DeviceError("this slab is closed", hint="make a new Slab, or close it after its last use")
         return self._tensor
 
     @property
     def view(self) -> memoryview:
         """All bytes, writable; shares memory."""
         if self._view is None:
-            raise DeviceError("this slab is closed")
+            raise DeviceError("this slab is closed", hint="make a new Slab, or close it after its last use")
         return self._view
 
     @property

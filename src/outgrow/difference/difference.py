@@ -112,14 +112,20 @@ def difference(actual: Tensor, expected: Tensor, *, chunk_elements: int = 2**20)
 
 def _check(actual: Tensor, expected: Tensor, chunk_elements: int) -> None:
     if actual.shape != expected.shape:
-        raise InputError(f"cannot compare shape {tuple(actual.shape)} with {tuple(expected.shape)}")
+        raise InputError(
+            f"cannot compare shape {tuple(actual.shape)} with {tuple(expected.shape)}",
+            hint="give two tensors of one shape: a difference is taken element by element",
+        )
     if actual.dtype != expected.dtype:
         raise InputError(
             f"cannot compare {actual.dtype} with {expected.dtype}", hint="cast one of the two on purpose"
         )
     check_plain(actual, expected)
     if chunk_elements < 1:
-        raise InputError(f"chunk_elements must be positive, not {chunk_elements}")
+        raise InputError(
+            f"chunk_elements must be positive, not {chunk_elements}",
+            hint="leave it out for the usual size of chunks",
+        )
 
 
 @dataclass(slots=True)

@@ -81,7 +81,8 @@ def check_plain(actual: Tensor, expected: Tensor) -> None:
     for side, tensor in (("actual", actual), ("expected", expected)):
         if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
             raise InputError(
-                f"{side} has no plain numbers to compare (sparse, quantized or on the meta device)"
+                f"{side} has no plain numbers to compare (sparse, quantized or on the meta device)",
+                hint="give to_dense() of a sparse tensor, dequantize() of a quantized one",
             )
 
 

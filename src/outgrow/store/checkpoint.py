@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from outgrow.errors import InputError, StoreError
+from outgrow.errors import InputError, StoreError, hint_for
 from outgrow.store.header import StoreCorrupt, TensorMeta, read_header
 
 _INDEX_LIMIT_BYTES = 500_000_000
@@ -49,9 +49,14 @@ class FileIdentity:
         try:
             stat = Path(path).stat()
         except FileNotFoundError as err:
-            raise InputError(f"no such file: {str(path)!r}") from err
+            raise InputError(
+                f"no such file: {str(path)!r}",
+                hint="look at the spelling; a file that was there a moment ago was moved or removed",
+            ) from err
         except OSError as err:
-            raise StoreError(f"cannot look at {str(path)!r}: {err.strerror or err}") from err
+            raise StoreError(
+                f"cannot look at {str(path)!r}: {err.strerror or err}", hint=hint_for(err)
+            ) from err
         return cls(inode=stat.st_ino, size=stat.st_size, mtime_ns=stat.st_mtime_ns)
 
 
@@ -153,9 +158,12 @@ def read_index(path: Path) -> tuple[dict[str, str], dict[str, str]]:
             raise StoreCorrupt(f"the index {str(path)!r} has {path.stat().st_size:,} bytes", hint=hint)
         content = json.loads(path.read_bytes())
     except FileNotFoundError as err:
-        raise InputError(f"no such index: {str(path)!r}") from err
+        raise InputError(
+            f"no such index: {str(path)!r}",
+            hint="give the .safetensors.index.json of the model, or its directory",
+        ) from err
     except OSError as err:
-        raise StoreError(f"cannot read {str(path)!r}: {err.strerror or err}") from err
+        raise StoreError(f"cannot read {str(path)!r}: {err.strerror or err}", hint=hint_for(err)) from err
     except (ValueError, RecursionError) as err:
         raise StoreCorrupt(f"the index {str(path)!r} cannot be understood: {err}", hint=hint) from err
     places = content.get("weight_map") if isinstance(content, dict) else None

@@ -85,7 +85,9 @@ class Blosc2Codec:
                 f"there is no compression level {level}", hint="1 is the fastest, 9 the smallest"
             )
         if not 1 <= itemsize <= 255:
-            raise InputError(f"elements cannot have {itemsize} bytes")
+            raise InputError(
+                f"elements cannot have {itemsize} bytes", hint="give the bytes of one element: 1 to 255"
+            )
         plain = memoryview(tensor_bytes).cast("B")
         parts = [
             self._blosc2.compress2(
@@ -131,7 +133,10 @@ class Blosc2Codec:
             )
         _, found, part_bytes = self._HEADER.unpack_from(source)
         if found != nbytes:
-            raise InputError(f"the encoded bytes hold {found:,} plain bytes but there is room for {nbytes:,}")
+            raise InputError(
+                f"the encoded bytes hold {found:,} plain bytes but there is room for {nbytes:,}",
+                hint="give memory of as many bytes as were encoded",
+            )
         if not 0 < part_bytes < 2**31:
             raise StoreCorrupt("encoded bytes contradict their own header: they are damaged")
         count = -(-nbytes // part_bytes)

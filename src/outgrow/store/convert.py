@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from outgrow.errors import InputError, StoreError
+from outgrow.errors import InputError, StoreError, hint_for
 from outgrow.events import Listener, Progress, ignore
 from outgrow.quantities import format_bytes
 from outgrow.store.checkpoint import open_checkpoint
@@ -78,7 +78,10 @@ def convert(
     """
     source, target = Path(source).expanduser(), Path(target).expanduser().absolute()
     if shard_bytes < 1:
-        raise InputError(f"files of {shard_bytes} bytes cannot hold anything")
+        raise InputError(
+            f"files of {shard_bytes} bytes cannot hold anything",
+            hint="leave the size out, or write one such as 4GiB",
+        )
     kind, files = _find(source)
     plan = _plan(files, dtype, shard_bytes)
     make_private_directory(target.parent)
@@ -100,7 +103,9 @@ def convert(
             shutil.rmtree(partial)
             raise
         except OSError as err:
-            raise StoreError(f"cannot write {str(partial)!r}: {err.strerror or err}") from err
+            raise StoreError(
+                f"cannot write {str(partial)!r}: {err.strerror or err}", hint=hint_for(err)
+            ) from err
         finally:
             if partial.exists() and not _finished_shards(partial):
                 shutil.rmtree(partial)
@@ -109,7 +114,10 @@ def convert(
 
 def _find(source: Path) -> tuple[SourceFormat, tuple[Path, ...]]:
     if not source.exists():
-        raise InputError(f"nothing to convert at {str(source)!r}: no such file or directory")
+        raise InputError(
+            f"nothing to convert at {str(source)!r}: no such file or directory",
+            hint="look at the spelling; a model on the Hub is downloaded first: `hf download NAME`",
+        )
     for kind in SOURCES.values():
         files = kind.find(source)
         if files:

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import torch
 
-from outgrow.errors import InputError, OutgrowError, StoreError
+from outgrow.errors import InputError, OutgrowError, StoreError, hint_for
 
 HEADER_LIMIT_BYTES = 100_000_000
 """The longest header that the `safetensors` library accepts; a longer one is damage or an attack."""
@@ -171,13 +171,19 @@ def encode_header(
     entries: dict[str, object] = {}
     if metadata:
         if {type(text) for pair in metadata.items() for text in pair} != {str}:
-            raise InputError("the metadata of a safetensors file must be text by name")
+            raise InputError(
+                "the metadata of a safetensors file must be text by name",
+                hint="turn keys and values into text: str(...), or json.dumps(...)",
+            )
         entries["__metadata__"] = dict(metadata)
     places: dict[str, tuple[int, int]] = {}
     end = 0
     for name, shape, dtype in specs:
         if name in entries or name == "__metadata__":
-            raise InputError(f"a safetensors file cannot hold the name {name!r} twice or as a tensor")
+            raise InputError(
+                f"a safetensors file cannot hold the name {name!r} twice or as a tensor",
+                hint="give every tensor a name of its own, other than __metadata__",
+            )
         code = _CODES.get(dtype)
         if code is None:
             raise InputError(
@@ -187,14 +193,18 @@ def encode_header(
         begin, end = end, end + math.prod(shape) * dtype.itemsize
         file_shape = [*shape[:-1], shape[-1] * 2] if code == "F4" and shape else list(shape)
         if code == "F4" and not shape:
-            raise InputError(f"tensor {name!r}: a pair of 4-bit numbers needs a dim of its own")
+            raise InputError(
+                f"tensor {name!r}: a pair of 4-bit numbers needs a dim of its own",
+                hint="give it a shape of one dim: tensor.reshape(1)",
+            )
         entries[name] = {"dtype": code, "shape": file_shape, "data_offsets": [begin, end]}
         places[name] = (begin, end - begin)
     text = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-(len(text) + 8) % alignment)
     if len(text) > HEADER_LIMIT_BYTES:
         raise InputError(
-            f"a header of {len(text):,} bytes is over the format's limit of {HEADER_LIMIT_BYTES:,}"
+            f"a header of {len(text):,} bytes is over the format's limit of {HEADER_LIMIT_BYTES:,}",
+            hint="write several files, with fewer tensors or shorter names in each",
         )
     start = 8 + len(text)
     placed = {name: (start + begin, nbytes) for name, (begin, nbytes) in places.items()}
@@ -221,11 +231,17 @@ def _read_raw(path: Path) -> tuple[bytes, int, StoreCorrupt | None]:
             file.seek(8)
             raw = file.read(length)
     except FileNotFoundError as err:
-        raise InputError(f"no such file: {str(path)!r}") from err
+        raise InputError(
+            f"no such file: {str(path)!r}",
+            hint="look at the spelling; a file that was there a moment ago was moved or removed",
+        ) from err
     except IsADirectoryError as err:
-        raise InputError(f"{str(path)!r} is a directory, not a safetensors file") from err
+        raise InputError(
+            f"{str(path)!r} is a directory, not a safetensors file",
+            hint="give a file in it, or open the whole directory with outgrow.store.open_checkpoint",
+        ) from err
     except OSError as err:
-        raise StoreError(f"cannot read {str(path)!r}: {err.strerror or err}") from err
+        raise StoreError(f"cannot read {str(path)!r}: {err.strerror or err}", hint=hint_for(err)) from err
     if len(raw) != length:
         message = f"the header of {str(path)!r} has {length:,} bytes but only {len(raw):,} could be read"
         return b"", file_bytes, StoreCorrupt(message, hint=_hint(path))

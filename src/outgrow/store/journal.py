@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from outgrow.errors import InputError, StoreError
+from outgrow.errors import InputError, StoreError, hint_for
 from outgrow.store.header import StoreCorrupt
 from outgrow.store.writer import sync_directory
 
@@ -46,9 +46,14 @@ class Journal:
         try:
             self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         except FileExistsError as err:
-            raise InputError(f"{str(path)!r} is there already, and nothing is written over it") from err
+            raise InputError(
+                f"{str(path)!r} is there already, and nothing is written over it",
+                hint="choose another directory, or remove what is there",
+            ) from err
         except OSError as err:
-            raise StoreError(f"cannot write {str(path)!r}: {err.strerror or err}") from err
+            raise StoreError(
+                f"cannot write {str(path)!r}: {err.strerror or err}", hint=hint_for(err)
+            ) from err
         self._length = 0
         try:
             self.append([header])
@@ -86,7 +91,9 @@ class Journal:
         try:
             os.fsync(self._descriptor)
         except OSError as err:
-            raise StoreError(f"cannot write {str(self.path)!r}: {err.strerror or err}") from err
+            raise StoreError(
+                f"cannot write {str(self.path)!r}: {err.strerror or err}", hint=hint_for(err)
+            ) from err
 
     def close(self) -> None:
         """Close the file; may be called twice."""
@@ -116,9 +123,12 @@ def read_journal(path: Path, *, kind: str, version: int) -> JournalContent:
             raise StoreCorrupt(f"{str(path)!r} has {path.stat().st_size:,} bytes, more than any journal")
         raw = path.read_bytes()
     except FileNotFoundError as err:
-        raise InputError(f"no such file: {str(path)!r}") from err
+        raise InputError(
+            f"no such file: {str(path)!r}",
+            hint="look at the spelling; a journal that was there a moment ago was moved or removed",
+        ) from err
     except OSError as err:
-        raise StoreError(f"cannot read {str(path)!r}: {err.strerror or err}") from err
+        raise StoreError(f"cannot read {str(path)!r}: {err.strerror or err}", hint=hint_for(err)) from err
     lines = raw.split(b"\n")
     torn = lines.pop()  # what follows the last line's end: nothing, where the journal is whole
     if not lines:
@@ -127,7 +137,10 @@ def read_journal(path: Path, *, kind: str, version: int) -> JournalContent:
         )
     header = _decode(lines[0])
     if header is None or header.get("format") != kind:
-        raise InputError(f"{str(path)!r} is not an index of the format {kind!r}")
+        raise InputError(
+            f"{str(path)!r} is not an index of the format {kind!r}",
+            hint="give the directory, or the index in it, that outgrow wrote",
+        )
     found = header.get("version")
     if type(found) is not int or found < 1:
         raise StoreCorrupt(f"{str(path)!r} has no version")

@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from outgrow.errors import InputError, StoreError
+from outgrow.errors import InputError, StoreError, hint_for
 from outgrow.store.append_file import AppendFile
 from outgrow.store.header import encode_header
 from outgrow.store.writer import sync_directory
@@ -165,11 +165,16 @@ class TensorAppender:
                 if not self._committed:
                     self._path.unlink(missing_ok=True)
             if isinstance(err, FileExistsError):
-                raise InputError(f"{str(self._path)!r} is there already: nothing is written over it") from err
+                raise InputError(
+                    f"{str(self._path)!r} is there already: nothing is written over it",
+                    hint="choose another path, or remove what is there",
+                ) from err
             if err.errno in (errno.ENOSPC, errno.EDQUOT):
                 hint = "free some space or choose another directory"
                 raise StoreError(f"no space for {str(self._path)!r}", hint=hint) from err
-            raise StoreError(f"cannot write {str(self._path)!r}: {err.strerror or err}") from err
+            raise StoreError(
+                f"cannot write {str(self._path)!r}: {err.strerror or err}", hint=hint_for(err)
+            ) from err
 
 
 def _entry(key: str, shape: tuple[int, ...], dtype: torch.dtype) -> bytes:

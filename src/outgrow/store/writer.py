@@ -109,7 +109,10 @@ def make_private_directory(path: Path) -> None:
             hint="choose a place that you may write to; that of the cache is in OUTGROW_CACHE",
         ) from err
     if not path.is_dir():
-        raise StoreError(f"{str(path)!r} is in the way: it is not a directory")
+        raise StoreError(
+            f"{str(path)!r} is in the way: it is not a directory",
+            hint="remove it, or choose another path; that of the cache is in OUTGROW_CACHE",
+        )
 
 
 def _same(tensor: Tensor) -> Callable[[], Tensor]:
@@ -119,11 +122,15 @@ def _same(tensor: Tensor) -> Callable[[], Tensor]:
 def _bytes_of(name: str, tensor: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> memoryview:
     if tuple(tensor.shape) != shape or tensor.dtype != dtype:
         raise InputError(
-            f"tensor {name!r} should be {dtype} of {shape} but is {tensor.dtype} of {tuple(tensor.shape)}"
+            f"tensor {name!r} should be {dtype} of {shape} but is {tensor.dtype} of {tuple(tensor.shape)}",
+            hint="give each tensor as its TensorSpec says, or write the spec anew",
         )
     if tensor.layout != torch.strided or tensor.is_meta:
         kind = "on the meta device" if tensor.is_meta else f"of layout {tensor.layout}"
-        raise InputError(f"tensor {name!r} is {kind} and has no bytes to write")
+        raise InputError(
+            f"tensor {name!r} is {kind} and has no bytes to write",
+            hint="give to_dense() of a sparse tensor, and real memory instead of a meta one",
+        )
     plain = tensor.detach().resolve_conj().resolve_neg().to("cpu").contiguous()
     # One element is contiguous whatever its stride, but only one of stride 1 can be viewed as bytes.
     return plain.as_strided((plain.numel(),), (1,)).view(torch.uint8).numpy().data

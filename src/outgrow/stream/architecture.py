@@ -108,7 +108,10 @@ def choose_class(
         candidates = found if isinstance(found, list | tuple) else (found,)
         kind = next((one for one in candidates if one.__name__ in architectures), candidates[0])
     if not (isinstance(kind, type) and issubclass(kind, transformers.PreTrainedModel)):
-        raise InputError(f"model_class must be a transformers model class or its name, not {kind!r}")
+        raise InputError(
+            f"model_class must be a transformers model class or its name, not {kind!r}",
+            hint="leave it out to take what the config names, or write one such as AutoModelForCausalLM",
+        )
     text_config_class = getattr(config, "sub_configs", {}).get("text_config")
     own_config_class = getattr(kind, "config_class", None)
     if own_config_class is not None and own_config_class is text_config_class is not type(config):
@@ -138,7 +141,10 @@ def choose_dtype(
         dtype = next((one for one in stored if one.is_floating_point and one.itemsize > 1), torch.float32)
     dtype = torch.float32 if dtype is None else dtype
     if not isinstance(dtype, torch.dtype):
-        raise InputError(f"dtype must be a torch dtype or its name, not {type(dtype).__name__}")
+        raise InputError(
+            f"dtype must be a torch dtype or its name, not {type(dtype).__name__}",
+            hint="write torch.bfloat16, or 'bfloat16'",
+        )
     if not dtype.is_floating_point or dtype.itemsize < 2:
         raise InputError(
             f"a model cannot compute in {dtype}",

@@ -57,7 +57,10 @@ class Attachment:
         """The model; the attachment does not keep it alive."""
         model = self._model()
         if model is None:
-            raise InputError("the model of this stream is gone")
+            raise InputError(
+                "the model of this stream is gone",
+                hint="keep a reference to the model as long as you use its stream",
+            )
         return model
 
     def move(self, device: torch.device) -> None:
@@ -170,7 +173,10 @@ class Recipe:
             StoreChanged: a file is not the one that the weights were streamed from.
         """
         if self.version != 1:
-            raise InputError(f"this model was pickled by another version of outgrow (recipe {self.version})")
+            raise InputError(
+                f"this model was pickled by another version of outgrow (recipe {self.version})",
+                hint="load the model from its files again, or use the version that pickled it",
+            )
         check_unchanged(self.identities)
         attach(
             skeleton,
@@ -290,7 +296,10 @@ def attachment_of(model: nn.Module) -> Attachment:
         InputError: the model is not streamed.
     """
     if not isinstance(model, nn.Module):
-        raise InputError(f"a model must be a torch.nn.Module, not {type(model).__name__}")
+        raise InputError(
+            f"a model must be a torch.nn.Module, not {type(model).__name__}",
+            hint="give what outgrow.stream.load or offload returned",
+        )
     for module in model.modules():
         attachment = module.__dict__.get(_ATTRIBUTE)
         if isinstance(attachment, Attachment):

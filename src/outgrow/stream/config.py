@@ -99,7 +99,10 @@ class Config:
         if self.storage_path is not None:
             given: object = self.storage_path
             if not isinstance(given, str | Path) or not str(given):
-                raise InputError(f"storage_path must be a path, not {given!r}")
+                raise InputError(
+                    f"storage_path must be a path, not {given!r}",
+                    hint="give the path of a directory as text or a Path",
+                )
             self.storage_path = Path(self.storage_path).expanduser()
         # One glob by itself is a sequence of letters, and surely not meant as that.
         patterns = (self.keep_resident,) if isinstance(self.keep_resident, str) else tuple(self.keep_resident)
@@ -108,7 +111,10 @@ class Config:
         _check_integer("compression_level", self.compression_level, 1, 9)
         for name in ("compression_enabled", "debug_mode"):
             if not isinstance(getattr(self, name), bool):
-                raise InputError(f"{name} must be True or False, not {getattr(self, name)!r}")
+                raise InputError(
+                    f"{name} must be True or False, not {getattr(self, name)!r}",
+                    hint="write it without quotes: True or False",
+                )
         if self.vram_budget_gb is not None and self.budget is not None:
             raise InputError("both vram_budget_gb and budget are given", hint="give one of them")
         self.budget_bytes()
@@ -123,7 +129,10 @@ class Config:
             nbytes = parse_bytes(self.budget)
         elif self.vram_budget_gb is not None:
             if isinstance(self.vram_budget_gb, bool) or not isinstance(self.vram_budget_gb, int | float):
-                raise InputError(f"vram_budget_gb must be a number of GiB, not {self.vram_budget_gb!r}")
+                raise InputError(
+                    f"vram_budget_gb must be a number of GiB, not {self.vram_budget_gb!r}",
+                    hint="write 0.5 for 512 MiB; text such as '512MiB' goes to budget",
+                )
             if not 0 < self.vram_budget_gb < 2**33:
                 raise InputError(
                     f"vram_budget_gb must be above zero and below 2^33, not {self.vram_budget_gb!r}",
@@ -154,4 +163,7 @@ def _member(kind: type[_Choice], value: Any, option: str) -> _Choice:
 
 def _check_integer(name: str, value: object, least: int, most: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise InputError(f"{name} must be a whole number from {least} to {most}, not {value!r}")
+        raise InputError(
+            f"{name} must be a whole number from {least} to {most}, not {value!r}",
+            hint=f"leave {name} out for its default",
+        )

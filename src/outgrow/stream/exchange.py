@@ -122,7 +122,10 @@ def _check(model: nn.Module, state: Mapping[str, Any], *, strict: bool) -> tuple
 
 def _is_equal(weight: LiveWeight, value: Tensor) -> bool:
     if value.device.type == "meta":
-        raise InputError(f"the state_dict holds no data for {weight.name!r}: it is a meta tensor")
+        raise InputError(
+            f"the state_dict holds no data for {weight.name!r}: it is a meta tensor",
+            hint="load the state_dict onto a device: torch.load(..., map_location='cpu')",
+        )
     current = weight.resident if weight.resident is not None else weight.whole()
     return has_equal_bits(current.detach(), _laid_out(value, weight, current.device))
 

@@ -393,6 +393,7 @@ def _elements(reservation: Tensor, lead: int, piece: Piece) -> Tensor:
 
 
 def _wrapped(err: Exception, piece: Piece) -> StoreError:
-    error = StoreError(f"reading weight {piece.weight.name!r} failed: {type(err).__name__}: {err}")
+    text = f"reading weight {piece.weight.name!r} failed: {type(err).__name__}: {err}"
+    error = StoreError(text, hint="see its cause above: a full memory passes, a fault is to be reported")
     error.__cause__ = err
     return error

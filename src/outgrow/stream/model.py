@@ -132,7 +132,10 @@ def offload(model: Model, config: Config | str | Path, *, listener: Listener = i
         StoreError: the weights cannot be written. Nothing has changed then.
     """
     if not isinstance(model, nn.Module):
-        raise InputError(f"a model must be a torch.nn.Module, not {type(model).__name__}")
+        raise InputError(
+            f"a model must be a torch.nn.Module, not {type(model).__name__}",
+            hint="give the model itself, not its state_dict or its path; outgrow.stream.load takes a path",
+        )
     config = _checked(Config(storage_path=config) if isinstance(config, str | Path) else config)
     if config.storage_path is None:
         raise InputError("offload needs a directory for the weights", hint="give Config(storage_path=...)")
@@ -223,7 +226,10 @@ def _checked(config: Config | None) -> Config:
     if config is None:
         return Config()
     if not isinstance(config, Config):
-        raise InputError(f"config must be an outgrow.stream.Config, not {type(config).__name__}")
+        raise InputError(
+            f"config must be an outgrow.stream.Config, not {type(config).__name__}",
+            hint="write outgrow.stream.Config(budget='4GiB')",
+        )
     # Fields may have been assigned since: checked again, and apart from what the caller does with it later.
     return replace(config)
 
@@ -284,9 +290,9 @@ def _streamable(model: nn.Module) -> dict[str, Tensor]:
     for name, parameter in model.named_parameters():
         if isinstance(parameter, StreamedParameter):
             raise _part_of_another(f"parameter {name!r}")
-        problem = _problem(parameter)
+        problem, hint = _problem(parameter)
         if problem:
-            raise InputError(f"parameter {name!r} {problem}, so that it cannot be streamed")
+            raise InputError(f"parameter {name!r} {problem}, so that it cannot be streamed", hint=hint)
         key = (parameter.data_ptr(), parameter.shape, parameter.stride(), parameter.dtype)
         if parameter.numel() and key in seen:
             continue
@@ -305,7 +311,10 @@ def _streamable(model: nn.Module) -> dict[str, Tensor]:
         )
     devices = {parameter.device for parameter in found.values()}
     if len(devices) > 1:
-        raise InputError(f"the parameters are on several devices: {', '.join(sorted(map(str, devices)))}")
+        raise InputError(
+            f"the parameters are on several devices: {', '.join(sorted(map(str, devices)))}",
+            hint="bring the model to one device first: model.to('cpu')",
+        )
     spans.sort()
     for (_, end, one), (begin, _, other) in itertools.pairwise(spans):
         if begin < end:
@@ -323,16 +332,18 @@ def _part_of_another(what: str) -> InputError:
     )
 
 
-def _problem(parameter: nn.Parameter) -> str | None:
+def _problem(parameter: nn.Parameter) -> tuple[str | None, str]:
+    """What keeps it from being streamed, and what helps."""
     if isinstance(parameter, nn.parameter.UninitializedParameter):
-        return "has no shape yet"
+        return "has no shape yet", "run the model once on an example: lazy modules take their shapes from it"
     if type(parameter) is not nn.Parameter or type(parameter.data) is not Tensor:
-        return f"is a {type(parameter).__name__} holding a {type(parameter.data).__name__}"
+        kinds = f"is a {type(parameter).__name__} holding a {type(parameter.data).__name__}"
+        return kinds, "stream the model before it is quantized, wrapped or distributed"
     if parameter.is_meta:
-        return "is on the meta device and has no bytes"
+        return "is on the meta device and has no bytes", "load its weights first, or use outgrow.stream.load"
     if parameter.layout is not torch.strided:
-        return f"has the layout {parameter.layout}"
-    return None
+        return f"has the layout {parameter.layout}", "make it dense: parameter.to_dense()"
+    return None, ""
 
 
 def _check_plan(

@@ -129,5 +129,8 @@ def _downloaded(name: str, *, trust_remote_code: bool, config_only: bool) -> Mod
             hint="go online, or copy the model to this machine and give its directory",
         ) from err
     except (OSError, ValueError) as err:
-        raise InputError(f"the Hugging Face Hub did not give {name!r}: {err}") from err
+        raise InputError(
+            f"the Hugging Face Hub did not give {name!r}: {err}",
+            hint="see its spelling and your network, or download it by hand and give its directory",
+        ) from err
     return ModelFiles(folder=_checked_folder(folder), weights=folder, name=name)

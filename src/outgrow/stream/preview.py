@@ -155,7 +155,10 @@ def preview_model(
     model, sources, files = _open(path, dtype, trust_remote_code=trust_remote_code)
     live = live_weights(model, sources, {}, torch.device("cpu"), file_phases(model, sources))
     if not live:
-        raise InputError(f"{type(model).__name__} has no parameters that could be streamed")
+        raise InputError(
+            f"{type(model).__name__} has no parameters that could be streamed",
+            hint="a model without parameters runs as it is",
+        )
     weights = tuple(weight.weight for weight in live)
     uses, groups = use_order(model, live), groups_of(model, live)
     plan = make_plan(weights, budget_bytes=budget_bytes, order=uses, groups=groups)

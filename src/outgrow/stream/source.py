@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from outgrow.errors import InputError, StoreError
+from outgrow.errors import InputError, StoreError, hint_for
 from outgrow.store.header import TensorMeta
 
 
@@ -34,7 +34,8 @@ class Segment:
         if self.offset < 0 or self.nbytes <= 0 or self.begin < 0:
             raise InputError(
                 f"a segment of {str(self.path)!r} cannot have offset {self.offset}, {self.nbytes} bytes "
-                f"and begin {self.begin}"
+                f"and begin {self.begin}",
+                hint="bytes are counted from 0, and a segment has one at least",
             )
 
 
@@ -66,7 +67,8 @@ class WeightSource:
             begins = [segment.begin for segment in self.segments]
             if begins and (begins[0] != 0 or sorted(set(begins)) != begins or begins[-1] >= self.nbytes):
                 raise InputError(
-                    f"the encoded segments of weight {self.name!r} do not follow each other from byte 0"
+                    f"the encoded segments of weight {self.name!r} do not follow each other from byte 0",
+                    hint="give them in order, the first at 0, each behind the one before",
                 )
             return
         end = 0
@@ -74,13 +76,15 @@ class WeightSource:
             if segment.begin != end:
                 raise InputError(
                     f"the segments of weight {self.name!r} leave a gap or overlap at byte {end:,}: "
-                    f"the next one begins at {segment.begin:,}"
+                    f"the next one begins at {segment.begin:,}",
+                    hint="give segments in order whose bytes are those of the weight, each once",
                 )
             end += segment.nbytes
         if end != self.nbytes:
             raise InputError(
                 f"the segments of weight {self.name!r} hold {end:,} bytes, but {self.dtype} in shape "
-                f"{list(self.shape)} takes {self.nbytes:,}"
+                f"{list(self.shape)} takes {self.nbytes:,}",
+                hint="give segments in order whose bytes are those of the weight, each once",
             )
 
     @property
@@ -96,13 +100,15 @@ class WeightSource:
         """
         if self.codec is not None:
             raise InputError(
-                f"weight {self.name!r} is encoded with {self.codec!r}: it cannot be read by rows"
+                f"weight {self.name!r} is encoded with {self.codec!r}: it cannot be read by rows",
+                hint="ask for the whole weight, or store it without a codec",
             )
         if not self.shape:
-            raise InputError(f"weight {self.name!r} is a scalar: it has no rows")
+            raise InputError(f"weight {self.name!r} is a scalar: it has no rows", hint="read it whole")
         if not 0 <= first <= last <= self.shape[0]:
             raise InputError(
-                f"rows {first}:{last} lie outside weight {self.name!r} with {self.shape[0]} rows"
+                f"rows {first}:{last} lie outside weight {self.name!r} with {self.shape[0]} rows",
+                hint="rows count from 0, and the last one is left out: 0 <= first <= last <= their number",
             )
         row_nbytes = math.prod(self.shape[1:]) * self.dtype.itemsize
         return replace(
@@ -169,7 +175,9 @@ def _read_into(segment: Segment, into: memoryview) -> None:
             file.seek(segment.offset)
             found = file.readinto(into)
     except OSError as err:
-        raise StoreError(f"cannot read {str(segment.path)!r}: {err.strerror or err}") from err
+        raise StoreError(
+            f"cannot read {str(segment.path)!r}: {err.strerror or err}", hint=hint_for(err)
+        ) from err
     if found != segment.nbytes:
         raise StoreError(
             f"{str(segment.path)!r} ends early: expected {segment.nbytes:,} bytes at offset "

@@ -152,7 +152,10 @@ def estimate_model_memory(model: nn.Module) -> int:
         InputError: `model` is not a module.
     """
     if not isinstance(model, nn.Module):
-        raise InputError(f"a model must be a torch.nn.Module, not {type(model).__name__}")
+        raise InputError(
+            f"a model must be a torch.nn.Module, not {type(model).__name__}",
+            hint="give the model itself, not its state_dict or its path",
+        )
     tensors = [*model.parameters(), *model.buffers()]
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 

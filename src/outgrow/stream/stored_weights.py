@@ -179,7 +179,8 @@ def _row_major(parameter: Tensor) -> tuple[Tensor, tuple[int, ...] | None]:
     tensor = parameter.detach()
     if tensor.layout is not torch.strided or type(tensor) not in (Tensor, nn.Parameter):
         raise InputError(
-            f"a parameter of layout {tensor.layout} and type {type(tensor).__name__} cannot be streamed"
+            f"a parameter of layout {tensor.layout} and type {type(tensor).__name__} cannot be streamed",
+            hint="stream plain dense parameters, before they are quantized, wrapped or distributed",
         )
     if tensor.is_contiguous():
         return tensor.cpu(), None

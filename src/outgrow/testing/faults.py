@@ -64,7 +64,9 @@ def faulty_reads(
         InputError: this platform has no `preadv`.
     """
     if not hasattr(os, "preadv"):
-        raise InputError("this platform has no preadv to disturb")
+        raise InputError(
+            "this platform has no preadv to disturb", hint="run this test on Linux, and skip it elsewhere"
+        )
     drawn: Iterable[Fault] = ()
     if seed is not None:
         # Not for secrets: a failing test must be repeatable from its seed.
@@ -102,7 +104,10 @@ class FaultyReader:
             number, self.count = self.count, self.count + 1
         if number in self._failing:
             into[:] = b"\xa5" * into.nbytes
-            raise StoreError(f"reading {str(path)!r} failed at byte {offset:,} on purpose, at call {number}")
+            raise StoreError(
+                f"reading {str(path)!r} failed at byte {offset:,} on purpose, at call {number}",
+                hint="this fault was asked for in `failing`: leave the number out for a call that works",
+            )
         return self._reader.read_into(path, offset, into, needed=needed)
 
     def close(self) -> None:

@@ -141,6 +141,6 @@ def _dim_that_begins_with(atom: int, sizes: Sequence[int], local: Shape) -> int 
     before, outer = math.prod(sizes[1:atom]), 1
     for dim, size in enumerate(local):
         if outer == before and size > 1:
-            return dim if size % sizes[atom] == 0 else None
+            return dim
         outer *= size
     return None

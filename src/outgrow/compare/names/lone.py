@@ -135,7 +135,7 @@ def _spelled(refusal: Refusal, speller: Speller) -> Entity:
 
 
 def _cannot_be_read() -> torch.Tensor:
-    raise StoreError("this tensor was refused")
+    raise StoreError("this tensor was refused", hint="the list of refusals says why")
 
 
 def refusals_of(recordings: Sequence[Recording]) -> list[Refusal]:

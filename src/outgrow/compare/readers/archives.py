@@ -24,7 +24,7 @@ from outgrow.compare.readers.tar_header import BLOCK, TarDamage, parse_header
 from outgrow.compare.readers.unpacked_stream import PackedKind, UnpackedStream, packed_kind
 from outgrow.compare.readers.zip_archive import is_torch_file, read_zip
 from outgrow.compare.readers.zip_directory import read_zip_directory
-from outgrow.errors import InputError, OutgrowError, StoreError
+from outgrow.errors import InputError, OutgrowError, StoreError, hint_for
 from outgrow.events import Listener, ignore
 
 Kind = Literal["zip", "tar"] | PackedKind
@@ -88,7 +88,9 @@ def open_archive(
             with path.open("rb") as file:
                 contents, refused = _read(file, path, shown, kind, limits, spool, listener)
         except OSError as err:
-            raise StoreError(f"cannot read {str(shown)!r}: {err.strerror or err}") from err
+            raise StoreError(
+                f"cannot read {str(shown)!r}: {err.strerror or err}", hint=hint_for(err)
+            ) from err
     except BaseException:
         # Ctrl-C too: nothing of what was unpacked may stay.
         spool.close()
@@ -152,7 +154,7 @@ def _read_torch(path: Path, name: str, limits: Limits, region: tuple[int, int] |
     try:
         return READERS[".pth"].read(path, name, limits, region)
     except OutgrowError as err:
-        return FileContent(refused=(Refusal(entry=name, reason=err.message),))
+        return FileContent(refused=(Refusal(entry=name, reason=err.message, hint=err.hint),))
 
 
 def _ends(path: Path, shown: Path) -> tuple[bytes, bytes]:
@@ -166,7 +168,7 @@ def _ends(path: Path, shown: Path) -> tuple[bytes, bytes]:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
             return beginning, file.read()
     except OSError as err:
-        raise StoreError(f"cannot read {str(shown)!r}: {err.strerror or err}") from err
+        raise StoreError(f"cannot read {str(shown)!r}: {err.strerror or err}", hint=hint_for(err)) from err
 
 
 def _kind(path: Path, ends: tuple[bytes, bytes]) -> Kind | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import torch
 
+from outgrow.compare.readers.advice import CAST_FIRST
 from outgrow.errors import InputError
 
 DTYPES: Mapping[str, torch.dtype] = {
@@ -40,5 +41,5 @@ def known_dtype(name: str) -> torch.dtype:
         InputError: it cannot be compared.
     """
     if name not in DTYPES:
-        raise InputError(f"has dtype {name!r}, which cannot be compared")
+        raise InputError(f"has dtype {name!r}, which cannot be compared", hint=CAST_FIRST)
     return DTYPES[name]

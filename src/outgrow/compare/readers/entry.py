@@ -28,4 +28,4 @@ def read_entry(path: Path, entry: str, limits: Limits, region: tuple[int, int] |
     try:
         return READERS[suffix].read(path, entry, limits, region)
     except OutgrowError as err:
-        return FileContent(refused=(Refusal(entry=entry, reason=err.message),))
+        return FileContent(refused=(Refusal(entry=entry, reason=err.message, hint=err.hint),))

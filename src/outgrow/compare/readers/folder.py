@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from outgrow.capture.recording import Refusal
+from outgrow.compare.readers.advice import raise_limit
 from outgrow.compare.readers.entry import is_readable, read_entry
 from outgrow.compare.readers.file_reader import FileContent
 from outgrow.compare.readers.limits import Limits
 from outgrow.compare.readers.plain_file import PlainFile
-from outgrow.errors import InputError, OutgrowError, StoreError
+from outgrow.errors import InputError, OutgrowError, StoreError, hint_for
 from outgrow.names import natural_key
 from outgrow.store.checkpoint import read_index
 
@@ -68,7 +69,9 @@ def _walk(root: Path, limits: Limits) -> Iterator[tuple[str, str | None]]:
                 items = sorted(found, key=lambda item: natural_key(item.name))
         except OSError as err:
             if not folder:
-                raise StoreError(f"cannot read the folder {str(root)!r}: {err.strerror or err}") from err
+                raise StoreError(
+                    f"cannot read the folder {str(root)!r}: {err.strerror or err}", hint=hint_for(err)
+                ) from err
             yield folder, f"cannot be listed: {err.strerror or err}"
             continue
         below = []
@@ -103,12 +106,14 @@ def _check_index(path: Path, limits: Limits) -> None:
     file = PlainFile.of(path)
     if file.length > limits.max_header_bytes:
         raise InputError(
-            f"has {file.length:,} bytes; the limit max_header_bytes is {limits.max_header_bytes:,}"
+            f"has {file.length:,} bytes; the limit max_header_bytes is {limits.max_header_bytes:,}",
+            hint=raise_limit("max_header_bytes"),
         )
     parts = file.read(0, file.length).count(b",")
     if parts > _PARTS + 2 * limits.max_entries:
         raise InputError(
-            f"has {parts:,} parts, more than {limits.max_entries:,} tensors need (the limit max_entries)"
+            f"has {parts:,} parts, more than {limits.max_entries:,} tensors need (the limit max_entries)",
+            hint=raise_limit("max_entries"),
         )
 
 
@@ -120,7 +125,7 @@ def _by_index(
         _check_index(root / index, limits)
         places, _ = read_index(root / index)
     except OutgrowError as err:
-        return contents, [Refusal(entry=index, reason=err.message)]
+        return contents, [Refusal(entry=index, reason=err.message, hint=err.hint)]
     folder = PurePosixPath(index).parent
     wanted = {name: str(folder / file) for name, file in places.items()}
     files = set(wanted.values())

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
+from outgrow.compare.readers.advice import SAVE_PLAIN
 from outgrow.compare.readers.dtypes import known_dtype
 from outgrow.compare.readers.file_reader import FileContent
 from outgrow.compare.readers.limits import Limits
@@ -44,23 +45,38 @@ def _understand(value: object) -> Understood:
     if isinstance(value, list | tuple):
         return Branch(value, list_length=len(value))
     if isinstance(value, torch.nn.Module):
-        raise InputError("is a module: give its state_dict()")
-    raise InputError(f"is a {type(value).__name__}; only tensors, numbers and plain containers are compared")
+        raise InputError("is a module: give its state_dict()", hint="write model.state_dict() in its place")
+    raise InputError(
+        f"is a {type(value).__name__}; only tensors, numbers and plain containers are compared",
+        hint=SAVE_PLAIN,
+    )
 
 
 def _tensor(tensor: Tensor) -> Leaf:
     if tensor.is_meta:
-        raise InputError("is a meta tensor: it has a shape and no numbers")
+        raise InputError(
+            "is a meta tensor: it has a shape and no numbers",
+            hint="load its weights first: a model from the meta device has none yet",
+        )
     if tensor.is_nested:
-        raise InputError("is a nested tensor: give its parts, as from unbind()")
+        raise InputError(
+            "is a nested tensor: give its parts, as from unbind()",
+            hint="write list(tensor.unbind()) in its place",
+        )
     kind = type(tensor).__name__
     is_wrapper: bool = is_traceable_wrapper_subclass(tensor)
     if is_wrapper or kind == "FakeTensor":
-        raise InputError(f"is a {kind}, which holds no plain numbers: give its full tensor")
+        raise InputError(
+            f"is a {kind}, which holds no plain numbers: give its full tensor",
+            hint="write tensor.full_tensor() for a DTensor; other kinds have calls of their own",
+        )
     shape = tuple(tensor.shape)
     if tensor.is_quantized:
         if tensor.dtype not in _CODES:
-            raise InputError(f"is quantized to {tensor.dtype}, whose codes are not read")
+            raise InputError(
+                f"is quantized to {tensor.dtype}, whose codes are not read",
+                hint="write tensor.dequantize() in its place",
+            )
         numbers = Part(torch.float32, shape, lambda: tensor.detach().dequantize().cpu())
         codes = Part(_CODES[tensor.dtype], shape, lambda: tensor.detach().int_repr().cpu(), ".codes")
         return Leaf((numbers, codes))

@@ -27,6 +27,7 @@ from outgrow.names import matches, natural_key
 Source = str | PathLike[str] | Recording | Mapping[str, Any] | Tensor
 """A path, an open recording, tensors by name (nested as they like), or one tensor."""
 
+_SAVE_TENSORS = "save tensors, or dicts and lists of them, with torch.save, safetensors or numpy"
 _READ = f"{', '.join(READERS)}, .zip, .tar, .tar.gz, and folders of these"
 
 
@@ -158,9 +159,9 @@ def _checked(recording: Recording, only: str) -> Recording:
     if refused:
         said = "; ".join(f"{refusal.entry!r}: {refusal.reason}" for refusal in refused[:3])
         more = f"; and {len(refused) - 3:,} more" if len(refused) > 3 else ""
+        hints = dict.fromkeys(refusal.hint for refusal in refused[:3] if refusal.hint)
         raise InputError(
-            f"nothing in {label!r} can be read: {said}{more}",
-            hint="save tensors, or dicts and lists of them, with torch.save, safetensors or numpy",
+            f"nothing in {label!r} can be read: {said}{more}", hint="; ".join(hints) or _SAVE_TENSORS
         )
     if only != "*":
         raise InputError(

@@ -13,8 +13,9 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from outgrow.compare.readers.advice import COPY_AGAIN
 from outgrow.compare.readers.pages import map_pages
-from outgrow.errors import InputError, StoreError
+from outgrow.errors import InputError, StoreError, hint_for
 from outgrow.store import StoreChanged
 
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
@@ -59,14 +60,21 @@ class PlainFile:
         try:
             found = path.lstat() if region is None else path.stat()
         except (OSError, ValueError) as err:
-            raise StoreError(f"cannot be opened: {getattr(err, 'strerror', None) or err}") from err
+            raise StoreError(
+                f"cannot be opened: {getattr(err, 'strerror', None) or err}",
+                hint=hint_for(err)
+                if isinstance(err, OSError)
+                else "no file has such a name: look at the path",
+            ) from err
         # Before it is opened: opening a device can do things, opening a pipe can wait for ever.
         if not stat.S_ISREG(found.st_mode):
             kind = _KINDS.get(stat.S_IFMT(found.st_mode), "not a regular file")
             raise InputError(f"is {kind}", hint="give the file itself")
         start, length = (0, found.st_size) if region is None else region
         if start < 0 or length < 0 or start + length > found.st_size:
-            raise InputError(f"should end at byte {start + length:,} of a file of {found.st_size:,} bytes")
+            raise InputError(
+                f"should end at byte {start + length:,} of a file of {found.st_size:,} bytes", hint=COPY_AGAIN
+            )
         is_part = region is not None
         may_grow = is_part and _may_grow(path)
         return cls(
@@ -91,9 +99,14 @@ class PlainFile:
             try:
                 data = os.pread(file.fileno(), nbytes, self.start + offset)
             except OSError as err:
-                raise StoreError(f"cannot read {self.shown!r}: {err.strerror or err}") from err
+                raise StoreError(
+                    f"cannot read {self.shown!r}: {err.strerror or err}", hint=hint_for(err)
+                ) from err
         if len(data) != nbytes:
-            raise StoreError(f"{self.shown!r} ended at byte {self.start + offset + len(data):,}")
+            raise StoreError(
+                f"{self.shown!r} ended at byte {self.start + offset + len(data):,}",
+                hint="it became shorter while it was read: let whoever writes it finish, and open it again",
+            )
         return data
 
     def open(self) -> io.BufferedReader:
@@ -117,7 +130,9 @@ class PlainFile:
             try:
                 return map_pages(file.fileno(), self.start + offset, nbytes)
             except OSError as err:
-                raise StoreError(f"cannot map {self.shown!r}: {err.strerror or err}") from err
+                raise StoreError(
+                    f"cannot map {self.shown!r}: {err.strerror or err}", hint=hint_for(err)
+                ) from err
 
     def tensor(self, offset: int, dtype: torch.dtype, shape: tuple[int, ...]) -> Tensor:
         """A contiguous tensor whose bytes lie in the file, mapped; a copy where they are not aligned."""
@@ -132,14 +147,18 @@ class PlainFile:
 
     def _check(self, offset: int, nbytes: int) -> None:
         if offset < 0 or nbytes < 0 or offset + nbytes > self.length:
-            raise InputError(f"ends at byte {self.length:,}, but byte {offset + nbytes:,} was to be read")
+            raise InputError(
+                f"ends at byte {self.length:,}, but byte {offset + nbytes:,} was to be read", hint=COPY_AGAIN
+            )
 
     def _open(self) -> io.FileIO:
         flags = _FLAGS if self.is_part else _FLAGS | os.O_NOFOLLOW
         try:
             file = io.FileIO(self.path, "rb", opener=lambda name, _: os.open(name, flags))
         except OSError as err:
-            raise StoreError(f"cannot open {self.shown!r}: {err.strerror or err}") from err
+            raise StoreError(
+                f"cannot open {self.shown!r}: {err.strerror or err}", hint=hint_for(err)
+            ) from err
         found = os.fstat(file.fileno())
         # A page of a mapped file that ends before it kills the process.
         is_cut = found.st_size < self.start + self.length

@@ -6,6 +6,7 @@ import os.path
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from outgrow.capture.recording import Record, Refusal
@@ -47,7 +48,8 @@ def records_of(
         elif matches(name, only):
             records.append(_record(name, found, len(records)))
     return tuple(records), tuple(
-        Refusal(entry=_printable(refusal.entry), reason=_printable(refusal.reason)) for refusal in refused
+        replace(refusal, entry=_printable(refusal.entry), reason=_printable(refusal.reason))
+        for refusal in refused
     )
 
 

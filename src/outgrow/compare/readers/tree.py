@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from outgrow.capture.recording import Refusal
+from outgrow.compare.readers.advice import raise_limit
 from outgrow.compare.readers.file_reader import FileContent, FoundTensor
 from outgrow.compare.readers.limits import Limits
 from outgrow.errors import InputError, OutgrowError
@@ -85,7 +86,7 @@ def scalar_leaf(value: bool | float | complex) -> Leaf:
     kinds = {bool: torch.bool, int: torch.int64, float: torch.float64, complex: torch.complex128}
     dtype = kinds[type(value)]
     if dtype is torch.int64 and not -(2**63) <= int(value.real) < 2**63:
-        raise InputError("is an integer beyond 64 bits")
+        raise InputError("is an integer beyond 64 bits", hint="save it as a float, or as text")
     return Leaf((Part(dtype, (), lambda: torch.tensor(value, dtype=dtype)),))
 
 
@@ -113,17 +114,19 @@ class _Walk:
         if self.visits < 0:
             raise InputError(
                 "holds too many values, or the same ones nested many times over; the limit max_entries is "
-                f"{self.limits.max_entries:,}"
+                f"{self.limits.max_entries:,}",
+                hint=raise_limit("max_entries"),
             )
         try:
             understood = self.understand(value)
         except OutgrowError as err:
-            self.refuse(name, err.message)
+            self.refuse(name, err.message, err.hint)
             return
         if isinstance(understood, Leaf):
             self.add(understood, name)
         elif depth >= self.limits.max_depth:
-            self.refuse(name, f"is nested deeper than the limit max_depth, {self.limits.max_depth}")
+            reason = f"is nested deeper than the limit max_depth, {self.limits.max_depth}"
+            self.refuse(name, reason, raise_limit("max_depth"))
         else:
             for inner, child in _named(understood, name):
                 if len(inner) > _MAX_NAME:
@@ -138,7 +141,8 @@ class _Walk:
             self.expanded += part.expanded_bytes
             if len(self.records) >= self.limits.max_entries:
                 raise InputError(
-                    f"holds more tensors than the limit max_entries, {self.limits.max_entries:,}"
+                    f"holds more tensors than the limit max_entries, {self.limits.max_entries:,}",
+                    hint=raise_limit("max_entries"),
                 )
             self.check_size(name, nbytes)
             self.records.append(
@@ -148,26 +152,32 @@ class _Walk:
     def check_size(self, name: str, nbytes: int) -> None:
         limits = self.limits
         if self.total > limits.max_bytes:
-            raise InputError(f"holds more than {limits.max_bytes:,} bytes of tensors, the limit max_bytes")
+            raise InputError(
+                f"holds more than {limits.max_bytes:,} bytes of tensors, the limit max_bytes",
+                hint=raise_limit("max_bytes"),
+            )
         if self.stored_bytes is None:
             return
         if self.expanded > limits.max_expanded_bytes:
             raise InputError(
                 f"has tensors that would grow by more than {limits.max_expanded_bytes:,} bytes when read, "
-                f"the limit max_expanded_bytes; {name!r} has {nbytes:,}"
+                f"the limit max_expanded_bytes; {name!r} has {nbytes:,}",
+                hint=raise_limit("max_expanded_bytes"),
             )
         if self.total > limits.max_ratio * self.stored_bytes + limits.max_expanded_bytes:
             raise InputError(
                 f"has tensors of {self.total:,} bytes in a file of {self.stored_bytes:,}, over the limit "
-                f"max_ratio of {limits.max_ratio:g}"
+                f"max_ratio of {limits.max_ratio:g}",
+                hint=raise_limit("max_ratio"),
             )
 
-    def refuse(self, name: str, reason: str) -> None:
+    def refuse(self, name: str, reason: str, hint: str | None = None) -> None:
         if len(self.refused) >= _MAX_REFUSALS:
             self.more_refused += 1
             return
         short = name if len(name) <= _MAX_NAME else f"{name[:100]}..."
-        self.refused.append(Refusal(entry=f"{self.entry}/{short}" if short else self.entry, reason=reason))
+        entry = f"{self.entry}/{short}" if short else self.entry
+        self.refused.append(Refusal(entry=entry, reason=reason, hint=hint))
 
     def shown_refusals(self) -> Iterator[Refusal]:
         yield from self.refused

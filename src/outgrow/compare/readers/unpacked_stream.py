@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal, Protocol
 
 from outgrow.compare.readers.limits import Limits
-from outgrow.errors import InputError, StoreError
+from outgrow.errors import InputError, StoreError, hint_for
 from outgrow.events import Listener, Progress
 from outgrow.store.header import StoreCorrupt
 
@@ -164,7 +164,9 @@ class UnpackedStream:
         try:
             data = self._file.read(_IN_BYTES)
         except OSError as err:
-            raise StoreError(f"cannot read {str(self._path)!r}: {err.strerror or err}") from err
+            raise StoreError(
+                f"cannot read {str(self._path)!r}: {err.strerror or err}", hint=hint_for(err)
+            ) from err
         self.taken += len(data)
         return data
 

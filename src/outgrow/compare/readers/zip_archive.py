@@ -15,7 +15,7 @@ from outgrow.compare.readers.limits import Limits
 from outgrow.compare.readers.spool import Spool
 from outgrow.compare.readers.unpacked_stream import FLOOR_BYTES
 from outgrow.compare.readers.zip_directory import DEFLATED, STORED, ZipEntry
-from outgrow.errors import InputError, StoreError
+from outgrow.errors import InputError, StoreError, hint_for
 from outgrow.events import Listener, Progress
 
 _IN_BYTES = 2**18
@@ -68,7 +68,9 @@ def read_zip(
         try:
             found = _place(file, path, entry, spool, told)
         except OSError as err:
-            raise StoreError(f"cannot read {str(shown)!r}: {err.strerror or err}") from err
+            raise StoreError(
+                f"cannot read {str(shown)!r}: {err.strerror or err}", hint=hint_for(err)
+            ) from err
         if isinstance(found, ArchiveEntry):
             entries.append(found)
         else:

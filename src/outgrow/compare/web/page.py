@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from outgrow.compare.web.refusal import error_response
-from outgrow.errors import StoreError
+from outgrow.errors import StoreError, hint_for
 
 _INDEX = "index.html"
 # Not the system's: a browser runs no script that some list of types calls plain text.
@@ -40,7 +40,9 @@ class PageFiles:
             files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
             self._files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
         except OSError as err:
-            raise StoreError(f"cannot read the page in {str(folder)!r}: {err.strerror}") from err
+            raise StoreError(
+                f"cannot read the page in {str(folder)!r}: {err.strerror}", hint=hint_for(err)
+            ) from err
         if _INDEX not in self._files:
             raise StoreError(
                 f"there is no page in {str(folder)!r}", hint="install outgrow anew, or build it: make web"

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from outgrow.errors import InputError, StoreError
+from outgrow.errors import InputError, StoreError, hint_for
 from outgrow.evolve.data.idx import IdxCorrupt, read_idx
 from outgrow.evolve.data.pictures import Pictures, split_pictures
 
@@ -98,7 +98,7 @@ def _read_npz(path: Path) -> tuple[Tensor, Tensor]:
             raise
         raise IdxCorrupt(f"{str(path)!r} cannot be read as arrays: {err}", hint=_FORMS) from err
     except OSError as err:
-        raise StoreError(f"cannot read {str(path)!r}: {err.strerror or err}") from err
+        raise StoreError(f"cannot read {str(path)!r}: {err.strerror or err}", hint=hint_for(err)) from err
     if inputs.dim() == 3:
         inputs = inputs.unsqueeze(1)
     if inputs.dim() != 4 or labels.dim() != 1:

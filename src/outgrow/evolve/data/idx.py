@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from outgrow.errors import InputError, StoreError
+from outgrow.errors import InputError, StoreError, hint_for
 
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _MOST_BYTES = 2**31
@@ -74,7 +74,7 @@ def _read(path: Path) -> bytes:
     except (EOFError, gzip.BadGzipFile, zlib.error) as err:
         raise IdxCorrupt(f"{str(path)!r} cannot be unpacked: {err}", hint=_AGAIN) from err
     except OSError as err:
-        raise StoreError(f"cannot read {str(path)!r}: {err.strerror or err}") from err
+        raise StoreError(f"cannot read {str(path)!r}: {err.strerror or err}", hint=hint_for(err)) from err
     if len(data) > _MOST_BYTES:
         raise IdxCorrupt(f"{str(path)!r} unpacks to more than {_MOST_BYTES:,} bytes", hint=_AGAIN)
     return data

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from outgrow.errors import InputError, StoreError
+from outgrow.errors import InputError, StoreError, hint_for
 from outgrow.evolve.run.checkpoint import RunState, read_state, write_state
 from outgrow.evolve.run.configuration import RunConfiguration
 from outgrow.store import StoreCorrupt, lock_directory
@@ -97,7 +97,7 @@ class RunFolder:
     def append(self, entry: Mapping[str, Any]) -> dict[str, Any]:
         """Add an entry to the log, and give it as whoever reads the log will see it."""
         if self._journal is None:
-            raise StoreError("the log is not open")
+            raise StoreError("the log is not open", hint="begin or take up the log before entries are added")
         self._journal.append([entry])
         seen: dict[str, Any] = json.loads(json.dumps(entry))
         return seen
@@ -182,7 +182,7 @@ def read_run(path: Path) -> RunConfiguration:
     except (ValueError, RecursionError) as err:
         raise StoreCorrupt(f"{str(file)!r} cannot be understood: {err}") from err
     except OSError as err:
-        raise StoreError(f"cannot read {str(file)!r}: {err.strerror or err}") from err
+        raise StoreError(f"cannot read {str(file)!r}: {err.strerror or err}", hint=hint_for(err)) from err
     if not isinstance(held, dict) or held.get("format") != _FORMAT:
         raise InputError(f"{str(file)!r} is not of a run", hint="give the directory of a run")
     if held.get("version") != _VERSION:

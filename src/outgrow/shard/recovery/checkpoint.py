@@ -83,7 +83,10 @@ def store(
         header = _HEADER.pack(_MAGIC, checkpoint, end, len(index), digest.digest())
         _write(descriptor, memoryview(header), 0)
     except OSError as err:
-        raise StoreError(f"a checkpoint of {end:,} bytes cannot be written: {err.strerror}") from err
+        raise StoreError(
+            f"a checkpoint of {end:,} bytes cannot be written: {err.strerror}",
+            hint="free memory of the machine, or set GT_RECOVERY=0 to go without checkpoints",
+        ) from err
     return end + len(index)
 
 

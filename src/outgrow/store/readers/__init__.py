@@ -5,7 +5,7 @@ __all__ = ["READERS", "BufferedReader", "DirectReader", "MmapReader", "Reader", 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from outgrow.errors import InputError, StoreError, nearest_names
+from outgrow.errors import InputError, StoreError, hint_for, nearest_names
 from outgrow.store.readers.buffered import BufferedReader
 from outgrow.store.readers.direct import DirectReader, direct_works
 from outgrow.store.readers.mmap import MmapReader
@@ -55,4 +55,4 @@ def _probe(path: Path) -> bool:
             return file is not None and direct_works(file)
         return direct_works(path)
     except OSError as err:
-        raise StoreError(f"cannot read {str(path)!r}: {err.strerror or err}") from err
+        raise StoreError(f"cannot read {str(path)!r}: {err.strerror or err}", hint=hint_for(err)) from err

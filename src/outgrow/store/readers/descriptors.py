@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from outgrow.errors import InputError, StoreError
+from outgrow.errors import InputError, StoreError, hint_for
 
 # A disk that answers this often in a row with nothing, or with less than a block, is not going to answer.
 _FRUITLESS_READS = 16
@@ -41,7 +41,10 @@ class OpenFiles:
         thread = threading.get_ident()
         with self._lock:
             if self._is_closed:
-                raise StoreError(f"cannot read {str(path)!r}: the reader is closed")
+                raise StoreError(
+                    f"cannot read {str(path)!r}: the reader is closed",
+                    hint="make a new reader with outgrow.store.make_reader",
+                )
             file = self._files.get(path)
             if file is None:
                 try:
@@ -49,7 +52,9 @@ class OpenFiles:
                         path, "rb", opener=lambda name, flags: os.open(name, flags | self._flags)
                     )
                 except OSError as err:
-                    raise StoreError(f"cannot open {str(path)!r}: {err.strerror or err}") from err
+                    raise StoreError(
+                        f"cannot open {str(path)!r}: {err.strerror or err}", hint=hint_for(err)
+                    ) from err
                 self._files[path] = file
             self._uses[thread] += 1
         try:
@@ -79,11 +84,17 @@ def checked_buffer(path: Path, offset: int, into: memoryview, needed: int | None
         InputError: `into` is read-only or not contiguous, or `offset` or `needed` are out of range.
     """
     if into.readonly or not into.c_contiguous:
-        raise InputError(f"cannot read {str(path)!r} into memory that is read-only or not contiguous")
+        raise InputError(
+            f"cannot read {str(path)!r} into memory that is read-only or not contiguous",
+            hint="give writable memory in one run, such as a bytearray or a contiguous tensor",
+        )
     flat = into if into.format == "B" and into.ndim == 1 else into.cast("B")
     needed = flat.nbytes if needed is None else needed
     if offset < 0 or not 0 <= needed <= flat.nbytes:
-        raise InputError(f"cannot read {needed} bytes at {offset} of {str(path)!r} into {flat.nbytes} bytes")
+        raise InputError(
+            f"cannot read {needed} bytes at {offset} of {str(path)!r} into {flat.nbytes} bytes",
+            hint="give an offset of 0 or more, and no more bytes than there is memory for",
+        )
     return flat, needed
 
 

@@ -10,7 +10,7 @@ from typing import Self
 
 import numpy as np
 
-from outgrow.errors import StoreError
+from outgrow.errors import StoreError, hint_for
 from outgrow.store.readers.descriptors import OpenFiles, checked_buffer, fill
 
 
@@ -68,6 +68,8 @@ class MmapReader:
                 try:
                     mapping = mmap.mmap(descriptor, size, access=mmap.ACCESS_READ)
                 except OSError as err:
-                    raise StoreError(f"cannot map {str(path)!r}: {err.strerror or err}") from err
+                    raise StoreError(
+                        f"cannot map {str(path)!r}: {err.strerror or err}", hint=hint_for(err)
+                    ) from err
                 self._maps[path] = mapping
             return mapping

@@ -18,6 +18,7 @@ from outgrow.store.header import StoreCorrupt
 from outgrow.store.sources.source import Source
 from outgrow.store.writer import TensorSpec
 
+_NEWER = "a newer transformers may: pip install -U transformers; or take the model in another format"
 _SPLIT = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf")
 _INSTALL = "pip install 'outgrow[hf]'"
 
@@ -54,7 +55,10 @@ class GgufFiles:
         files = [path.with_name(f"{split['stem']}-{n:05d}-of-{count:05d}.gguf") for n in range(1, count + 1)]
         missing = [file.name for file in files if not file.is_file()]
         if missing:
-            raise InputError(f"{path.name!r} is one of {count} files, missing are: {', '.join(missing)}")
+            raise InputError(
+                f"{path.name!r} is one of {count} files, missing are: {', '.join(missing)}",
+                hint="download them into the same directory",
+            )
         return tuple(files)
 
     def open(self, files: tuple[Path, ...], dtype: torch.dtype | None) -> Source:
@@ -141,7 +145,8 @@ def _empty_model(file: Path, architecture: str, packed: Mapping[str, Any], dtype
             model = transformers.AutoModelForCausalLM.from_config(config, dtype=dtype)
     except (ValueError, KeyError, NotImplementedError) as err:
         raise InputError(
-            f"transformers cannot open {architecture!r} models such as {str(file)!r}: {err}"
+            f"transformers cannot open {architecture!r} models such as {str(file)!r}: {err}",
+            hint=_NEWER,
         ) from err
     model.config.architectures = [type(model).__name__]
     model.config._name_or_path = ""
@@ -154,7 +159,10 @@ def _tokenizer(file: Path) -> Any:
         tokenizer = transformers.AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
     # The tokenizers package raises bare exceptions for vocabularies that contradict themselves.
     except Exception as err:
-        raise InputError(f"the tokenizer of {str(file)!r} cannot be converted: {err}") from err
+        raise InputError(
+            f"the tokenizer of {str(file)!r} cannot be converted: {err}",
+            hint=_NEWER,
+        ) from err
     # The source's directory is nobody else's business.
     tokenizer.name_or_path = ""
     return tokenizer
@@ -256,7 +264,10 @@ def _maker(
         tensor = made.get(target)
         if tensor is None or tuple(tensor.shape) != shape:
             found = None if tensor is None else tuple(tensor.shape)
-            raise InputError(f"weight {target!r} should have shape {shape} but the GGUF file gives {found}")
+            raise InputError(
+                f"weight {target!r} should have shape {shape} but the GGUF file gives {found}",
+                hint=_NEWER,
+            )
         return tensor.to(dtype)
 
     return make

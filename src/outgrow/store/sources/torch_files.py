@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from outgrow.errors import InputError, StoreError
+from outgrow.errors import InputError, StoreError, hint_for
 from outgrow.store.checkpoint import read_index
 from outgrow.store.header import StoreCorrupt
 from outgrow.store.sources.source import Source, cast
@@ -59,7 +59,10 @@ class TorchFiles:
         for file in files:
             for name, tensor in _load(file).items():
                 if name in seen:
-                    raise InputError(f"the name {name!r} is in both {seen[name].name!r} and {file.name!r}")
+                    raise InputError(
+                        f"the name {name!r} is in both {seen[name].name!r} and {file.name!r}",
+                        hint="keep only the files of one checkpoint in the directory, or give their index",
+                    )
                 seen[name] = file
                 own = dtype if dtype is not None and tensor.dtype.is_floating_point else tensor.dtype
                 specs.append((name, tuple(tensor.shape), own, _caster(tensor, dtype)))
@@ -93,13 +96,16 @@ def _load(file: Path) -> Mapping[str, Tensor]:
         # torch looks for a truncated archive's directory before its beginning.
         if err.errno == errno.EINVAL:
             raise StoreCorrupt(f"{str(file)!r} is not a whole torch file", hint="download it again") from err
-        raise StoreError(f"cannot read {str(file)!r}: {err.strerror or err}") from err
+        raise StoreError(f"cannot read {str(file)!r}: {err.strerror or err}", hint=hint_for(err)) from err
     for name in _WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
             content = content[name]
             break
     if not isinstance(content, Mapping) or not content:
-        raise InputError(f"{str(file)!r} holds no tensors by name but a {type(content).__name__}")
+        raise InputError(
+            f"{str(file)!r} holds no tensors by name but a {type(content).__name__}",
+            hint="save the state_dict() of the model with torch.save, and convert that",
+        )
     others = [str(name) for name, value in content.items() if not isinstance(value, Tensor)]
     if others or not all(isinstance(name, str) for name in content):
         examples = ", ".join(others[:3]) or "names that are not text"

@@ -59,7 +59,8 @@ def cut_run(raw: Tensor, begin: int, piece: Piece) -> tuple[int, Tensor]:
     raw = raw[first - begin :][: piece.end - piece.begin - first]
     if raw.numel() % itemsize or first % itemsize:
         raise StoreError(
-            f"a run of weight {piece.weight.name!r} does not hold whole {piece.weight.source.dtype} elements"
+            f"a run of weight {piece.weight.name!r} does not hold whole {piece.weight.source.dtype} elements",
+            hint="run `outgrow store verify` on the directory of the weights: a file is not as described",
         )
     return first // itemsize, raw
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from outgrow.compare.readers.advice import CAST_FIRST, COPY_AGAIN, SAVE_PLAIN
 from outgrow.compare.readers.dtypes import known_dtype
 from outgrow.compare.readers.files.pickle_machine import Global, Made
 from outgrow.compare.readers.tree import Leaf, Part
@@ -35,11 +36,16 @@ def torch_dtype(code: Any) -> tuple[torch.dtype, bool]:
         InputError: it is structured, of objects, text or dates, or unknown to torch.
     """
     if not isinstance(code, str):
-        raise InputError("has fields of several types (a structured array): save each field as an array")
+        raise InputError(
+            "has fields of several types (a structured array): save each field as an array", hint=SAVE_PLAIN
+        )
     match = _CODE.fullmatch(code)
     if match is None:
         kind = code.lstrip("<>|=")[:1]
-        raise InputError(_OTHER.get(kind, f"has the dtype {code[:40]!r}, which cannot be compared"))
+        raise InputError(
+            _OTHER.get(kind, f"has the dtype {code[:40]!r}, which cannot be compared"),
+            hint=CAST_FIRST if kind == "V" else SAVE_PLAIN,
+        )
     order, _, _ = match.groups()
     try:
         name = np.dtype(match[2] + match[3]).name
@@ -57,13 +63,13 @@ def array_part(data: Any, code: Any, shape: Any, *, is_fortran: bool) -> Part:
     """
     dtype, is_swapped = torch_dtype(code)
     if not isinstance(shape, tuple | list) or len(shape) > _MAX_DIMS:
-        raise InputError("has a shape that is no tuple of counts, or too many dims")
+        raise InputError("has a shape that is no tuple of counts, or too many dims", hint=COPY_AGAIN)
     if not all(type(size) is int and 0 <= size < 2**62 for size in shape):
-        raise InputError("has a shape that is no tuple of counts")
+        raise InputError("has a shape that is no tuple of counts", hint=COPY_AGAIN)
     dims = tuple(shape)
     raw = _raw(data)
     if math.prod(dims) * dtype.itemsize != len(raw):
-        raise InputError(f"has {len(raw):,} bytes, which are no {list(dims)} of {dtype}")
+        raise InputError(f"has {len(raw):,} bytes, which are no {list(dims)} of {dtype}", hint=COPY_AGAIN)
 
     def read() -> Tensor:
         # Only now: the same bytes may stand in a thousand places of a pickle.
@@ -106,14 +112,14 @@ def _raw(value: Any) -> bytes | str:
                 return text
         if value.by.name in ("builtins.bytes", "builtins.bytearray") and not value.arguments:
             return b""
-    raise InputError("has no plain bytes where its numbers should be")
+    raise InputError("has no plain bytes where its numbers should be", hint=COPY_AGAIN)
 
 
 def _encoded(text: str) -> bytes:
     try:
         return text.encode("latin-1")
     except UnicodeEncodeError as err:
-        raise StoreError("a numpy array has bytes that are none: it is damaged") from err
+        raise StoreError("a numpy array has bytes that are none: it is damaged", hint=COPY_AGAIN) from err
 
 
 def numpy_leaf(name: str, made: Made) -> Leaf | None:
@@ -130,7 +136,7 @@ def numpy_leaf(name: str, made: Made) -> Leaf | None:
     if function == "_reconstruct":
         state = made.state
         if not isinstance(state, tuple) or len(state) != 5:
-            raise InputError("is a numpy array without its numbers")
+            raise InputError("is a numpy array without its numbers", hint=COPY_AGAIN)
         _, shape, dtype, is_fortran, data = state
         code = _code(dtype)
         torch_dtype(code)  # says of objects what they are, before their bytes are missed
@@ -144,7 +150,7 @@ def numpy_leaf(name: str, made: Made) -> Leaf | None:
 def _code(dtype: Any) -> Any:
     """The type string of a pickled `numpy.dtype`: `f4` with its byte order from the state."""
     if not isinstance(dtype, Made) or not isinstance(dtype.by, Global) or dtype.by.name != "numpy.dtype":
-        raise InputError("has a dtype that numpy did not write")
+        raise InputError("has a dtype that numpy did not write", hint=COPY_AGAIN)
     code = dtype.arguments[0] if isinstance(dtype.arguments, tuple) and dtype.arguments else None
     state = dtype.state
     if isinstance(state, tuple) and len(state) > 3 and (state[2] is not None or state[3] is not None):

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from outgrow.compare.readers.advice import COPY_AGAIN, raise_limit
 from outgrow.errors import InputError
 
 # What each of these costs Python, in bytes; the sum is held below a limit while reading.
@@ -80,7 +81,7 @@ def describe_pickle(data: memoryview, start: int = 0, *, max_bytes: int) -> tupl
     except InputError:
         raise
     except (IndexError, KeyError, ValueError, TypeError, AttributeError, struct.error) as err:
-        raise InputError(f"its pickle is damaged at byte {machine.at:,}") from err
+        raise InputError(f"its pickle is damaged at byte {machine.at:,}", hint=COPY_AGAIN) from err
 
 
 class _Machine:
@@ -107,25 +108,31 @@ class _Machine:
                 if step is None:
                     raise InputError(
                         f"its pickle has the instruction {code:#04x} at byte {self.at - 1:,}, "
-                        "which torch.save does not write"
+                        "which torch.save does not write",
+                        hint=COPY_AGAIN,
                     )
                 step(self)
             self.check(0)
-        raise InputError(f"its pickle has more than {_MAX_STEPS:,} instructions")
+        raise InputError(
+            f"its pickle has more than {_MAX_STEPS:,} instructions",
+            hint="save fewer values into one file, or the tensors alone",
+        )
 
     def check(self, nbytes: int) -> None:
         """See that so much more may be taken."""
         if self.left < nbytes or self.at - self.start > self.max_bytes:
             raise InputError(
                 f"its pickle would take more memory than the limit max_header_bytes allows "
-                f"({self.max_bytes:,})"
+                f"({self.max_bytes:,})",
+                hint=raise_limit("max_header_bytes"),
             )
 
     def take(self, count: int) -> memoryview:
         end = self.at + count
         if end > len(self.data):
             raise InputError(
-                f"its pickle ends at byte {len(self.data):,} but {end:,} were announced: cut short"
+                f"its pickle ends at byte {len(self.data):,} but {end:,} were announced: cut short",
+                hint=COPY_AGAIN,
             )
         part = self.data[self.at : end]
         self.at = end
@@ -204,7 +211,7 @@ class _Machine:
             or not isinstance(module, str)
             or len(name) + len(module) > _MAX_NAME_BYTES
         ):
-            raise InputError("its pickle imports something without a proper name")
+            raise InputError("its pickle imports something without a proper name", hint=COPY_AGAIN)
         self.push(_global(module, name), 2 * _OBJECT)
 
     def call(self) -> None:
@@ -228,7 +235,7 @@ class _Machine:
                 target.items = []
             target = target.items
         if type(target) is not list:
-            raise InputError("its pickle appends to what is no list")
+            raise InputError("its pickle appends to what is no list", hint=COPY_AGAIN)
         self.left -= _SLOT * len(items)
         target.extend(items)
 
@@ -239,7 +246,7 @@ class _Machine:
                 target.items = Pairs()
             target = target.items
         if not isinstance(target, Pairs) or len(flat) % 2:
-            raise InputError("its pickle sets items of what is no dict")
+            raise InputError("its pickle sets items of what is no dict", hint=COPY_AGAIN)
         self.left -= _OBJECT * (len(flat) // 2)
         target.extend(zip(flat[::2], flat[1::2], strict=True))
 

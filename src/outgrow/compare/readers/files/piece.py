@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from outgrow.capture.recording import Refusal
+from outgrow.compare.readers.advice import COPY_AGAIN, raise_limit
 from outgrow.compare.readers.limits import Limits
 from outgrow.compare.readers.plain_file import PlainFile
 from outgrow.compare.readers.unpacked_stream import FLOOR_BYTES
@@ -49,7 +50,9 @@ class Piece:
         """
         count = math.prod(shape)
         if offset < 0 or offset + count * dtype.itemsize > self.nbytes:
-            raise InputError(f"{self.name!r} has {self.nbytes:,} bytes, too few for its tensor")
+            raise InputError(
+                f"{self.name!r} has {self.nbytes:,} bytes, too few for its tensor", hint=COPY_AGAIN
+            )
         if self.crc is None:
             return self.file.tensor(self.offset + offset, dtype, shape)
         if count == 0:
@@ -130,12 +133,16 @@ def pieces_of_zip(file: PlainFile, entry: str, limits: Limits) -> tuple[dict[str
         refused.append(Refusal(entry=name, reason="the archive has several entries of that name"))
     total = sum(piece.nbytes for piece in pieces.values())
     if total > limits.max_bytes:
-        raise InputError(f"unpacks to {total:,} bytes; the limit max_bytes is {limits.max_bytes:,}")
+        raise InputError(
+            f"unpacks to {total:,} bytes; the limit max_bytes is {limits.max_bytes:,}",
+            hint=raise_limit("max_bytes"),
+        )
     unpacked = sum(piece.nbytes for piece in pieces.values() if piece.crc is not None)
     if unpacked > FLOOR_BYTES and unpacked > limits.max_ratio * file.length:
         raise InputError(
             f"unpacks to {unpacked:,} bytes, more than {limits.max_ratio:g} times its {file.length:,}, the "
-            "limit max_ratio"
+            "limit max_ratio",
+            hint=raise_limit("max_ratio"),
         )
     prefix = f"{entry}/"
     return pieces, [Refusal(entry=prefix + refusal.entry, reason=refusal.reason) for refusal in refused]

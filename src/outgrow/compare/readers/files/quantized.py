@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from outgrow.compare.readers.advice import COPY_AGAIN
 from outgrow.compare.readers.files.pickle_machine import Global
 from outgrow.compare.readers.tree import Leaf, Part
 from outgrow.errors import InputError
@@ -27,7 +28,7 @@ def quantized_leaf(codes: Part, parameters: Any, leaf_of: Callable[[Any], Leaf])
     if scheme in ("torch.per_tensor_affine", "torch.per_tensor_symmetric") and len(parameters) == 3:
         _, scale, zero = parameters
         if type(scale) is not float or type(zero) is not int or abs(zero) >= 2**31:
-            raise InputError("is quantized with a scale or zero point that is no number")
+            raise InputError("is quantized with a scale or zero point that is no number", hint=COPY_AGAIN)
 
         def read() -> Tensor:
             flat = codes.read().reshape(-1)
@@ -38,7 +39,7 @@ def quantized_leaf(codes: Part, parameters: Any, leaf_of: Callable[[Any], Leaf])
     elif scheme.startswith("torch.per_channel_affine") and len(parameters) == 4:
         _, scales, zeros, axis = parameters
         if type(axis) is not int or not 0 <= axis < len(codes.shape):
-            raise InputError("is quantized along a dim that it has not")
+            raise InputError("is quantized along a dim that it has not", hint=COPY_AGAIN)
         by_channel = [_channels(part, leaf_of, codes.shape[axis]) for part in (scales, zeros)]
 
         def read() -> Tensor:
@@ -51,7 +52,10 @@ def quantized_leaf(codes: Part, parameters: Any, leaf_of: Callable[[Any], Leaf])
                 found[part] = ((rows[part].to(torch.float64) - zero[part]) * scale[part]).to(torch.float32)
             return numbers
     else:
-        raise InputError(f"is quantized by a scheme that is not read: {scheme or 'unknown'}")
+        raise InputError(
+            f"is quantized by a scheme that is not read: {scheme or 'unknown'}",
+            hint="save the tensor's dequantize() instead",
+        )
     numbers = Part(torch.float32, codes.shape, read, expanded_bytes=codes.expanded_bytes)
     return Leaf((numbers, Part(codes.dtype, codes.shape, codes.read, ".codes", codes.expanded_bytes)))
 
@@ -67,9 +71,11 @@ def _channels(value: Any, leaf_of: Callable[[Any], Leaf], count: int) -> Callabl
     """The scale or zero point of each channel: a tensor, or a list of numbers."""
     if isinstance(value, list):
         if len(value) != count or not all(type(part) in (int, float) for part in value):
-            raise InputError("is quantized with a list that does not fit its channels")
+            raise InputError("is quantized with a list that does not fit its channels", hint=COPY_AGAIN)
         return lambda: torch.tensor(value, dtype=torch.float64)
     part = leaf_of(value).parts[0]
     if part.shape != (count,):
-        raise InputError(f"is quantized with {list(part.shape)} scales for {count:,} channels")
+        raise InputError(
+            f"is quantized with {list(part.shape)} scales for {count:,} channels", hint=COPY_AGAIN
+        )
     return part.read

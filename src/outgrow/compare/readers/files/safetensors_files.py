@@ -7,6 +7,7 @@ from pathlib import Path
 from torch import Tensor
 
 from outgrow.capture.recording import Refusal
+from outgrow.compare.readers.advice import COPY_AGAIN, raise_limit
 from outgrow.compare.readers.file_reader import FileContent, FoundTensor
 from outgrow.compare.readers.limits import Limits
 from outgrow.compare.readers.plain_file import PlainFile
@@ -34,6 +35,7 @@ class SafetensorsFiles:
             Refusal(
                 entry=entry if problem.tensor is None else f"{entry}/{problem.tensor}",
                 reason=problem.error.message,
+                hint=problem.error.hint,
             )
             for problem in problems
         ]
@@ -53,32 +55,36 @@ class SafetensorsFiles:
             records.append(_found(file, meta))
         if len(records) > limits.max_entries:
             raise InputError(
-                f"holds {len(records):,} tensors; the limit max_entries is {limits.max_entries:,}"
+                f"holds {len(records):,} tensors; the limit max_entries is {limits.max_entries:,}",
+                hint=raise_limit("max_entries"),
             )
         return FileContent(records=tuple(records), refused=tuple(refused))
 
 
 def _raw_header(file: PlainFile, limits: Limits) -> bytes:
     if file.length < 10:
-        raise InputError(f"is not a safetensors file: it has {file.length} bytes")
+        raise InputError(f"is not a safetensors file: it has {file.length} bytes", hint=COPY_AGAIN)
     first = file.read(0, 9)
     length = int.from_bytes(first[:8], "little")
     if first[8:] != b"{":
-        raise InputError("is not a safetensors file: its header does not begin with '{'")
+        raise InputError("is not a safetensors file: its header does not begin with '{'", hint=COPY_AGAIN)
     if 8 + length > file.length:
         raise InputError(
-            f"has a header that ends at byte {8 + length:,} of {file.length:,}: cut short, or a lie"
+            f"has a header that ends at byte {8 + length:,} of {file.length:,}: cut short, or a lie",
+            hint=COPY_AGAIN,
         )
     if length > limits.max_header_bytes:
         raise InputError(
-            f"has a header of {length:,} bytes; the limit max_header_bytes is {limits.max_header_bytes:,}"
+            f"has a header of {length:,} bytes; the limit max_header_bytes is {limits.max_header_bytes:,}",
+            hint=raise_limit("max_header_bytes"),
         )
     raw = file.read(8, length)
     for sign, each in _PER_TENSOR.items():
         if raw.count(sign) > _SLACK + each * limits.max_entries:
             raise InputError(
                 f"has {raw.count(sign):,} {sign.decode()!r} in its header, more than "
-                f"{limits.max_entries:,} tensors need (the limit max_entries)"
+                f"{limits.max_entries:,} tensors need (the limit max_entries)",
+                hint=raise_limit("max_entries"),
             )
     return raw
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from outgrow.compare.readers.advice import COPY_AGAIN
 from outgrow.compare.readers.tree import Leaf, Part
 from outgrow.errors import InputError, StoreError
 
@@ -47,13 +48,18 @@ def sparse_leaf(layout: Any, data: Any, leaf_of: Callable[[Any], Leaf]) -> Leaf:
                 check_invariants=True,
             )
     else:
-        raise InputError(f"is sparse in a way that is not read: {str(layout)[:100]!r}")
+        raise InputError(
+            f"is sparse in a way that is not read: {str(layout)[:100]!r}",
+            hint="save the tensor's to_dense() instead",
+        )
 
     def read() -> Tensor:
         try:
             return make().to_dense()
         except (RuntimeError, IndexError, ValueError) as err:
-            raise StoreError(f"a sparse tensor contradicts itself: {str(err).splitlines()[0]}") from err
+            raise StoreError(
+                f"a sparse tensor contradicts itself: {str(err).splitlines()[0]}", hint=COPY_AGAIN
+            ) from err
 
     nbytes = math.prod(shape) * values.dtype.itemsize
     return Leaf((Part(values.dtype, shape, read, expanded_bytes=nbytes + values.expanded_bytes),))
@@ -66,7 +72,7 @@ def _shape(size: Any) -> tuple[int, ...]:
     if not isinstance(size, tuple | list) or not all(
         type(part) is int and 0 <= part < 2**62 for part in size
     ):
-        raise InputError("is sparse with a shape that is no tuple of counts")
+        raise InputError("is sparse with a shape that is no tuple of counts", hint=COPY_AGAIN)
     if math.prod(max(part, 1) for part in size) >= 2**62:
-        raise InputError("has more elements than memory has addresses")
+        raise InputError("has more elements than memory has addresses", hint=COPY_AGAIN)
     return tuple(size)

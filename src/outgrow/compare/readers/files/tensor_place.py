@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from outgrow.compare.readers.advice import COPY_AGAIN
 from outgrow.compare.readers.files.piece import Piece
 from outgrow.errors import InputError
 
@@ -39,15 +40,17 @@ class TensorPlace:
         """
         # First how many they are: one tuple of millions may stand in a thousand places.
         if not isinstance(shape, tuple | list) or not isinstance(stride, tuple | list):
-            raise InputError("has a shape or strides that are no tuples of counts")
+            raise InputError("has a shape or strides that are no tuples of counts", hint=COPY_AGAIN)
         if len(shape) > _MAX_DIMS:
-            raise InputError(f"has {len(shape):,} dims")
+            raise InputError(
+                f"has {len(shape):,} dims", hint=f"at most {_MAX_DIMS} dims are read: save it with fewer"
+            )
         if len(shape) != len(stride) or not _are_counts(shape) or not _are_counts(stride):
-            raise InputError("has a shape or strides that are no tuples of counts")
+            raise InputError("has a shape or strides that are no tuples of counts", hint=COPY_AGAIN)
         if not _are_counts((offset,)):
-            raise InputError("has an offset that is no count")
+            raise InputError("has an offset that is no count", hint=COPY_AGAIN)
         if isinstance(metadata, list) and len(metadata) > _MAX_FLAGS:
-            raise InputError("has more flags than torch knows")
+            raise InputError("has more flags than torch knows", hint=COPY_AGAIN)
         # Only text is hashed: integers of an enemy can be made to collide, all of them.
         flags = (
             {key: on for key, on in metadata if isinstance(key, str)} if isinstance(metadata, list) else {}
@@ -63,9 +66,9 @@ class TensorPlace:
         )
         end = (offset + place.extent) * dtype.itemsize if place.elements else 0
         if end > piece.nbytes:
-            raise InputError(f"ends at byte {end:,} of a storage of {piece.nbytes:,} bytes")
+            raise InputError(f"ends at byte {end:,} of a storage of {piece.nbytes:,} bytes", hint=COPY_AGAIN)
         if math.prod(max(size, 1) for size in place.shape) >= 2**62:
-            raise InputError("has more elements than memory has addresses")
+            raise InputError("has more elements than memory has addresses", hint=COPY_AGAIN)
         return place
 
     @property

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from outgrow.compare.readers.advice import CAST_FIRST, COPY_AGAIN, SAVE_PLAIN
 from outgrow.compare.readers.dtypes import known_dtype
 from outgrow.compare.readers.files.numpy_objects import numpy_leaf
 from outgrow.compare.readers.files.pickle_machine import Global, Made, Pairs, Persistent
@@ -48,6 +49,7 @@ _IGNORED = {
     "pathlib._local.PosixPath", "pathlib._local.WindowsPath",
 }  # fmt: skip
 _PARAMETERS = {"torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state"}
+_NO_META = "load the weights of the model before it is saved: on the meta device it has none"
 _MAX_WRAPPED = 8
 _MAX_KEY = 1024
 
@@ -68,9 +70,15 @@ class TorchObjects:
             "_rebuild_device_tensor_from_cpu_tensor": lambda data, *_: self._leaf(data),
             "_rebuild_device_tensor_from_numpy": lambda data, *_: self._leaf(data),
             "_rebuild_xla_tensor": lambda data, *_: self._leaf(data),
-            "_rebuild_meta_tensor_no_storage": _refuse("is a meta tensor: it has a shape and no numbers"),
-            "_rebuild_nested_tensor": _refuse("is a nested tensor: save its parts, as from unbind()"),
-            "_rebuild_wrapper_subclass": _refuse("is a tensor subclass that wraps others: save its parts"),
+            "_rebuild_meta_tensor_no_storage": _refuse(
+                "is a meta tensor: it has a shape and no numbers", _NO_META
+            ),
+            "_rebuild_nested_tensor": _refuse(
+                "is a nested tensor: save its parts, as from unbind()", SAVE_PLAIN
+            ),
+            "_rebuild_wrapper_subclass": _refuse(
+                "is a tensor subclass that wraps others: save its parts", SAVE_PLAIN
+            ),
         }
 
     def understand(self, value: Any) -> Understood:
@@ -90,15 +98,20 @@ class TorchObjects:
         if isinstance(value, Global):
             if value.name.startswith("torch.") and value.name.count(".") == 1:
                 return Leaf()  # a dtype, a layout, a class: settings, not numbers
-            raise InputError(f"is the name {value.name!r}, which is not imported from a file")
+            raise InputError(
+                f"is the name {value.name!r}, which is not imported from a file", hint=SAVE_PLAIN
+            )
         if isinstance(value, Made):
             return self._made(value, 0)
-        raise InputError("is a storage without a tensor" if isinstance(value, Persistent) else "is unknown")
+        raise InputError(
+            "is a storage without a tensor" if isinstance(value, Persistent) else "is unknown",
+            hint="save the tensor, not its storage alone" if isinstance(value, Persistent) else COPY_AGAIN,
+        )
 
     def _made(self, made: Made, depth: int) -> Understood:
         name = _called(made.by)
         if name is None or depth > _MAX_WRAPPED:
-            raise InputError("calls what is no function")
+            raise InputError("calls what is no function", hint=COPY_AGAIN)
         if name in _DICTS:
             items = made.items if isinstance(made.items, Pairs) else _first_pairs(made.arguments)
             return Branch((_key_text(key), child) for key, child in items)
@@ -109,7 +122,7 @@ class TorchObjects:
         if name == "builtins.complex" and isinstance(made.arguments, tuple):
             if len(made.arguments) == 2 and all(type(part) is float for part in made.arguments):
                 return scalar_leaf(complex(*made.arguments))
-            raise InputError("is a complex number without its parts")
+            raise InputError("is a complex number without its parts", hint=COPY_AGAIN)
         if name in _PARAMETERS and isinstance(made.arguments, tuple) and made.arguments:
             return self._wrapped(made.arguments[0], depth)
         if name in ("torch.nn.parameter.Parameter", "torch.nn.parameter.Buffer"):
@@ -118,7 +131,7 @@ class TorchObjects:
             # (function, class, arguments, state): the class is a subclass of Tensor, whose numbers are those
             # that the function makes.
             if len(made.arguments) != 4:
-                raise InputError("is a tensor subclass without its numbers")
+                raise InputError("is a tensor subclass without its numbers", hint=COPY_AGAIN)
             return self._wrapped(Made(made.arguments[0], made.arguments[2]), depth)
         package, _, function = name.rpartition(".")
         if package == "torch._utils" and function in self._rebuild and isinstance(made.arguments, tuple):
@@ -129,18 +142,19 @@ class TorchObjects:
         if package.partition(".")[0] == "numpy" and function == "dtype":
             return Leaf()
         raise InputError(
-            f"is made by {name[:200]!r}; only tensors, numbers and plain containers are read, no code is run"
+            f"is made by {name[:200]!r}; only tensors, numbers and plain containers are read, no code is run",
+            hint=SAVE_PLAIN,
         )
 
     def _wrapped(self, inner: Any, depth: int) -> Understood:
         if not isinstance(inner, Made):
-            raise InputError("is a parameter without a tensor")
+            raise InputError("is a parameter without a tensor", hint=COPY_AGAIN)
         return self._made(inner, depth + 1)
 
     def _leaf(self, value: Any) -> Leaf:
         understood = self.understand(value)
         if not isinstance(understood, Leaf) or not understood.parts:
-            raise InputError("wraps what is no tensor")
+            raise InputError("wraps what is no tensor", hint=COPY_AGAIN)
         return understood
 
     def _rebuilt(self, function: str, arguments: tuple[Any, ...]) -> Leaf:
@@ -150,7 +164,9 @@ class TorchObjects:
             raise
         except (TypeError, ValueError, IndexError, AttributeError) as err:
             # Arguments of the wrong number or kind: a pickle can pass anything.
-            raise InputError(f"calls {function} with arguments that it does not take") from err
+            raise InputError(
+                f"calls {function} with arguments that it does not take", hint=COPY_AGAIN
+            ) from err
 
     def _tensor(
         self, storage: Any, offset: Any, size: Any, stride: Any, _grad: Any = None, _hooks: Any = None,
@@ -158,9 +174,9 @@ class TorchObjects:
     ) -> Leaf:  # fmt: skip
         code = _storage_name(storage)
         if code.startswith("Q"):
-            raise InputError("is a quantized tensor without its scale")
+            raise InputError("is a quantized tensor without its scale", hint=COPY_AGAIN)
         if code not in _STORAGES:
-            raise InputError(f"lies in a {code!r}, whose numbers cannot be compared")
+            raise InputError(f"lies in a {code!r}, whose numbers cannot be compared", hint=CAST_FIRST)
         dtype = known_dtype(_STORAGES[code])
         return self._place(storage, dtype, offset, size, stride, metadata)
 
@@ -169,14 +185,17 @@ class TorchObjects:
         metadata: Any = None,
     ) -> Leaf:  # fmt: skip
         if not isinstance(dtype, Global) or not dtype.name.startswith("torch."):
-            raise InputError("has no dtype")
+            raise InputError("has no dtype", hint=COPY_AGAIN)
         known = known_dtype(dtype.name.removeprefix("torch."))
         return self._place(storage, known, offset, size, stride, metadata)
 
     def _quantized(self, storage: Any, offset: Any, size: Any, stride: Any, parameters: Any, *_: Any) -> Leaf:
         code = _storage_name(storage)
         if code not in _STORAGES or not code.startswith("Q"):
-            raise InputError(f"is quantized in a {code!r}, whose codes are not read")
+            raise InputError(
+                f"is quantized in a {code!r}, whose codes are not read",
+                hint="save the tensor's dequantize() instead",
+            )
         codes = self._place(storage, known_dtype(_STORAGES[code]), offset, size, stride, None)
         return quantized_leaf(codes.parts[0], parameters, self._leaf)
 
@@ -193,17 +212,17 @@ class TorchObjects:
         width = element_bytes(storage)
         numel = storage.key[4]
         if type(numel) is not int or not 0 <= numel < 2**62:
-            raise InputError("lies in a storage whose size is no count")
+            raise InputError("lies in a storage whose size is no count", hint=COPY_AGAIN)
         if storage.key[3] == "meta":
-            raise InputError("is a meta tensor: it has a shape and no numbers")
+            raise InputError("is a meta tensor: it has a shape and no numbers", hint=_NO_META)
         piece = self._find_storage(storage.key, numel * width)
         place = TensorPlace.of(piece, dtype, offset, _plain(size), _plain(stride), metadata)
         return Leaf((Part(dtype, place.shape, place.read, expanded_bytes=place.expanded_bytes),))
 
 
-def _refuse(reason: str) -> Callable[..., Leaf]:
+def _refuse(reason: str, hint: str) -> Callable[..., Leaf]:
     def refuse(*_: Any) -> Leaf:
-        raise InputError(reason)
+        raise InputError(reason, hint=hint)
 
     return refuse
 
@@ -221,7 +240,7 @@ def _storage_name(storage: Any) -> str:
         is_named = isinstance(storage.key[2], str) and len(storage.key[2]) <= _MAX_KEY
         if storage.key[0] in ("storage", b"storage") and isinstance(kind, Global) and is_named:
             return kind.name.rpartition(".")[2]
-    raise InputError("has no storage")
+    raise InputError("has no storage", hint=COPY_AGAIN)
 
 
 def element_bytes(storage: Persistent) -> int:
@@ -234,7 +253,7 @@ def element_bytes(storage: Persistent) -> int:
     if name == "UntypedStorage":
         return 1
     if name not in _STORAGES:
-        raise InputError(f"lies in a {name!r}, whose numbers cannot be compared")
+        raise InputError(f"lies in a {name!r}, whose numbers cannot be compared", hint=CAST_FIRST)
     return known_dtype(_STORAGES[name]).itemsize
 
 
@@ -250,7 +269,7 @@ def _first_list(made: Made) -> Any:
         return made.items
     first = made.arguments[0] if isinstance(made.arguments, tuple) and made.arguments else ()
     if not isinstance(first, list | tuple):
-        raise InputError("is a list without its items")
+        raise InputError("is a list without its items", hint=COPY_AGAIN)
     return first
 
 
@@ -266,7 +285,7 @@ def _first_pairs(arguments: Any) -> Pairs:
     if isinstance(first, Pairs):
         return first
     if not all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in first):
-        raise InputError("is a dict without its items")
+        raise InputError("is a dict without its items", hint=COPY_AGAIN)
     return Pairs((pair[0], pair[1]) for pair in first)
 
 
