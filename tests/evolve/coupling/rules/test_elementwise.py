@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from tests.evolve.coupling.seen import see
+from outgrow.evolve.coupling.rules.elementwise import follow_elementwise
+from outgrow.evolve.coupling.trace import Trace
+from tests.evolve.coupling.seen import Formula, see, seen
 
 
 def wr(m):
@@ -123,3 +125,13 @@ cases = {
 def test_dims_that_meet_become_one(case):
     formula, inputs, shapes, expected = cases[case]
     assert see(formula, *inputs, **shapes) == expected
+
+
+def test_an_output_of_a_size_that_no_input_has_is_of_no_weight():
+    """Such as the buffer of log_sigmoid, which is empty on some devices."""
+    model = Formula(None, {"a": (3, 4)})
+    trace, same, buffer = Trace(model), torch.ones(3, 4), torch.ones(0)
+    follow_elementwise(trace, [model.a], [same, buffer])
+    assert seen(trace, [same, buffer]) == (
+        "a: a3 b4 | -> a3 b4 | -> 0(is made within the model) | uses: a[0, 1] out"
+    )

@@ -265,6 +265,12 @@ cases = {
         {"a": (5, 4, 3)},
         "a: a5 b4(m moves its indices) c3 | -> a5 b4(m moves its indices) c3 | uses: a[0, 1, 2] out",
     ),
+    "roll by two": (
+        lambda m: torch.roll(m.a * 1, 2, 0),
+        (),
+        {"a": (3, 4)},
+        "a: a3(m moves its indices) b4 | -> a3(m moves its indices) b4 | uses: a[0, 1] out",
+    ),
 }
 """Formula, inputs, shapes of the weights; what is seen."""
 
