@@ -111,7 +111,16 @@ def test_a_sum_is_no_rank_by_itself():
     # A rank may have nothing to add, as one of experts that no token went to.
     assert said(search_pair(whole, [whole, torch.zeros(12, 8)])) == ("confirmed", "sum")
     assert said(search_pair(whole, [torch.zeros(12, 8), whole])) == ("confirmed", "sum")
-    assert said(search_pair(whole, [whole, 0.01 * noise])) == ("confirmed", "replicated")
+    for given, turn in ((whole, ""), (whole.T, ", transpose(0, 1)")):
+        for ranks in ([whole, 0.01 * noise], [0.01 * noise, whole]):
+            assert said(search_pair(given, ranks))[1] == f"replicated{turn}"
+
+
+def test_ranks_of_which_one_is_right_are_replicas():
+    whole, wrong = numbers(12, 8), numbers(12, 8, seed=1)
+    for ranks in ([whole, wrong], [wrong, whole], [wrong, numbers(12, 8, seed=2), whole]):
+        assert said(search_pair(whole, ranks))[1] == "replicated"
+        assert said(search_pair(whole.T, ranks))[1] == "replicated, transpose(0, 1)"
 
 
 def test_ranks_that_drifted_apart_are_still_like_each_other():
