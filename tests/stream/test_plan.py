@@ -167,6 +167,9 @@ def test_no_window_where_all_but_tables_fits():
     assert plan.gathered == {0}
     assert {piece.weight.index for piece in plan.pieces if piece.index in plan.resident} == {1, 2, 3}
     assert not plan.streams_nothing
+    # Nor where it fits to the byte.
+    plan = make_plan(weights, budget_bytes=8 * MIB + 2048, order=[1, 2, 3])
+    assert (plan.order, plan.window_bytes, plan.gathered) == ((), 0, {0})
     # Nor where somebody wishes for one.
     plan = make_plan(weights, budget_bytes=9 * MIB, order=[1, 2, 3], window_bytes=MIB)
     assert (plan.order, plan.window_bytes, plan.gathered) == ((), 0, {0})
