@@ -113,9 +113,12 @@ def test_only_modules_around_and_within_the_weights_are_asked_and_the_nearest_co
     model = nn.Sequential(nn.Sequential(Heads(heads=3)), nn.Sequential(Heads(heads=3)), nn.Linear(5, 2))
     model.heads, model[0].heads, model[1].heads = 3, 3, 3
     model[0][0].up.heads = 3  # torch's own layers say their sizes themselves
+    model[0][0].later = nn.Identity()
+    model[0][0].later.heads = 3
     assert found(model, "0.0.up.weight", 1) == [
         ("0.0", "heads", 1, 0),
         ("0", "heads", 1, 0),
+        ("0.0.later", "heads", 1, 0),
         ("", "heads", 1, 0),
     ]
 

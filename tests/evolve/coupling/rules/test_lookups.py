@@ -376,6 +376,12 @@ cases = {
             "1, 2] out, v[0, 1, 2] out"
         ),
     ),
+    "scatter scalar by one": (
+        lambda m: torch.scatter(m.a * 1, 0, T([0]), m.b),
+        (),
+        {"a": (), "b": (1,)},
+        "a:  | b: a1(has one index only) | ->  | uses: b[0] out",
+    ),
 }
 """Formula, inputs, shapes of the weights; what is seen."""
 
