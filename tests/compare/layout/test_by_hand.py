@@ -258,8 +258,9 @@ def test_a_picture_has_every_step_and_the_dims_that_it_is_made_of():
         ("expected", "", (8, 2), ((), ())),
         ("expected", "part(0, 0, 4)", (4, 2), ((0,), (1,))),
     ]
-    with pytest.raises(InputError, match="is expected"):
+    with pytest.raises(InputError, match="is expected") as caught:
         steps_of((3, 2), [(2, 3)], "identity")
+    assert caught.value.hint == "take the hint of a layout for these shapes"
 
 
 def test_a_check_says_what_a_hint_makes():

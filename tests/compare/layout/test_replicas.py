@@ -57,8 +57,9 @@ def test_what_differs_is_counted_over_all_pieces():
         "ranks 2, 3 differ from rank 0 in up to 3 elements, by up to 0.5; "
         "measured is rank 2, the farthest from expected"
     )
-    # As far in all as a rank that is farther in each of its pieces.
-    assert look(first, third, second).worst == 2
+    near, far = first.clone(), first.clone()
+    near[-1], far[0] = 0.25, 0.5
+    assert (look(first, near, far).worst, look(first, far, near).worst) == (2, 1)
     assert look(first, third).describe() == (
         "rank 1 differs from rank 0 in up to 1 elements, by up to 0.375; "
         "measured is rank 1, the farthest from expected"
