@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from outgrow.cli.generation import Generated, TokenText, encode_prompt
+from outgrow.cli.generation import Generated, TokenText, encode_prompt, open_tokenizer
 from outgrow.cli.process_memory import process_memory
 from outgrow.cli.verification import compare
 from outgrow.errors import InputError
@@ -50,6 +50,30 @@ def test_half_a_character_is_told_at_the_end():
 def test_an_empty_prompt_is_refused():
     with pytest.raises(InputError, match="no tokens"):
         encode_prompt(Bytes(), "")
+
+
+def test_a_prompt_that_is_no_text_is_refused_as_such():
+    given = b"a\xff".decode(errors="surrogateescape")  # as Python reads such an argument
+    with pytest.raises(InputError, match="not UTF-8") as refused:
+        encode_prompt(Bytes(), given)
+    assert "chat" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("files", "named"),
+    [
+        ({"config.json": '{"model_type": "llama"}'}, "brings no tokenizer"),
+        ({"config.json": "{", "tokenizer.json": "{}"}, "the config in .* cannot be used"),
+        ({"config.json": '{"model_type": "llamma"}'}, "the config in .*`llamma`"),
+        ({"config.json": '{"model_type": "llama"}', "tokenizer.json": "no"}, "no tokenizer that can be used"),
+    ],
+    ids=["none", "no json", "unknown model", "broken"],
+)
+def test_a_tokenizer_that_cannot_be_opened_names_the_file_at_fault(tmp_path, files, named):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=named):
+        open_tokenizer(tmp_path)
 
 
 def generated(tokens, logits):

@@ -272,3 +272,21 @@ def test_a_closed_output_is_no_fault(tmp_path, closed):
         ["/bin/sh", "-c", command, sys.executable], capture_output=True, text=True, cwd=tmp_path, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
+def test_a_closed_input_is_an_empty_one():
+    code = (
+        "import click, os, sys\n"
+        "from outgrow.cli import main as cli\n"
+        "look = click.command()(lambda: print(repr(sys.stdin.read()), os.readlink('/dev/fd/0')))\n"
+        "cli.COMMANDS['look'] = cli.CommandEntry(attribute='__main__:look', help='')\n"
+        "raise SystemExit(cli.main(['look']))"
+    )
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$0" -c "$1" <&-', sys.executable, code],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"'' {os.devnull}\n", "")

@@ -13,9 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from outgrow.errors import InputError
-from outgrow.stream.architecture import import_transformers
+from outgrow.stream.architecture import import_transformers, read_config
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+_TOKENIZER_FILES = ("tokenizer*", "vocab*", "*.model", "*.tiktoken")
+_TOKENIZER_HINT = "put the model's tokenizer.json and tokenizer_config.json beside its weights"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,16 +106,21 @@ def open_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> Any:
     """The tokenizer in the directory of a model.
 
     Raises:
-        InputError: there is none, or it cannot be used; or transformers is not installed.
+        InputError: there is none; it or the model's config cannot be used; transformers is not installed.
     """
     transformers = import_transformers()
     try:
         return transformers.AutoTokenizer.from_pretrained(str(folder), trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError, TypeError, ImportError) as err:
-        first = next((line for line in str(err).splitlines() if line.strip()), type(err).__name__)
+        # A config that cannot be read is what the tokenizer stumbled over: then that is the error.
+        read_config(folder, trust_remote_code=trust_remote_code)
+        if not any(file for pattern in _TOKENIZER_FILES for file in folder.glob(pattern)):
+            raise InputError(
+                f"the model in {str(folder)!r} brings no tokenizer", hint=_TOKENIZER_HINT
+            ) from err
+        why = " ".join(str(err).split()) or type(err).__name__
         raise InputError(
-            f"the model in {str(folder)!r} has no tokenizer that can be used: {first}",
-            hint="put the model's tokenizer.json and tokenizer_config.json beside its weights",
+            f"the model in {str(folder)!r} has no tokenizer that can be used: {why}", hint=_TOKENIZER_HINT
         ) from err
 
 
@@ -121,8 +128,15 @@ def encode_prompt(tokenizer: Any, prompt: str, *, is_chat: bool = True) -> dict[
     """`input_ids` and `attention_mask`, shape `[1, tokens]`, by the tokenizer's chat template if it has one.
 
     Raises:
-        InputError: the prompt has no tokens, or the template does not take it.
+        InputError: the prompt is not Unicode or has no tokens, or the template does not take it.
     """
+    try:
+        prompt.encode()
+    except UnicodeEncodeError as err:
+        # What Python reads from an argument or a pipe and cannot decode becomes lone surrogates.
+        raise InputError(
+            f"the prompt is not UTF-8 text: {prompt!r:.80}", hint="give it in UTF-8, or without these bytes"
+        ) from err
     if is_chat and getattr(tokenizer, "chat_template", None):
         try:
             found = tokenizer.apply_chat_template(

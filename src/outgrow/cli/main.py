@@ -134,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if COMPLETION_VARIABLE in os.environ:
         program.main(prog_name="outgrow")
-    _open_closed_outputs()
+    _open_closed_streams()
     interruption = Interruption()
     try:
         with interruption:
@@ -143,16 +143,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _stopped(interruption)
 
 
-def _open_closed_outputs() -> None:
-    """Give a process that was started without stdout or stderr (`>&-`) ones that lead nowhere, so that no
-    file of ours becomes one of them."""
-    for number, name in ((1, "stdout"), (2, "stderr")):
+def _open_closed_streams() -> None:
+    """Give a process that was started without stdin, stdout or stderr (`>&-`) ones that lead nowhere, so that
+    no file of ours becomes one of them, in a program that we start neither."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
+            nowhere = os.open(os.devnull, os.O_RDWR)
             if nowhere != number:
                 os.dup2(nowhere, number)
                 os.close(nowhere)
-            setattr(sys, name, os.fdopen(number, "w", encoding="utf-8", closefd=False))
+            mode = "w" if number else "r"
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
 
 
 def _report(arguments: Sequence[str] | None, interruption: Interruption) -> int:
