@@ -65,6 +65,7 @@ def test_positions_are_those_of_an_index_tensor(data, size):
     positions = whole.positions(leaf, sources)
 
     assert torch.equal(positions.gather, gather(sources))
+    assert positions.gather.dtype == positions.unit.dtype == torch.int64
     units, constant = units_and_constant(whole, leaf)
     assert len(positions.gather) == units * len(sources) + constant
     assert int((positions.unit >= 0).sum()) == units * len(sources)
