@@ -55,7 +55,11 @@ PARTS = (
     Part(
         name="shard dispatch",
         modules=["shard/dispatch/dispatch_state.py"],
-        tests=["shard/dispatch/test_dispatch_state.py"],
+        tests=[
+            "shard/dispatch/test_dispatch_state.py",
+            "shard/dispatch/test_dispatch_turns.py",
+            "shard/dispatch/test_dispatch_any_order.py",
+        ],
         is_held=True,
     ),
     Part(

@@ -27,6 +27,16 @@ def test_every_part_has_modules_and_tests(part):
     assert all((ROOT / "tests" / test).exists() for test in part.tests)
 
 
+@pytest.mark.parametrize("part", [part for part in PARTS if part.is_held], ids=lambda part: part.name)
+def test_no_tests_of_a_module_that_is_held_are_forgotten(part):
+    """Where a file of tests was parted, all its parts count: `test_plan.py` and `test_plan_promises.py`."""
+    (package,) = {Path(module).parent for module in part.modules if "rules" not in module}
+    names = [path.stem.removesuffix("_state") for path in modules(part)]
+    own = [test for name in names for test in (ROOT / "tests" / package).glob(f"test_{name}_*.py")]
+    listed = {ROOT / "tests" / test for test in part.tests}
+    assert [test.name for test in own if not listed & {test, test.parent}] == []
+
+
 def test_no_module_decides_twice():
     paths = [path for part in PARTS for path in modules(part)]
     assert len(set(paths)) == len(paths)
