@@ -33,8 +33,8 @@ WIDER = {f"{MLP}.{layer}.*": None for layer in ("gate_proj", "up_proj", "act_fn"
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What became of one promise. Memory: the most that weights took; of workers, all that the fullest held.
-    Seconds: of a plain pass. The largest error is also given as a share of what the judge calls rounding."""
+    """What became of one promise. Memory: the most that weights took; of workers, what the fullest held after
+    the pass. Seconds: of a plain pass. The largest error is also given as a share of what the judge calls rounding."""
 
     room: str
     how: str
@@ -107,7 +107,7 @@ def visit(source: Path, folder: Path, tokens: Tensor, tell: Callable[[str], obje
         plan = gt.explain().sentence()
         tell("recording it on two workers")
         seconds = keep(sharded, there, folder / "sharded")
-        memory = max(int(worker["peak_bytes"]) for worker in gt.statistics()["workers"])
+        memory = max(int(worker["held_bytes"]) for worker in gt.statistics()["workers"])
     finally:
         gt.shutdown()
     yield row("sharded", CLOSE, how="module by module", memory_bytes=memory, **seconds)

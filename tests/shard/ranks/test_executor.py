@@ -301,6 +301,23 @@ def test_views_are_counted_once():
         assert executor.statistics()["held_bytes"] == 0
 
 
+def test_what_a_plan_holds_otherwise_is_counted_so():
+    held, executor, _ = session()
+    with use_session(held):
+        # Large enough to be cut where nobody says how it shall be held; one worker alone holds it whole.
+        weight, told = torch.randn(1024, 512).to("workers"), set()
+        for step in range(20):
+            x = torch.randn(2, 1024).to("workers")
+            assert (x @ weight).sum().isfinite().item(), step
+            del x
+            held.flush()
+            value = executor.values[weight._read_value().number]
+            told.add(executor.statistics()["held_bytes"])
+            assert executor.statistics()["held_bytes"] == executor.values.bytes_of(value)
+    assert told == {2**20, 2**21}
+    assert executor.statistics()["peak_bytes"] >= 2**21
+
+
 def test_a_poisoned_call_fails_its_outputs_alone():
     held, executor, _ = session()
     with use_session(held):

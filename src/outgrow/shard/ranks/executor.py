@@ -79,6 +79,7 @@ class Executor:
             self.eager,
             costs=costs,
             on_decision=on_decision,
+            hold_as=self.values.hold_as,
             decisions=decisions,
             decided_until=decided_until,
             memory_bytes=memory_bytes,

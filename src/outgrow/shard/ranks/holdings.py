@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 import torch
+from torch import Tensor
 
 from outgrow.placement import Owned, Partial, Placement, Replicate, Shard
 from outgrow.quantities import format_bytes
@@ -80,10 +81,17 @@ class Holdings:
 
     def place(self, held: Held, placement: Placement) -> None:
         """Hold a value of ours otherwise from now on."""
-        self._discount(held)
-        held.pieces = redistribute(held.pieces, held.meta, held.placement, placement, self.fabric)
-        held.placement, held.is_own = placement, False
-        self._count(held)
+        pieces = redistribute(held.pieces, held.meta, held.placement, placement, self.fabric)
+        self.hold_as(held, placement, pieces)
+
+    def hold_as(self, held: Held, placement: Placement, pieces: list[Tensor | None]) -> None:
+        """Take other pieces for the same numbers; of a value that is not ours nothing is counted."""
+        is_ours = id(held) in self._keys
+        if is_ours:
+            self._discount(held)
+        held.pieces, held.placement, held.is_own = pieces, placement, False
+        if is_ours:
+            self._count(held)
 
     def default_placement(self, meta: TensorMeta) -> Placement:
         """Where a value goes that nobody placed: large ones are cut along their largest even dim."""

@@ -43,12 +43,14 @@ class Replayer:
         *,
         costs: Callable[[], Costs] | None,
         on_decision: Callable[[dict[str, Any]], None],
+        hold_as: Callable[[Held, Placement, list[Tensor | None]], None],
         decisions: Sequence[dict[str, Any]] = (),
         decided_until: int = -1,
         memory_bytes: int | None = None,
         is_replaying: bool = True,
     ) -> None:
-        """`costs` is called on every rank at once and may talk. `decided_until` is the last call whose
+        """`costs` is called on every rank at once and may talk. `hold_as` takes other pieces of a value, and
+        counts them. `decided_until` is the last call whose
         decisions are all among `decisions`: none is made for it or any before. `is_replaying`: False keeps
         everything eager."""
         self.fabric, self.eager = fabric, eager
@@ -64,7 +66,7 @@ class Replayer:
         self._wanted: dict[TensorMeta, Placement] = {}
         """How the programs in use want what is sent for every step."""
         self._demanded: set[tuple[TensorMeta, Placement]] = set()
-        self._costs, self._on_decision = costs, on_decision
+        self._costs, self._on_decision, self._hold_as = costs, on_decision, hold_as
         self._known_costs: Costs | None = None
         self._decided_until, self._is_replaying = decided_until, is_replaying
         self._segments: dict[int, SegmentOps] = {}
@@ -289,7 +291,7 @@ class Replayer:
             if held.placement != wanted:
                 pieces, is_own = self._moved(held, wanted), False
                 if index not in dying and not held.is_pinned and not isinstance(held.placement, Partial):
-                    held.pieces, held.placement, held.is_own = pieces, wanted, False
+                    self._hold_as(held, wanted, pieces)
             if index in program.donated and not is_own:
                 pieces = [None if piece is None else piece.clone() for piece in pieces]
             columns.append(pieces)
