@@ -33,8 +33,8 @@ WIDER = {f"{MLP}.{layer}.*": None for layer in ("gate_proj", "up_proj", "act_fn"
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What became of one promise. Memory: the most that weights took; of workers, what the fullest held after
-    the pass. Seconds: of a plain pass. The largest error is also given as a share of what the judge calls rounding."""
+    """What became of one promise. Memory: the most that weights took; of workers, what the fullest held.
+    Seconds: of a plain pass. The largest error is also given as a share of what the judge calls rounding."""
 
     room: str
     how: str
