@@ -1,10 +1,13 @@
 import json
+import re
 import sys
+from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
 from outgrow import devices
-from outgrow.cli.doctor_machine import choose_backend, examine
+from outgrow.cli.doctor_machine import DoctorReport, choose_backend, examine
 from outgrow.cli.main import main
 from outgrow.errors import DeviceError, InputError
 
@@ -30,6 +33,13 @@ def test_json_is_one_object_with_every_figure(tmp_path, capsys, no_gpu):
     assert report["gpudirect"]["is_usable"] is False
     assert report["backend"]["device"] == "cpu"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_reference_lists_every_key():
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "cli.md").read_text()
+    section = page.split("\n## `outgrow doctor`\n")[1].split("\n## ")[0]
+    listed = set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
+    assert listed | {"version", "outgrow", "python", "system"} == {one.name for one in fields(DoctorReport)}
 
 
 def test_tables_say_the_same_in_words(tmp_path, capsys, no_gpu):

@@ -59,11 +59,3 @@ def test_a_torch_that_does_not_load_is_a_line(monkeypatch, error):
 
     monkeypatch.setattr(builtins, "__import__", refuse)
     assert doctor_findings.torch_problem() == str(error).splitlines()[0]
-
-
-def test_a_display_is_what_the_environment_says(monkeypatch):
-    for name in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY"):
-        monkeypatch.delenv(name, raising=False)
-    assert doctor_findings.has_display() is (sys.platform == "darwin")
-    monkeypatch.setenv("DISPLAY", ":0")
-    assert doctor_findings.has_display()

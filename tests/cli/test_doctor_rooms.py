@@ -124,6 +124,15 @@ def test_a_torch_outside_of_the_range_reduces_every_room(version):
         assert version in part.reason
 
 
+def test_without_torch_nothing_works_and_what_else_is_missing_is_still_said():
+    found = replace(FULL, torch=None, torch_problem="no such file", packages=without("blosc2"))
+    rooms = judge_rooms(found)
+    assert {part.state for parts in rooms.values() for part in parts.values()} == {"no"}
+    assert all("no such file" in next(iter(parts.values())).reason for parts in rooms.values())
+    assert rooms["stream"]["hugging_face"].reason == rooms["compare"]["browser"].reason == "needs torch"
+    assert what_to_install(rooms) == "pip install 'outgrow[codec]'"
+
+
 @pytest.mark.parametrize("version", ["2.11.0", "2.13.0+cpu", "2.12.1", "2.13.0a0+git123"])
 def test_a_torch_within_the_range_is_as_good_as_any(version):
     assert changed(torch=version) == {}

@@ -10,6 +10,7 @@ import socket
 import sys
 from pathlib import Path
 
+from outgrow.cli.display import has_display
 from outgrow.cli.doctor_rooms import Findings, extras
 
 _SECONDS = 2.0
@@ -102,8 +103,3 @@ def loopback_problem() -> str | None:
     except OSError as err:
         return err.strerror or str(err)
     return None
-
-
-def has_display() -> bool:
-    """Whether a browser would have a window of its own: one in the terminal would take it away."""
-    return sys.platform == "darwin" or any(map(os.environ.get, ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY")))

@@ -95,6 +95,20 @@ class Part:
 
 def judge_rooms(found: Findings) -> dict[str, dict[str, Part]]:
     """For every room its parts by key; the first part of each is what the room is for."""
+    rooms = _rooms(found)
+    if found.torch is not None:
+        return rooms
+    # Nothing was asked of the machine then, and nothing of this can be done.
+    return {
+        room: {
+            key: part if part.state == "no" else Part(name=part.name, state="no", reason="needs torch")
+            for key, part in parts.items()
+        }
+        for room, parts in rooms.items()
+    }
+
+
+def _rooms(found: Findings) -> dict[str, dict[str, Part]]:
     return {
         "stream": {
             "modules": _on_torch(found, _modules(found)),

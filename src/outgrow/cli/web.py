@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from outgrow.cli import render
+from outgrow.cli.display import has_display
 from outgrow.cli.interruption import Terminated
 from outgrow.cli.reading_limits import limit_options, map_option, read_limits
 from outgrow.errors import InputError, OutgrowError, nearest_names
@@ -118,7 +119,7 @@ def _serve(server: "Server", *, opens_browser: bool) -> None:
     loading = threading.Timer(_LOAD_SECONDS, _load)
     loading.daemon = True
     loading.start()
-    if opens_browser and _has_display():
+    if opens_browser and has_display():
         threading.Thread(target=webbrowser.open, args=(server.url,), daemon=True).start()
 
     def leave_soon(number: int) -> None:
@@ -127,11 +128,6 @@ def _serve(server: "Server", *, opens_browser: bool) -> None:
         timer.start()
 
     server.serve(on_signal=leave_soon)
-
-
-def _has_display() -> bool:
-    """Whether a browser would have a window of its own: one in the terminal would take it away."""
-    return sys.platform == "darwin" or any(map(os.environ.get, ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY")))
 
 
 def _allow_files() -> None:
