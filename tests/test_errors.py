@@ -1,9 +1,19 @@
+import errno
 import pickle
 
 import pytest
 
 from outgrow import errors
-from outgrow.errors import DeviceError, InputError, OutgrowError, RemoteError, StoreError, nearest_names
+from outgrow.errors import (
+    DeviceError,
+    InputError,
+    OutgrowError,
+    RemoteError,
+    StoreError,
+    hint_for,
+    nearest_names,
+    no_temporary_directory,
+)
 
 FAMILIES = [InputError, StoreError, DeviceError, RemoteError]
 
@@ -75,3 +85,24 @@ def test_all_lists_every_public_class():
         if isinstance(value, type) and issubclass(value, Exception)
     }
     assert public <= set(errors.__all__)
+
+
+@pytest.mark.parametrize(
+    ("number", "hint"),
+    [(errno.ENOSPC, "free some space"), (errno.EROFS, "read-only"), (errno.EMFILE, "ulimit -n"), (0, "all")],
+    ids=["full", "read-only", "files", "unknown"],
+)
+def test_an_error_of_the_system_gets_the_hint_of_its_number(number, hint):
+    assert hint in hint_for(OSError(number, "so it says"))
+
+
+def test_a_missing_temporary_directory_is_found_behind_other_errors():
+    missing = FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp', '/']")
+    wrapped = RuntimeError("cannot import the model")
+    wrapped.__cause__ = missing
+    for err in (missing, wrapped):
+        found = no_temporary_directory(err)
+        assert isinstance(found, StoreError)
+        assert "['/tmp', '/']" in found.message
+        assert "TMPDIR" in found.hint
+    assert no_temporary_directory(FileNotFoundError(errno.ENOENT, "No such file or directory")) is None

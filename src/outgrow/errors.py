@@ -8,6 +8,7 @@ __all__ = [
     "StoreError",
     "hint_for",
     "nearest_names",
+    "no_temporary_directory",
 ]
 
 import difflib
@@ -99,3 +100,21 @@ def hint_for(err: OSError) -> str:
     """What helps against an error of the system, for a file, a directory or memory; by its `errno`."""
     unknown = "this is all that the system says: try it there with another program, such as `cp`"
     return _hints.get(err.errno or 0, unknown)
+
+
+def no_temporary_directory(err: BaseException) -> StoreError | None:
+    """What is the matter where Python found no directory for temporary files, in `err` or behind it; None for
+    any other error.
+
+    Python calls this a file that was not found, and whoever imports a library that asks for the directory
+    takes it for a fault of its own.
+    """
+    behind: BaseException | None = err
+    while behind is not None:
+        if isinstance(behind, FileNotFoundError) and "No usable temporary directory" in str(behind):
+            return StoreError(
+                f"nowhere can a temporary file be written: {behind.strerror or behind}",
+                hint="set TMPDIR to a directory that you may write to",
+            )
+        behind = behind.__cause__ or behind.__context__
+    return None

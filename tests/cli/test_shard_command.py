@@ -91,6 +91,15 @@ def test_bad_input_is_named_and_ends_with_2(words, text, capsys, monkeypatch):
     assert text in " ".join(capsys.readouterr().err.split())
 
 
+def test_a_cache_that_cannot_be_made_is_named_and_no_fault(capsys, monkeypatch):
+    monkeypatch.delenv("GT_TOKEN", raising=False)
+    monkeypatch.setenv("OUTGROW_CACHE", "/proc/none")
+    assert main(["shard", "serve", "--workers", "1"]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "cannot make the directory '/proc/none/shard'" in said
+    assert "OUTGROW_CACHE" in said
+
+
 def test_a_port_in_use_and_an_unreachable_dispatcher_are_named(capsys, monkeypatch):
     monkeypatch.setenv("GT_TOKEN", "ab" * 32)
     with Address(host="127.0.0.1", port=0).listen() as listener:

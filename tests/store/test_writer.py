@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from outgrow.errors import InputError, StoreError
 from outgrow.events import Progress
 from outgrow.store import open_checkpoint, write_safetensors
+from outgrow.store.writer import make_directory, make_private_directory
 from outgrow.testing.strategies import DTYPES, tensor_dicts, tensor_of_bytes
 
 
@@ -194,3 +195,17 @@ def test_the_new_file_takes_the_place_of_the_old(before):
     write_safetensors(before, {"a": torch.ones(1)})
     assert open_checkpoint(before).tensors["a"].nbytes == 4
     assert list(before.parent.iterdir()) == [before]
+
+
+def test_directories_are_private_only_where_that_is_asked_for(tmp_path):
+    make_private_directory(tmp_path / "mine" / "inner")
+    make_directory(tmp_path / "named")
+    assert (tmp_path / "mine" / "inner").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "named").stat().st_mode & 0o700 == 0o700
+    (tmp_path / "plain").mkdir()
+    assert (tmp_path / "named").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_name_that_no_directory_can_have_is_a_store_error(tmp_path):
+    with pytest.raises(StoreError, match="cannot make the directory"):
+        make_directory(tmp_path / ("x" * 300))

@@ -1,12 +1,13 @@
 """Class and dtype of a model come from its config; what cannot be is refused before anything is built."""
 
+import errno
 import json
 import sys
 
 import pytest
 import torch
 
-from outgrow.errors import InputError
+from outgrow.errors import InputError, StoreError
 from outgrow.stream.architecture import (
     UnsupportedCheckpoint,
     choose_class,
@@ -168,3 +169,14 @@ def test_old_transformers_is_refused(monkeypatch):
     monkeypatch.setattr(sys.modules["transformers"], "__version__", "4.57.1")
     with pytest.raises(InputError, match=r"needs transformers 5, found 4\.57\.1"):
         import_transformers()
+
+
+def test_a_missing_temporary_directory_is_not_put_down_to_the_config(write_config, monkeypatch):
+    def imported(*_, **__):
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
+
+    folder = write_config()
+    monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", imported)
+    with pytest.raises(StoreError, match="temporary file") as caught:
+        read_config(folder)
+    assert "TMPDIR" in caught.value.hint

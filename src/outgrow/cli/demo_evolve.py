@@ -64,6 +64,7 @@ def run_chapter(*, title: str, svg: Path | None, is_shown: bool, **_options: Any
     """Run the chapter; what it found, ready for JSON. Prints unless not `is_shown`."""
     from outgrow.evolve.run import RunConfiguration, grow, replay_run
     from outgrow.evolve.run.picture import draw_growth
+    from outgrow.store.writer import make_directory
 
     if is_shown:
         _introduce(title)
@@ -79,7 +80,7 @@ def run_chapter(*, title: str, svg: Path | None, is_shown: bool, **_options: Any
             kept = grow(dataclasses.replace(asked, decisions=0), Path(scratch) / "kept")
             line.update("doing the changes again ...")
             replayed = replay_run(Path(scratch) / "grown")
-        picture.parent.mkdir(parents=True, exist_ok=True)
+        make_directory(picture.parent)
         drawn = draw_growth(grown.entries, title="digits: a network that grows", budget_flops=_FLOPS)
         write_text(picture, drawn)
     report = _report(grown, kept, story, is_proved=replayed.is_proved) | {"picture": str(picture)}

@@ -49,6 +49,7 @@ def run_chapter(*, title: str, svg: Path | None, is_shown: bool, **_options: Any
     import torch
 
     import outgrow.shard as gt
+    from outgrow.store.writer import make_directory
 
     frames, labels = make_samples(torch)
     model = make_model(torch)
@@ -66,7 +67,7 @@ def run_chapter(*, title: str, svg: Path | None, is_shown: bool, **_options: Any
         try:
             run, report = _sharded(torch, gt, sharded, frames, labels, line, is_shown=is_shown)
             picture = svg if svg is not None else cache_directory() / "demo-shard-plan.svg"
-            picture.parent.mkdir(parents=True, exist_ok=True)
+            make_directory(picture.parent)
             gt.explain(sharded).save(picture)
         finally:
             gt.shutdown()

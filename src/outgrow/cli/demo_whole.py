@@ -53,6 +53,8 @@ def run_chapter(
         StoreError: no space, or damaged files.
         RemoteError: a worker was lost.
     """
+    from outgrow.store.writer import make_directory
+
     if importlib.util.find_spec("transformers") is None:
         raise InputError(
             "the demo runs a Hugging Face model with transformers, which is not installed",
@@ -61,7 +63,7 @@ def run_chapter(
     model = prepare_model(may_fetch=may_fetch)
     page = cache_directory() / "demo-whole.html"
     picture = svg if svg is not None else cache_directory() / "demo-whole.svg"
-    cache_directory().mkdir(parents=True, exist_ok=True)
+    make_directory(cache_directory())
     for file in (page, picture):
         check_writable(file)
     if is_shown:
@@ -97,12 +99,9 @@ def run_chapter(
 def _folder(keep: Path | None, model: Path) -> Iterator[Path]:
     """Where recordings go: gone afterwards, unless they are to be kept."""
     if keep is not None:
-        try:
-            keep.mkdir(parents=True, exist_ok=True)
-        except OSError as err:
-            raise InputError(
-                f"cannot make the folder {str(keep)!r}: {err.strerror}", hint="name one that you may write to"
-            ) from err
+        from outgrow.store.writer import make_directory
+
+        make_directory(keep)
         _check_space(keep, model)
         yield keep
         return

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import click
 
 from outgrow.cli import render
-from outgrow.errors import InputError, OutgrowError, nearest_names
+from outgrow.errors import InputError, OutgrowError, nearest_names, no_temporary_directory
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -29,6 +29,7 @@ _KINDS = (
 def report_failure(error: Exception, *, command: str, fault_code: int) -> int:
     """Say what went wrong in `command`, as `outgrow store ls`, and give the exit code: `fault_code` where the
     fault is ours."""
+    error = no_temporary_directory(error) or error
     if isinstance(error, OutgrowError):
         hint = error.hint
         if hint is None and isinstance(error, InputError):

@@ -13,6 +13,7 @@ from torch import nn
 
 from outgrow.capture import open_own, record
 from outgrow.difference import difference
+from outgrow.store.writer import make_directory
 
 # Enough for a prompt of some hundred tokens in a model of seven billion parameters.
 _MAX_BYTES = 2**30
@@ -59,7 +60,7 @@ class ModuleCheck:
 @contextlib.contextmanager
 def record_first_pass(model: nn.Module, folder: Path) -> Iterator[None]:
     """Record the outputs of all modules into `folder` while `model` is called for the first time."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_directory(folder.parent)
     limit = min(_MAX_BYTES, shutil.disk_usage(folder.parent).free // _DISK_SHARE)
     with contextlib.ExitStack() as recording:
         recording.enter_context(record(model, folder, max_bytes=limit))

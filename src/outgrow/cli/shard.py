@@ -85,6 +85,7 @@ def serve(
     from outgrow.shard.engines.serving import make_dispatcher
     from outgrow.shard.wire.address import Address
     from outgrow.shard.wire.token import find_token, make_token, read_token_file, write_token_file
+    from outgrow.store.writer import make_private_directory
 
     count = (world_size or torch.cuda.device_count() or 2) if workers is None else workers
     with contextlib.ExitStack() as stack:
@@ -98,7 +99,7 @@ def serve(
                 token = read_token_file(path)
             else:
                 token = make_token()
-                path.parent.mkdir(parents=True, exist_ok=True)
+                make_private_directory(path.parent)
                 path.unlink(missing_ok=True)  # of a process that was killed: the port is ours now
                 write_token_file(path, token)
                 stack.callback(path.unlink, missing_ok=True)

@@ -2,6 +2,7 @@
 
 __all__ = [
     "TensorSpec",
+    "make_directory",
     "make_private_directory",
     "replacing",
     "sync_directory",
@@ -99,10 +100,23 @@ def make_private_directory(path: Path) -> None:
     Raises:
         StoreError: it cannot be made, or is not a directory.
     """
-    missing = [part for part in (path, *path.parents) if not part.exists()]
+    _make(path, 0o700)
+
+
+def make_directory(path: Path) -> None:
+    """Make `path` and its missing parents, as anybody's may be that the user named.
+
+    Raises:
+        StoreError: it cannot be made, or is not a directory.
+    """
+    _make(path, 0o777)
+
+
+def _make(path: Path, mode: int) -> None:
     try:
+        missing = [part for part in (path, *path.parents) if not part.exists()]
         for part in reversed(missing):
-            part.mkdir(mode=0o700, exist_ok=True)
+            part.mkdir(mode=mode, exist_ok=True)
     except OSError as err:
         raise StoreError(
             f"cannot make the directory {str(path)!r}: {err.strerror or err}",

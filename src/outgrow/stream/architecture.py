@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from outgrow.errors import InputError, nearest_names
+from outgrow.errors import InputError, nearest_names, no_temporary_directory
 from outgrow.store.checkpoint import Checkpoint
 
 
@@ -45,6 +45,7 @@ def read_config(path: Path, *, trust_remote_code: bool = False) -> Any:
         InputError: it cannot be understood, transformers does not know the architecture, or it needs code of
             its own and `trust_remote_code` is off.
         UnsupportedCheckpoint: the weights are quantized.
+        StoreError: no temporary file can be written, which torch wants as transformers imports it.
     """
     transformers = import_transformers()
     from huggingface_hub.errors import StrictDataclassError
@@ -52,6 +53,9 @@ def read_config(path: Path, *, trust_remote_code: bool = False) -> Any:
     try:
         config = transformers.AutoConfig.from_pretrained(path, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, StrictDataclassError) as err:
+        unwritable = no_temporary_directory(err)
+        if unwritable is not None:
+            raise unwritable from err
         if "trust_remote_code" in str(err):
             raise InputError(
                 f"the model in {str(path)!r} brings Python code of its own, which runs only if asked for",

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from outgrow.errors import InputError
+from outgrow.errors import InputError, StoreError, hint_for, no_temporary_directory
 from outgrow.events import ignore
 from outgrow.interrupts import Uninterrupted
 from outgrow.stream.config import Config
@@ -142,7 +142,17 @@ class TemporaryFolder:
     """A directory that goes when the last model goes that streams from it."""
 
     def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="outgrow-weights-"))
+        """Make it, for its owner alone.
+
+        Raises:
+            StoreError: it cannot be made.
+        """
+        try:
+            self.path = Path(tempfile.mkdtemp(prefix="outgrow-weights-"))
+        except OSError as err:
+            raise no_temporary_directory(err) or StoreError(
+                f"cannot make a temporary directory for weights: {err}", hint=hint_for(err)
+            ) from err
         self.remove = weakref.finalize(self, _remove, self.path, os.getpid())
 
 

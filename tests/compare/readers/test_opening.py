@@ -5,6 +5,7 @@ import torch
 import outgrow
 from outgrow.capture.recording import Record, Recording
 from outgrow.compare.readers import Limits, open_recording
+from outgrow.compare.readers.advice import COPY_AGAIN
 from outgrow.errors import InputError, OutgrowError, StoreError
 
 
@@ -114,3 +115,21 @@ def test_refused_things_are_told_beside_the_rest(folder):
 def test_limits_reach_the_readers(folder):
     with pytest.raises((InputError, StoreError), match="limit"):
         open_recording(folder / "model.pt", limits=Limits(max_header_bytes=10))
+
+
+def test_what_helps_is_that_of_what_was_refused(tmp_path):
+    torch.save({"a": torch.ones(3)}, tmp_path / "whole.pth")
+    (tmp_path / "cut.pth").write_bytes((tmp_path / "whole.pth").read_bytes()[:100])
+    with pytest.raises(InputError, match="cut") as caught:
+        open_recording(tmp_path / "cut.pth")
+    assert caught.value.hint
+    (tmp_path / "other.pth").write_bytes(b"not a torch file at all")
+    with pytest.raises(InputError, match="not a torch file") as caught:
+        open_recording(tmp_path / "other.pth")
+    assert caught.value.hint == COPY_AGAIN
+    with pytest.raises(InputError, match="max_header_bytes") as caught:
+        open_recording(tmp_path / "whole.pth", limits=Limits(max_header_bytes=10))
+    assert "--max-header-bytes" in caught.value.hint
+    with pytest.raises(InputError, match="is a module") as caught:
+        open_recording({"model": torch.nn.Linear(2, 2)})
+    assert "state_dict()" in caught.value.hint

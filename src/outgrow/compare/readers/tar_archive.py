@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from outgrow.capture.recording import Refusal
+from outgrow.compare.readers.advice import raise_limit
 from outgrow.compare.readers.archive_entry import ArchiveEntry, Screen, repeated_names
 from outgrow.compare.readers.entry_names import NAMELESS, clean_name, is_clutter
 from outgrow.compare.readers.limits import Limits
@@ -178,7 +179,7 @@ def read_tar(
             if count > limits.max_entries:
                 raise InputError(
                     f"{str(path)!r} has more than {limits.max_entries:,} entries",
-                    hint="raise max_entries if you trust it",
+                    hint=raise_limit("max_entries"),
                 )
             if member.is_file:
                 names.append(member.name)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO, Literal, Protocol
 
+from outgrow.compare.readers.advice import raise_limit
 from outgrow.compare.readers.limits import Limits
 from outgrow.errors import InputError, StoreError, hint_for
 from outgrow.events import Listener, Progress
@@ -175,13 +176,13 @@ class UnpackedStream:
         if self.given > self._limits.max_bytes:
             raise InputError(
                 f"{str(self._path)!r} unpacks to more than {self._limits.max_bytes:,} bytes",
-                hint="raise max_bytes if you trust it",
+                hint=raise_limit("max_bytes"),
             )
         if self.given > FLOOR_BYTES and self.given > self._limits.max_ratio * self.taken:
             raise InputError(
                 f"{str(self._path)!r} unpacks to more than {self._limits.max_ratio:g} times its size "
                 f"({self.given:,} bytes from {self.taken:,})",
-                hint="a dump of tensors does not; raise max_ratio if you trust it",
+                hint=raise_limit("max_ratio"),
             )
         if self.given - self._told >= _TOLD_EVERY:
             self._told = self.given

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from outgrow.capture.recording import Refusal
+from outgrow.compare.readers.advice import raise_limit
 from outgrow.compare.readers.archive_entry import ArchiveEntry, Screen, repeated_names
 from outgrow.compare.readers.entry_names import is_clutter
 from outgrow.compare.readers.limits import Limits
@@ -92,13 +93,13 @@ def _check_sum(file: BinaryIO, path: Path, wanted: Sequence[ZipEntry], limits: L
     if total > limits.max_bytes:
         raise InputError(
             f"{str(path)!r} holds {total:,} bytes; the limit is {limits.max_bytes:,}",
-            hint="raise max_bytes if you trust it",
+            hint=raise_limit("max_bytes"),
         )
     unpacked = sum(entry.unpacked for entry in wanted if entry.method == DEFLATED)
     if unpacked > FLOOR_BYTES and unpacked > limits.max_ratio * os.fstat(file.fileno()).st_size:
         raise InputError(
             f"{str(path)!r} unpacks to {unpacked:,} bytes, more than {limits.max_ratio:g} times its size",
-            hint="a dump of tensors does not; raise max_ratio if you trust it",
+            hint=raise_limit("max_ratio"),
         )
 
 

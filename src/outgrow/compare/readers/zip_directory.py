@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from outgrow.capture.recording import Refusal
+from outgrow.compare.readers.advice import raise_limit
 from outgrow.compare.readers.entry_names import NAMELESS, clean_name
 from outgrow.compare.readers.limits import Limits
 from outgrow.errors import InputError
@@ -86,12 +87,12 @@ def read_zip_directory(file: IO[bytes], path: Path, limits: Limits) -> tuple[lis
     if end.count > limits.max_entries:
         raise InputError(
             f"{str(path)!r} has {end.count:,} entries, and the limit is {limits.max_entries:,}",
-            hint="raise max_entries if you trust it",
+            hint=raise_limit("max_entries"),
         )
     if end.size > limits.max_header_bytes:
         raise InputError(
             f"{str(path)!r} has a directory of {end.size:,} bytes; the limit is {limits.max_header_bytes:,}",
-            hint="raise max_header_bytes if you trust it",
+            hint=raise_limit("max_header_bytes"),
         )
     refused: list[Refusal] = []
     found: list[tuple[int, int, ZipEntry]] = []

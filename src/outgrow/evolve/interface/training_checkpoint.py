@@ -15,6 +15,7 @@ from outgrow.errors import InputError, StoreError
 from outgrow.evolve.archive.edits import replay
 from outgrow.evolve.edits.edit import Edit
 from outgrow.evolve.example_inputs import ExampleInputs
+from outgrow.store.writer import make_directory
 
 _VERSION = 1
 
@@ -61,9 +62,13 @@ class TrainingCheckpoint:
         )
 
     def write(self, path: str | Path) -> None:
-        """Write it; a file that was there is replaced only by a whole one."""
+        """Write it; a file that was there is replaced only by a whole one.
+
+        Raises:
+            StoreError: its directory cannot be made.
+        """
         path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_directory(path.parent)
         unfinished = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             fields = {name: getattr(self, name) for name in self.__slots__}
