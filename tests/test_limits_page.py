@@ -20,13 +20,7 @@ def cell(row: str, number: int) -> list[str]:
 
 def marked_files() -> set[str]:
     tests = (file for file in (ROOT / "tests").rglob("*.py") if file.name != "conftest.py")
-    return {
-        file.relative_to(ROOT).as_posix()
-        for file in tests
-        if re.search(
-            r"^(@|pytestmark = .*)pytest\.mark\.gpu\b|[\[ (]pytest\.mark\.gpu\b", file.read_text(), re.M
-        )
-    }
+    return {file.relative_to(ROOT).as_posix() for file in tests if MARKED.search(file.read_text())}
 
 
 def test_every_test_that_waits_for_a_gpu_is_named():
