@@ -276,6 +276,28 @@ def test_a_lone_huge_number_is_rounded_as_any_other(end):
     assert evidence(dataclasses.replace(found, expected=unknown), seen) == "bias"
 
 
+@pytest.mark.parametrize(
+    ("mean", "std", "largest", "is_one"),
+    [(0.0, 0.5, 4.0, False), (0.0, 0.5, 4.01, True), (0.25, 0.5, 4.4, False), (0.25, 0.5, 4.5, True)],
+)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_one_number_of_more_than_half_of_the_squares_averages_nothing(mean, std, largest, is_one, sign):
+    """Of 128: twice its square is more than 128 times the mean square."""
+    ends = {"minimum": -1.0, "maximum": largest} if sign > 0 else {"minimum": -largest, "maximum": 1.0}
+
+    def biased(before, **changed):
+        found = measures(0.08, elements=128, scale=1.2, **HALF)
+        side = dataclasses.replace(found.expected, **{"mean": mean, "std": std, **ends, **changed})
+        actual = dataclasses.replace(found.actual, mean=mean)
+        return evidence(dataclasses.replace(found, expected=side, actual=actual), before)
+
+    assert biased(past(error=0.05)) == (None if is_one else "bias")
+    assert biased(past(error=0.02)) == "bias"
+    assert biased(past(error=0.02, floor=0.05)) == (None if is_one else "bias")
+    assert biased(past(error=0.02, bias=0.05)) is None
+    assert biased(past(error=0.05), mean=None) == biased(past(error=0.05), std=None) == "bias"
+
+
 def test_bias_of_just_so_much_is_right():
     least = 2.5 * HALF_FLOOR + 2.0**-9
     assert 1 + least - 1 == least
