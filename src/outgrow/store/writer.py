@@ -25,7 +25,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from outgrow.errors import InputError, StoreError
+from outgrow.errors import InputError, StoreError, hint_for
 from outgrow.events import Listener, Progress, ignore
 from outgrow.interrupts import let_interrupts_through
 from outgrow.quantities import format_bytes
@@ -100,7 +100,7 @@ def make_private_directory(path: Path) -> None:
     Raises:
         StoreError: it cannot be made, or is not a directory.
     """
-    _make(path, 0o700)
+    _make(path, 0o700, more="; that of the cache is in OUTGROW_CACHE")
 
 
 def make_directory(path: Path) -> None:
@@ -112,7 +112,7 @@ def make_directory(path: Path) -> None:
     _make(path, 0o777)
 
 
-def _make(path: Path, mode: int) -> None:
+def _make(path: Path, mode: int, *, more: str = "") -> None:
     try:
         missing = [part for part in (path, *path.parents) if not part.exists()]
         for part in reversed(missing):
@@ -120,12 +120,12 @@ def _make(path: Path, mode: int) -> None:
     except OSError as err:
         raise StoreError(
             f"cannot make the directory {str(path)!r}: {err.strerror or err}",
-            hint="choose a place that you may write to; that of the cache is in OUTGROW_CACHE",
+            hint=hint_for(err) + more,
         ) from err
     if not path.is_dir():
         raise StoreError(
             f"{str(path)!r} is in the way: it is not a directory",
-            hint="remove it, or choose another path; that of the cache is in OUTGROW_CACHE",
+            hint=f"remove it, or choose another path{more}",
         )
 
 
