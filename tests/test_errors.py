@@ -1,5 +1,7 @@
+import ast
 import errno
 import pickle
+from pathlib import Path
 
 import pytest
 
@@ -106,3 +108,51 @@ def test_a_missing_temporary_directory_is_found_behind_other_errors():
         assert "['/tmp', '/']" in found.message
         assert "TMPDIR" in found.hint
     assert no_temporary_directory(FileNotFoundError(errno.ENOENT, "No such file or directory")) is None
+
+
+SOURCES = Path(errors.__file__).parent
+# Nobody reads the hint of these: they end a session, a rank or a trial, and whoever asked gets another error.
+UNSEEN = {"ProtocolError", "ConnectionEnded", "GangBroken", "CheckpointDamaged", "KernelUnavailable"}
+
+
+def made_without_hint(trees):
+    """`file:line` of each error that is made without a hint. Of classes with a constructor of their own, that
+    constructor has to give one."""
+    kinds, own = {family.__name__ for family in FAMILIES} | {"OutgrowError"}, set()
+    classes = [node for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    for _ in range(4):  # no class is further from its family
+        for node in classes:
+            if any(isinstance(base, ast.Name) and base.id in kinds for base in node.bases):
+                kinds.add(node.name)
+                if "__init__" in {part.name for part in node.body if isinstance(part, ast.FunctionDef)}:
+                    own.add(node.name)
+    for name, tree in trees.items():
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call):
+                continue
+            called = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+            given = {part.arg: part.value for part in node.keywords}
+            hint = given.get("hint", given.get(None))  # `**fields` may hold it
+            is_empty = hint is None or (isinstance(hint, ast.Constant) and not hint.value)
+            if called in kinds - own - UNSEEN and is_empty:
+                yield f"{name}:{node.lineno}"
+
+
+def test_every_error_that_outgrow_makes_has_a_hint():
+    trees = {str(path.relative_to(SOURCES)): ast.parse(path.read_text()) for path in SOURCES.rglob("*.py")}
+    assert not list(made_without_hint(trees))
+
+
+def test_an_error_without_a_hint_is_found():
+    code = """
+class Damaged(StoreError): ...
+class Own(StoreError):
+    def __init__(self): super().__init__("x", hint="y")
+def work():
+    raise InputError("no")
+    raise errors.StoreError("no", hint="")
+    raise Damaged("no", hint=None)
+    raise Damaged("yes", hint="do this")
+    return Own()
+"""
+    assert list(made_without_hint({"a": ast.parse(code)})) == ["a:6", "a:7", "a:8"]

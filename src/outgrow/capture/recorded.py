@@ -22,6 +22,8 @@ from outgrow.store.header import StoreCorrupt
 from outgrow.store.journal import JournalContent, read_journal
 from outgrow.store.tensor_store import map_tensor
 
+_AGAIN = "copy the folder of the recording again, or record the run again"
+
 _DTYPES: Mapping[str, torch.dtype] = {
     str(value).removeprefix("torch."): value
     for value in vars(torch).values()
@@ -99,14 +101,15 @@ class _Files:
                 except (OSError, ValueError) as err:
                     raise StoreError(
                         f"cannot read {str(path)!r}: {err}",
-                        hint=hint_for(err)
-                        if isinstance(err, OSError)
-                        else "it is empty: copy the folder again, or record the run again",
+                        hint=hint_for(err) if isinstance(err, OSError) else f"it is empty: {_AGAIN}",
                     ) from err
                 self._mapped[name] = mapped
             mapped = self._mapped[name]
         if mapped.size() < least_bytes:
-            raise StoreCorrupt(f"{str(self._folder / name)!r} became shorter after it was opened")
+            raise StoreCorrupt(
+                f"{str(self._folder / name)!r} became shorter after it was opened",
+                hint="let whoever writes it finish, and open the recording again",
+            )
         return mapped
 
     def close(self) -> None:
@@ -156,17 +159,19 @@ def _record(entry: Mapping[str, Any], files: _Files, *, is_checked: bool) -> Rec
     offset, nbytes = _count(entry["offset"]), _count(entry["nbytes"])
     step, call = _count(entry["step"]), _count(entry["call"])
     if "/" in file or "\\" in file or file in ("", ".", "..") or "\0" in file:
-        raise StoreCorrupt(f"its file is {file!r}, which is not one beside the index")
+        raise StoreCorrupt(f"its file is {file!r}, which is not one beside the index", hint=_AGAIN)
     elements = 1
     for size in shape:
         elements *= size
     if len(shape) > 64 or elements * dtype.itemsize != nbytes:
-        raise StoreCorrupt(f"{nbytes:,} bytes are no {dtype} of shape {list(shape)}")
+        raise StoreCorrupt(f"{nbytes:,} bytes are no {dtype} of shape {list(shape)}", hint=_AGAIN)
     held = files.size(file)
     if held is None:
-        raise StoreCorrupt(f"its file {file!r} is missing")
+        raise StoreCorrupt(f"its file {file!r} is missing", hint=_AGAIN)
     if offset + nbytes > held:
-        raise StoreCorrupt(f"it ends at byte {offset + nbytes:,} but {file!r} has {held:,} bytes")
+        raise StoreCorrupt(
+            f"it ends at byte {offset + nbytes:,} but {file!r} has {held:,} bytes", hint=_AGAIN
+        )
     digest = entry["digest"]
     mesh = entry.get("mesh") or {}
     if not isinstance(mesh, dict):
@@ -204,7 +209,9 @@ def _reader(
             with memoryview(mapped)[offset : offset + nbytes] as data:
                 found = f"crc32:{zlib.crc32(data):08x}"
             if found != digest:
-                raise StoreCorrupt(f"{name!r} in {file!r} is damaged: its digest is {found}, not {digest}")
+                raise StoreCorrupt(
+                    f"{name!r} in {file!r} is damaged: its digest is {found}, not {digest}", hint=_AGAIN
+                )
         return map_tensor(mapped, offset, shape, dtype)
 
     return read
@@ -221,7 +228,7 @@ def _refusal(index: Path, entry: Mapping[str, Any], err: Exception) -> Refusal:
     reason = (
         err.message if isinstance(err, StoreCorrupt) else f"its line in the index makes no sense: {err!r}"
     )
-    return Refusal(entry=name if isinstance(name, str) else index.name, reason=reason)
+    return Refusal(entry=name if isinstance(name, str) else index.name, reason=reason, hint=_AGAIN)
 
 
 def _text(value: Any) -> str:

@@ -21,6 +21,8 @@ from typing import Any, Protocol
 from outgrow.errors import InputError, nearest_names
 from outgrow.store.header import StoreCorrupt
 
+_AGAIN = "the file is damaged or of another version: store the weights again"
+
 LEVELS = range(1, 10)
 """From fastest to smallest."""
 
@@ -115,11 +117,11 @@ class Blosc2Codec:
             place = target[begin : begin + self._part_bytes(source)]
             # blosc2 trusts these numbers; were they wrong, it would write past the end of `into`.
             if self._blosc2.get_cbuffer_sizes(part)[:2] != (place.nbytes, part.nbytes):
-                raise StoreCorrupt("encoded bytes contradict their own header: they are damaged")
+                raise StoreCorrupt("encoded bytes contradict their own header: they are damaged", hint=_AGAIN)
             try:
                 self._blosc2.decompress2(part, place, nthreads=1)
             except (RuntimeError, ValueError) as err:
-                raise StoreCorrupt(f"encoded bytes cannot be decoded: {err}") from err
+                raise StoreCorrupt(f"encoded bytes cannot be decoded: {err}", hint=_AGAIN) from err
 
     def _part_bytes(self, source: memoryview) -> int:
         part_bytes: int = self._HEADER.unpack_from(source)[2]
@@ -129,7 +131,7 @@ class Blosc2Codec:
         """Where each part lies in `source`, which must hold `nbytes` plain bytes."""
         if source.nbytes < self._HEADER.size or bytes(source[:8]) != self._MAGIC:
             raise StoreCorrupt(
-                "these bytes were not encoded by the codec 'blosc2', or by another version of it"
+                "these bytes were not encoded by the codec 'blosc2', or by another version of it", hint=_AGAIN
             )
         _, found, part_bytes = self._HEADER.unpack_from(source)
         if found != nbytes:
@@ -138,20 +140,22 @@ class Blosc2Codec:
                 hint="give memory of as many bytes as were encoded",
             )
         if not 0 < part_bytes < 2**31:
-            raise StoreCorrupt("encoded bytes contradict their own header: they are damaged")
+            raise StoreCorrupt("encoded bytes contradict their own header: they are damaged", hint=_AGAIN)
         count = -(-nbytes // part_bytes)
         position = self._HEADER.size + count * self._LENGTH.size
         if position > source.nbytes:
-            raise StoreCorrupt("encoded bytes are cut short")
+            raise StoreCorrupt("encoded bytes are cut short", hint=_AGAIN)
         parts = []
         for index in range(count):
             (length,) = self._LENGTH.unpack_from(source, self._HEADER.size + index * self._LENGTH.size)
             parts.append((position, position + length))
             position += length
             if length < self._OVERHEAD_BYTES:
-                raise StoreCorrupt("encoded bytes contradict their own header: they are damaged")
+                raise StoreCorrupt("encoded bytes contradict their own header: they are damaged", hint=_AGAIN)
         if position != source.nbytes:
-            raise StoreCorrupt(f"encoded bytes should end at {position:,} but there are {source.nbytes:,}")
+            raise StoreCorrupt(
+                f"encoded bytes should end at {position:,} but there are {source.nbytes:,}", hint=_AGAIN
+            )
         return parts
 
 

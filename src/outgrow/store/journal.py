@@ -120,7 +120,10 @@ def read_journal(path: Path, *, kind: str, version: int) -> JournalContent:
     """
     try:
         if path.stat().st_size > _LIMIT_BYTES:
-            raise StoreCorrupt(f"{str(path)!r} has {path.stat().st_size:,} bytes, more than any journal")
+            raise StoreCorrupt(
+                f"{str(path)!r} has {path.stat().st_size:,} bytes, more than any journal",
+                hint="it is damaged, or no journal: take it from a copy",
+            )
         raw = path.read_bytes()
     except FileNotFoundError as err:
         raise InputError(
@@ -143,7 +146,9 @@ def read_journal(path: Path, *, kind: str, version: int) -> JournalContent:
         )
     found = header.get("version")
     if type(found) is not int or found < 1:
-        raise StoreCorrupt(f"{str(path)!r} has no version")
+        raise StoreCorrupt(
+            f"{str(path)!r} has no version", hint="it is damaged, or no journal: take it from a copy"
+        )
     if found > version:
         raise InputError(
             f"{str(path)!r} is of version {found} of {kind!r}; this outgrow knows up to {version}",

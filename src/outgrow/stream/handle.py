@@ -66,7 +66,10 @@ class StreamedParameter(nn.Parameter):
             )
         supplier: Supplier | None = known()
         if supplier is None:
-            raise StreamedWeightError("the model that this streamed weight belonged to is gone")
+            raise StreamedWeightError(
+                "the model that this streamed weight belonged to is gone",
+                hint="keep a reference to the model as long as you use its weights",
+            )
         return supplier
 
     @_supplier.setter

@@ -251,7 +251,7 @@ class Loader:
         """Wait for I/O threads; not for ever, should they be gone."""
         while not is_over():
             if not self.is_alive:
-                raise OutgrowError("the I/O threads of this streamed model are gone")
+                raise OutgrowError("the I/O threads of this stream are gone", hint="load the model again")
             self._arrival.wait(timeout=_SECONDS_BETWEEN_LOOKS)
             let_interrupts_through()
 
@@ -263,7 +263,7 @@ class Loader:
                     assert ticket.error is not None
                     raise ticket.error
                 if not self.is_alive:
-                    raise OutgrowError("the I/O threads of this streamed model are gone")
+                    raise OutgrowError("the I/O threads of this stream are gone", hint="load the model again")
                 if ticket.state is State.WAITING and not self._queue and not self._running:
                     piece = self.plan.pieces[ticket.piece]
                     raise WindowStuck(

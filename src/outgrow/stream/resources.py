@@ -34,7 +34,10 @@ class Resources:
     def loader(self) -> Loader:
         """The loader of the present plan."""
         if self._loader is None:
-            raise OutgrowError("this stream has no loader: it could not be opened, or was closed")
+            raise OutgrowError(
+                "this stream has no loader: it could not be opened, or was closed",
+                hint="load the model again",
+            )
         return self._loader
 
     @loader.setter

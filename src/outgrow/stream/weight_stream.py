@@ -391,4 +391,7 @@ class WeightStream(StreamFigures):
 
     def _check_open(self) -> None:
         if not self._farewell.is_pending:
-            raise OutgrowError("this model's weights are no longer streamed: its stream was closed")
+            raise OutgrowError(
+                "this model's weights are no longer streamed: its stream was closed",
+                hint="load the model again to stream it",
+            )

@@ -134,7 +134,10 @@ def _proved(
             graphs=json.loads(json.dumps(export.graphs)),
         )
     except KeyError as err:
-        raise NotSaved(f"a part of the model is called as one of the archive's own: {err}") from err
+        raise NotSaved(
+            f"a part of the model is called as one of the archive's own: {err}",
+            hint="give that part another name in the model",
+        ) from err
     for mode in (True, False):
         change = _apart(model, copy, inputs, train=mode)
         if change != 0.0:

@@ -24,6 +24,8 @@ from outgrow.store import StoreCorrupt, lock_directory
 from outgrow.store.journal import Journal, read_journal
 from outgrow.store.writer import write_json
 
+_AGAIN = "take the folder of the run from a copy, or begin a run in another folder"
+
 CONFIGURATION_NAME = "run.json"
 """What the run was asked to do."""
 LOG_NAME = "log.jsonl"
@@ -180,7 +182,7 @@ def read_run(path: Path) -> RunConfiguration:
             f"there is no run in {str(path)!r}", hint="`outgrow evolve run --out DIR` begins one"
         ) from err
     except (ValueError, RecursionError) as err:
-        raise StoreCorrupt(f"{str(file)!r} cannot be understood: {err}") from err
+        raise StoreCorrupt(f"{str(file)!r} cannot be understood: {err}", hint=_AGAIN) from err
     except OSError as err:
         raise StoreError(f"cannot read {str(file)!r}: {err.strerror or err}", hint=hint_for(err)) from err
     if not isinstance(held, dict) or held.get("format") != _FORMAT:
@@ -191,11 +193,11 @@ def read_run(path: Path) -> RunConfiguration:
             hint="update outgrow",
         )
     if not isinstance(held.get("configuration"), dict):
-        raise StoreCorrupt(f"{str(file)!r} does not say how the run is configured")
+        raise StoreCorrupt(f"{str(file)!r} does not say how the run is configured", hint=_AGAIN)
     try:
         return RunConfiguration.from_json(held["configuration"])
     except TypeError as err:
-        raise StoreCorrupt(f"{str(file)!r} cannot be understood: {err}") from err
+        raise StoreCorrupt(f"{str(file)!r} cannot be understood: {err}", hint=_AGAIN) from err
 
 
 def read_log(path: Path) -> tuple[Mapping[str, Any], ...]:
@@ -215,13 +217,15 @@ def read_log(path: Path) -> tuple[Mapping[str, Any], ...]:
     # A run that goes on is in the middle of a line, and one that was killed writes it again.
     damaged = [one for one in held.problems if is_finished or "cut off" not in one]
     if damaged or (is_finished and not entries):
-        raise StoreCorrupt(f"{str(file)!r} is damaged: {damaged[0] if damaged else 'it is empty'}")
+        raise StoreCorrupt(
+            f"{str(file)!r} is damaged: {damaged[0] if damaged else 'it is empty'}", hint=_AGAIN
+        )
     if not entries:
         raise InputError(f"the log in {str(path)!r} has no entry yet", hint="the run has only just begun")
     for number, entry in enumerate(entries, start=1):
         if not entry.keys() >= _EVERY_ENTRY:
             missing = min(_EVERY_ENTRY - entry.keys())
-            raise StoreCorrupt(f"entry {number} of {str(file)!r} has no {missing!r}")
+            raise StoreCorrupt(f"entry {number} of {str(file)!r} has no {missing!r}", hint=_AGAIN)
     return entries
 
 
@@ -236,4 +240,4 @@ def read_pictures_shape(path: Path) -> tuple[tuple[int, ...], int]:
         held = json.loads(file.read_bytes())
         return tuple(int(size) for size in held["shape"]), int(held["classes"])
     except (OSError, KeyError, TypeError, ValueError) as err:
-        raise StoreCorrupt(f"{str(file)!r} cannot be understood: {err!r}") from err
+        raise StoreCorrupt(f"{str(file)!r} cannot be understood: {err!r}", hint=_AGAIN) from err

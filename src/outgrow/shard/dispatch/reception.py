@@ -18,6 +18,8 @@ from outgrow.shard.wire.connection import Connection, ConnectionEnded
 from outgrow.shard.wire.frame import FrameKind
 from outgrow.shard.wire.handshake import HANDSHAKE_BYTES, Guest, HandshakeFailed, Host
 
+_SAME = "connect with outgrow itself, of the same version on both sides; on a machine under load, once more"
+
 _CREDENTIALS = struct.Struct("iII")
 
 
@@ -97,7 +99,7 @@ class Reception:
                 return
             guest, welcome = newcomer.host.judge(frames[0])
             if len(frames) > 1 or connection.reader.files:
-                raise HandshakeFailed("more than a proof came")
+                raise HandshakeFailed("more than a proof came", hint=_SAME)
             self._check(guest)
         except ConnectionEnded:
             self._drop(newcomer)
@@ -113,7 +115,7 @@ class Reception:
     def tick(self, seconds: float) -> None:
         """Turn away who took too long."""
         for newcomer in [one for one in self.newcomers if one.deadline <= seconds]:
-            self._turn_away(newcomer, HandshakeFailed(f"no proof came in {self.SECONDS:.0f} s"))
+            self._turn_away(newcomer, HandshakeFailed(f"no proof came in {self.SECONDS:.0f} s", hint=_SAME))
 
     def _turn_away(self, newcomer: Newcomer, err: OutgrowError) -> None:
         self._say_no(newcomer.connection, err)

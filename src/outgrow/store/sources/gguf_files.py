@@ -113,7 +113,10 @@ def _architecture(reader: Any, file: Path) -> str:
     field = reader.get_field("general.architecture")
     name = None if field is None else field.contents()
     if not isinstance(name, str):
-        raise StoreCorrupt(f"{str(file)!r} does not say what model it is")
+        raise StoreCorrupt(
+            f"{str(file)!r} does not say what model it is",
+            hint="download it again; a file without general.architecture is of no model",
+        )
     # Other operations than those used here make these; the weights would look right and not be.
     if name in _transformed():
         raise InputError(

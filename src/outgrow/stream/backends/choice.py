@@ -95,7 +95,10 @@ def time_backend(backend: Backend, path: Path, turn: int, *, num_threads: int = 
     size = path.stat().st_size
     nbytes = min(PROBE_BYTES, size) // (1 << 20) * (1 << 20)
     if nbytes < LEAST_BYTES:
-        raise OutgrowError(f"{path} has {size:,} bytes, too few to measure with")
+        raise OutgrowError(
+            f"{path} has {size:,} bytes, too few to measure with",
+            hint="name the backend yourself: Config(backend=...)",
+        )
     offset = turn * nbytes % max(size - nbytes + 1, 1) // 4096 * 4096
     segment = Segment(path=path, offset=offset, nbytes=nbytes, begin=0)
     source = WeightSource(name="probe", shape=(nbytes,), dtype=torch.uint8, segments=(segment,))
