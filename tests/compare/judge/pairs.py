@@ -6,7 +6,7 @@ import zlib
 
 import torch
 
-from outgrow.compare.judge import Measured
+from outgrow.compare.judge import Measured, judge
 from outgrow.compare.measures import Measures, SideFigures
 from outgrow.compare.sample import SampleFigures
 
@@ -85,3 +85,9 @@ def run(errors, **figures):
 
 def words(judgement):
     return [word.status for word in judgement.judged]
+
+
+def verdict(pairs, **options):
+    judgement = judge(pairs, **options)
+    first = judgement.first_divergence
+    return judgement.verdict, None if first is None else pairs[first].name

@@ -1,26 +1,15 @@
+"""Along the chain of activations: what matches, what differs, and what only inherits it."""
+
 import dataclasses
 import math
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
-from outgrow.compare.judge import Judged, Measured, Rules, judge
-from outgrow.compare.measures import measure
-from outgrow.errors import InputError
-from tests.compare.judge.pairs import U, measures, pair, run, words
+from outgrow.compare.judge import Judged, Measured, judge
+from tests.compare.judge.pairs import U, measures, pair, run, verdict, words
 
 BF16 = torch.bfloat16
-
-
-def verdict(pairs, **options):
-    judgement = judge(pairs, **options)
-    first = judgement.first_divergence
-    return judgement.verdict, None if first is None else pairs[first].name
-
-
-# Clean runs ----------------------------------------------------------------------
 
 
 def test_equal_runs_match():
@@ -94,9 +83,6 @@ def test_layers_that_amplify_alike_match():
 def test_one_element_that_is_rounded_the_other_way_is_no_lone_element():
     figures = {"mismatched": 1, "exponents": {-8: 1}, "peak": 2.0**-8, "dtype": BF16, "digits": (8, 8)}
     assert verdict([pair("a", 4e-5, **figures)]) == ("match", None)
-
-
-# Faults ----------------------------------------------------------------------
 
 
 def test_a_jump_is_the_first_divergence_and_the_rest_inherits_it():
@@ -262,194 +248,3 @@ def test_only_layers_tell_what_a_stage_may_add():
 
 def test_integers_of_layers_are_compared_without_a_floor():
     assert verdict([pair(f"{layer}_ids", dtype=torch.int64) for layer in range(4)]) == ("match", None)
-
-
-# Other kinds ----------------------------------------------------------------------
-
-
-def test_parameters_are_judged_beside_the_chain():
-    pairs = [pair("w", 0.3, kind="parameters"), pair("a", 1e-7), pair("b", 0.3)]
-    assert words(judge(pairs)) == ["differs", "ok", "inherited"]
-    rounded = pair("w", 2e-3, kind="parameters", actual_dtype=BF16, digits=(24, 8))
-    assert verdict([rounded, pair("a", 1e-7)]) == ("match", None)
-    assert verdict([pair("a", 1e-3, dtype=BF16), pair("w", 1e-3, kind="parameters")]) == ("differ", "w")
-
-
-def test_a_weight_in_half_precision_excuses_none_in_float32():
-    half = pair("w", 4e-3, kind="parameters", dtype=BF16, digits=(8, 8))
-    full = pair("v", 1e-2, kind="parameters")
-    assert verdict([half]) == ("match", None)
-    assert verdict([half, full]) == ("differ", "v")
-    assert verdict([full, half]) == ("differ", "v")
-
-
-@pytest.mark.parametrize("kind", ["gradients", "parameters"])
-def test_nothing_healed_where_gradients_or_weights_are_wrong_after_it(kind):
-    pairs = [pair("a", 1e-7), pair("b", 0.3), pair("c", 1e-7), pair("d", 1e-7)]
-    assert words(judge(pairs)) == ["ok", "differs", "healed", "healed"]
-    judged = judge([*pairs, pair("w", 0.9, kind=kind)])
-    assert words(judged)[:4] == ["ok", "differs", "ok", "ok"]
-    assert words(judged)[4] in ("differs", "inherited")
-    assert judged.healed_at is None
-
-
-def test_the_state_of_an_optimizer_is_judged_as_weights_are():
-    pairs = [pair("m", 0.3, kind="optimizer"), pair("a", 1e-7), pair("b", 0.3)]
-    assert words(judge(pairs)) == ["differs", "ok", "inherited"]
-    half = pair("m", 4e-3, kind="optimizer", dtype=BF16, digits=(8, 8))
-    assert verdict([half, pair("v", 1e-2, kind="optimizer")]) == ("differ", "v")
-
-
-def test_activations_of_the_next_step_owe_nothing_to_gradients():
-    half = {"dtype": BF16, "digits": (8, 8)}
-    pairs = [pair("a", 1e-7), pair("g", 6e-3, kind="gradients", **half), pair("b", 1e-3)]
-    assert verdict(pairs) == ("differ", "b")
-    assert verdict([*pairs[:2], pair("w", 1e-3, kind="parameters")]) == ("match", None)
-
-
-def test_gradients_begin_where_the_activations_end():
-    pairs = [pair("a", 1e-4, dtype=BF16), pair("g", 4e-3, kind="gradients")]
-    assert verdict(pairs)[0] == "match"
-    assert verdict([*pairs, pair("h", 0.9, kind="gradients")]) == ("differ", "h")
-    assert verdict([*pairs, pair("w", 2e-3, kind="parameters")])[0] == "match", "a step has been taken"
-
-
-# Enough to say ----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("pairs", "expected", "actual", "wanted"),
-    [
-        (0, 3, 3, "insufficient"), (0, 0, 0, "insufficient"), (1, 1, 1, "match"), (1, 2, 2, "match"),
-        (1, 3, 3, "insufficient"), (1, 3, 2, "match"), (4, 9, 100, "insufficient"), (5, 9, 100, "match"),
-    ],
-)  # fmt: skip
-def test_fewer_pairs_than_half_of_the_smaller_side_are_too_few(pairs, expected, actual, wanted):
-    rows = [pair(f"{index}_x") for index in range(pairs)]
-    assert judge(rows, expected_records=expected, actual_records=actual).verdict == wanted
-
-
-@pytest.mark.parametrize(
-    ("pairs", "said"), [(0, "nothing could"), (1, "1 pair is too few"), (2, "2 pairs are too few")]
-)
-def test_it_says_how_few_pairs_there_are(pairs, said):
-    rows = [pair(f"{index}_x") for index in range(pairs)]
-    assert judge(rows, expected_records=9, actual_records=9).reason.startswith(said)
-
-
-def test_too_few_pairs_still_show_where_they_differ():
-    judgement = judge([pair("a", 0.5)], expected_records=9, actual_records=9)
-    assert (judgement.verdict, judgement.first_divergence) == ("insufficient", 0)
-    assert judgement.reason.startswith("too few pairs to say, but a is the first that differs")
-
-
-# Tolerances ----------------------------------------------------------------------
-
-
-def test_tolerances_replace_the_jump_rule():
-    wild = pair("a", 0.9, outside=0)
-    tame = pair("b", 1e-9, outside=1)
-    assert verdict([wild], rules=Rules(rtol=1.0)) == ("match", None)
-    judgement = judge([tame], rules=Rules(rtol=1e-9))
-    assert (judgement.verdict, judgement.judged[0].evidence) == ("differ", "tolerance")
-    named = Rules(patterns=(("b", 0.25, 0.5), ("*", 1.0, 1.0)))
-    assert judge([tame], rules=named).judged[0].reason == (
-        "1 of 10,000 elements are beyond 0.5 + 0.25 * |expected|, the worst is off by 4.5e-09"
-    )
-
-
-def test_nan_is_outside_every_tolerance():
-    nan = measure(torch.tensor([1.0, math.nan]), torch.tensor([1.0, 2.0]), rtol=1e9, atol=1e9)
-    row = Measured(name="a", stage="a", layer=None, kind="outputs", measures=nan)
-    assert judge([row], rules=Rules(rtol=1e9, atol=1e9)).verdict == "differ"
-
-
-def test_exact_asks_for_every_bit_and_the_dtype():
-    assert verdict([pair("a")], exact=True) == ("match", None)
-    assert verdict([pair("a", 1e-12)], exact=True) == ("differ", "a")
-    judgement = judge([pair("a", actual_dtype=BF16)], exact=True)
-    assert judgement.judged[0].reason == "torch.bfloat16 instead of torch.float32"
-
-
-def test_the_first_pattern_that_fits_decides():
-    rules = Rules(rtol=1e-5, atol=1e-6, patterns=(("*.3.*", 1e-2, 0.0), ("*", 0.5, 0.5)))
-    assert rules.tolerance("layers.3.mlp") == (1e-2, 0.0)
-    assert rules.tolerance("layers.4.mlp") == (0.5, 0.5)
-    assert Rules(rtol=1e-5).tolerance("x") == (1e-5, 0.0)
-
-
-@pytest.mark.parametrize("bad", [-1.0, math.nan, math.inf])
-def test_a_tolerance_is_a_number_that_is_0_or_more(bad):
-    with pytest.raises(InputError, match=rf"^rtol for '\*' is {bad}\b") as caught:
-        Rules(rtol=bad)
-    assert caught.value.hint == "a tolerance is a number that is 0 or more and not infinite."
-    with pytest.raises(InputError, match=r"^atol for 'x\.\*' is"):
-        Rules(patterns=(("x.*", 0.0, bad),))
-    assert Rules(rtol=0.0, atol=0.0) == Rules()
-
-
-# Properties ----------------------------------------------------------------------
-
-ERRORS = st.lists(st.sampled_from([0.0, 1e-8, 1e-7, 1e-6, 1e-5, 1e-3, 0.1, 1.0]), min_size=1, max_size=30)
-
-
-@given(ERRORS)
-def test_every_word_agrees_with_the_verdict(errors):
-    judgement = judge([pair(str(index), error) for index, error in enumerate(errors)])
-    wrong = [index for index, word in enumerate(judgement.judged) if word.status in ("differs", "inherited")]
-    assert judgement.first_divergence == (wrong[0] if wrong else None)
-    assert (judgement.verdict == "differ") == bool(wrong)
-    assert judgement.judged[wrong[0]].status == "differs" if wrong else judgement.healed_at is None
-    for index, word in enumerate(judgement.judged):
-        is_healed = judgement.healed_at is not None and index >= judgement.healed_at
-        assert (word.status == "healed") == is_healed
-        assert (word.evidence is not None) == (word.status in ("differs", "inherited"))
-
-
-@given(ERRORS, st.integers(0, 30))
-def test_equal_pairs_change_nothing(errors, place):
-    pairs = [pair(f"p{index}", error) for index, error in enumerate(errors)]
-    place = min(place, len(pairs))
-    more = [*pairs[:place], pair("equal"), *pairs[place:]]
-    one, other = judge(pairs), judge(more)
-    assert one.verdict == other.verdict
-    kept = [word for index, word in enumerate(other.judged) if index != place]
-    bad = [word.status in ("differs", "inherited") for word in one.judged]
-    assert bad == [word.status in ("differs", "inherited") for word in kept]
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("fault", [0.0, 1e-3, 0.02, 0.5])
-def test_powers_of_two_and_the_order_of_elements_change_nothing(dtype, fault):
-    generator = torch.Generator().manual_seed(3)
-    tensors = [torch.randn(64, 96, generator=generator) for _ in range(4)]
-    order = torch.randperm(64 * 96, generator=generator)
-
-    def told(change):
-        rows = []
-        for index, tensor in enumerate(tensors):
-            noise = torch.randn(64, 96, generator=torch.Generator().manual_seed(index))
-            off = torch.finfo(dtype).eps / 4 + (fault if index == 2 else 0.0)
-            expected, actual = (change(side.to(dtype)) for side in (tensor, tensor * (1 + off * noise)))
-            rows.append(
-                Measured(
-                    name=str(index), stage="x", layer=None, kind="outputs", measures=measure(actual, expected)
-                )
-            )
-        judgement = judge(rows)
-        return judgement.verdict, words(judgement)
-
-    plain = told(lambda tensor: tensor)
-    assert plain == told(lambda tensor: tensor * 2.0**9) == told(lambda tensor: tensor * 2.0**-9)
-    assert plain == told(lambda tensor: tensor.flatten()[order].reshape(64, 96))
-    assert plain[0] == (
-        "differ"
-        if fault > (0.01 if dtype == torch.float32 else 0.1) or (fault and dtype == torch.float32)
-        else "match"
-    )
-
-
-def test_values_are_frozen():
-    judgement = judge([pair("a")])
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        judgement.verdict = "differ"
