@@ -119,7 +119,7 @@ def test_the_metadata_name_what_is_needed_and_every_extra(wheel):
     about = Parser().parsestr(text)
     assert about["Requires-Python"] == PROJECT["requires-python"]
     base = {re.split(r"[<>=]", line)[0] for line in about.get_all("Requires-Dist") if "extra ==" not in line}
-    assert base == {"torch", "safetensors", "numpy", "click", "rich"}
+    assert base == {"torch", "numpy", "click", "rich"}
     assert set(about.get_all("Provides-Extra")) == set(PROJECT["optional-dependencies"])
     assert about["License-Expression"] == "Apache-2.0"
     assert (

@@ -11,17 +11,18 @@ import sysconfig
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
 import outgrow.shard as gt
 from outgrow import stream
 from outgrow.errors import OutgrowError
 from outgrow.evolve.data import read_digits
+from outgrow.store import write_safetensors
 from outgrow.store.codec import make_codec
 
 OUTGROW = str(Path(sysconfig.get_path("scripts")) / "outgrow")
 FOREIGN = (
+    "safetensors",
     "transformers",
     "huggingface_hub",
     "gguf",
@@ -71,7 +72,7 @@ def main():
     Path("folder/config.json").write_text(
         json.dumps({"model_type": "llama", "architectures": ["LlamaForCausalLM"]})
     )
-    save_file({"model.embed_tokens.weight": torch.zeros(8, 8)}, "folder/model.safetensors")
+    write_safetensors("folder/model.safetensors", {"model.embed_tokens.weight": torch.zeros(8, 8)})
     Path("model.gguf").write_bytes(b"GGUF")
     Path("signals.yaml").write_text("a:\n  shard: {axis: 0}\n")
     wrong = 0
