@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -121,6 +122,30 @@ def test_verify_says_where_its_memory_ended(chat_model, capsys, monkeypatch):
     assert code == 0
     assert report["verification"]["modules"]["is_cut"]
     assert 0 < report["verification"]["modules"]["tensors"] < 20
+
+
+@pytest.mark.parametrize("free", [[100_000, 60_000], [60_000, 100_000]], ids=["less", "more"])
+def test_verify_is_no_false_alarm_where_the_disk_fills_meanwhile(chat_model, capsys, monkeypatch, free):
+    from outgrow.cli import module_check
+
+    monkeypatch.setattr(module_check, "_LEAST_BYTES", 0)
+    left = iter(free)
+    monkeypatch.setattr(module_check.shutil, "disk_usage", lambda _path: SimpleNamespace(free=next(left)))
+    code, report = run_json(capsys, chat_model, *BASE, "--verify")
+    modules = report["verification"]["modules"]
+    assert (code, modules["differing"], modules["is_cut"]) == (0, 0, True)
+    assert modules["tensors"] > 1
+    assert modules["compared_bytes"] <= 15_000
+
+
+def test_verify_needs_space_for_what_it_records(chat_model, capsys, monkeypatch):
+    from outgrow.cli import module_check
+
+    monkeypatch.setattr(module_check.shutil, "disk_usage", lambda _path: SimpleNamespace(free=2_000_000))
+    assert main(["run", str(chat_model), *BASE, "--verify"]) == 2
+    said = capsys.readouterr().err
+    assert "2.00 MB are free" in said
+    assert "TMPDIR" in said
 
 
 def test_verify_goes_block_by_block_where_memory_is_short(chat_model, capsys, monkeypatch):

@@ -6,18 +6,23 @@ import contextlib
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from outgrow.capture import open_own, record
+from outgrow.capture import Recording, open_own, record
 from outgrow.difference import difference
+from outgrow.errors import StoreError
+from outgrow.quantities import format_bytes
 from outgrow.store.writer import make_directory
 
 # Enough for a prompt of some hundred tokens in a model of seven billion parameters.
 _MAX_BYTES = 2**30
 _DISK_SHARE = 4
+# What is left of less is not worth the name of a comparison.
+_LEAST_BYTES = 4 * 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +39,8 @@ class ModuleCheck:
     """The first of these, in order of execution."""
     max_abs: float
     """How far that one is off; 0.0 where there is none, infinite where it cannot be said."""
+    compared_bytes: int
+    """What the tensors that were compared take in all."""
     is_cut: bool
     """Whether there was more than fits: then only the beginning of the pass was compared."""
 
@@ -53,15 +60,27 @@ class ModuleCheck:
                 f"{self.differing:,} of {self.tensors:,} tensors of {self.modules:,} modules differ, "
                 f"first {self.first_difference!r} by {self.max_abs:g}"
             )
-        cut = f", as far as {_MAX_BYTES // 2**30} GiB go" if self.is_cut else ""
+        cut = f", the first {format_bytes(self.compared_bytes)} of them" if self.is_cut else ""
         return f"{self.tensors:,} tensors of {self.modules:,} modules are bit-identical{cut}"
 
 
 @contextlib.contextmanager
 def record_first_pass(model: nn.Module, folder: Path) -> Iterator[None]:
-    """Record the outputs of all modules into `folder` while `model` is called for the first time."""
+    """Record the outputs of all modules into `folder` while `model` is called for the first time.
+
+    Raises:
+        StoreError: there is no space for it.
+    """
     make_directory(folder.parent)
-    limit = min(_MAX_BYTES, shutil.disk_usage(folder.parent).free // _DISK_SHARE)
+    free = shutil.disk_usage(folder.parent).free
+    needed = _LEAST_BYTES * _DISK_SHARE
+    if free < needed:
+        raise StoreError(
+            f"no space to record what the modules give: {format_bytes(needed)} are needed "
+            f"in {str(folder.parent.parent)!r}, {format_bytes(free)} are free",
+            hint="free some space, or name another directory in TMPDIR",
+        )
+    limit = min(_MAX_BYTES, free // _DISK_SHARE)
     with contextlib.ExitStack() as recording:
         recording.enter_context(record(model, folder, max_bytes=limit))
         # Called after the recorder's own hook. The passes that follow are not held up by it.
@@ -80,24 +99,36 @@ def compare_first_passes(actual: Path, expected: Path) -> ModuleCheck:
     """
     differing, first, max_abs = 0, None, 0.0
     with open_own(actual) as one, open_own(expected) as other:
-        ours = {record.name: record for record in one.records}
-        theirs = {record.name: record for record in other.records}
-        names = list(dict.fromkeys([*theirs, *ours]))
-        for name in names:
-            distance = _distance(ours.get(name), theirs.get(name))
+        ours = {(record.name, record.call): record for record in one.records}
+        theirs = {(record.name, record.call): record for record in other.records}
+        # Other programs use the disk too, so that one recording may be cut earlier than the other. What the
+        # other holds behind that says nothing.
+        is_ours_cut, are_theirs_cut = _is_cut(one), _is_cut(other)
+        if is_ours_cut:
+            theirs = dict(islice(theirs.items(), len(ours)))
+        if are_theirs_cut:
+            ours = dict(islice(ours.items(), len(theirs)))
+        keys = list(dict.fromkeys([*theirs, *ours]))
+        for key in keys:
+            distance = _distance(ours.get(key), theirs.get(key))
             if distance is None:
                 continue
             differing += 1
             if first is None:
-                first, max_abs = name, distance
+                first, max_abs = key[0], distance
         return ModuleCheck(
-            tensors=len(names),
+            tensors=len(keys),
             modules=len({record.module for record in (*ours.values(), *theirs.values())}),
             differing=differing,
             first_difference=first,
             max_abs=max_abs,
-            is_cut=any("limit" in refusal.reason for refusal in (*one.refused, *other.refused)),
+            compared_bytes=sum(record.nbytes for record in theirs.values()),
+            is_cut=is_ours_cut or are_theirs_cut,
         )
+
+
+def _is_cut(recording: Recording) -> bool:
+    return any("limit" in refusal.reason for refusal in recording.refused)
 
 
 def _distance(actual: Any, expected: Any) -> float | None:
