@@ -12,7 +12,7 @@ import torch
 import outgrow.errors
 import outgrow.events
 from outgrow.compare import Rules, compare
-from outgrow.compare.report import sentence
+from outgrow.compare.report import as_html, as_text, sentence
 
 
 def tensors(count, *, seed=0):
@@ -78,6 +78,8 @@ def test_the_sentence_says_what_it_says_nothing_about(folder):
         assert sentence(comparison) == (
             "They match: 3 pairs, all numbers equal; not compared: 2 only in the actual run, 1 refused."
         )
+        assert as_text(comparison).count("Hint: the file is cut short") == 1
+        assert as_html(comparison).count("Hint: the file is cut short") == 1
 
 
 def test_why_no_layout_was_found_is_the_reason():

@@ -155,6 +155,8 @@ def _show_assumptions(comparison: "Comparison") -> None:
 
 
 def _show_rest(comparison: "Comparison") -> None:
+    from outgrow.compare import report
+
     pairing = comparison.pairing
     for side, records in (("expected", pairing.unpaired_expected), ("actual", pairing.unpaired_actual)):
         if records:
@@ -172,3 +174,5 @@ def _show_rest(comparison: "Comparison") -> None:
             click.echo(f"  {printable(refusal.entry)}: {printable(refusal.reason)}")
         if len(comparison.refused) > _WORST:
             click.echo(f"  ... {len(comparison.refused) - _WORST:,} more; --json lists all")
+        for hint in report.hints_of(comparison.refused[:_WORST]):
+            click.echo(f"  Hint: {hint}")

@@ -2,7 +2,7 @@
 
 __all__ = [
     "FORMATS", "as_dict", "as_html", "as_json", "as_junit", "as_notebook", "as_text", "error_text",
-    "points_of", "sentence", "spark",
+    "hints_of", "points_of", "sentence", "spark",
 ]  # fmt: skip
 
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ from outgrow.compare.report.contents import as_dict, as_json
 from outgrow.compare.report.curve import points_of, spark
 from outgrow.compare.report.junit import as_junit
 from outgrow.compare.report.page import as_html, as_notebook
-from outgrow.compare.report.words import as_text, error_text, sentence
+from outgrow.compare.report.words import as_text, error_text, hints_of, sentence
 
 FORMATS: Mapping[str, Callable[[Comparison], str]] = {
     "json": as_json,

@@ -11,7 +11,7 @@ from outgrow.compare.comparison import Comparison
 from outgrow.compare.finding import Finding
 from outgrow.compare.report.curve import STYLE as CURVE_STYLE
 from outgrow.compare.report.curve import draw_curve, points_of
-from outgrow.compare.report.words import error_text, sentence
+from outgrow.compare.report.words import error_text, hints_of, sentence
 from outgrow.markup import escaped
 from outgrow.quantities import format_count
 
@@ -205,7 +205,10 @@ def _rest(comparison: Comparison) -> Iterator[str]:
         yield f"<section><h2>Not compared: {len(comparison.refused):,}</h2><ul>"
         for refusal in comparison.refused:
             yield f"<li><code>{escaped(refusal.entry)}</code>: {escaped(refusal.reason)}</li>"
-        yield "</ul></section>"
+        yield "</ul>"
+        for hint in hints_of(comparison.refused):
+            yield f"<p>Hint: {escaped(hint)}</p>"
+        yield "</section>"
 
 
 def _cell(value: object, kind: str = "text", key: float | None = None) -> str:

@@ -1,9 +1,11 @@
 """A comparison in words: the sentence that answers the question, and figures as people read them."""
 
-__all__ = ["as_text", "error_text", "explained", "sentence"]
+__all__ = ["as_text", "error_text", "explained", "hints_of", "sentence"]
 
 import math
+from collections.abc import Sequence
 
+from outgrow.capture.recording import Refusal
 from outgrow.compare.comparison import Comparison
 from outgrow.compare.finding import Finding
 from outgrow.quantities import format_count
@@ -88,4 +90,10 @@ def as_text(comparison: Comparison) -> str:
     lines += [
         f"  not compared: {refusal.entry}: {refusal.reason}" for refusal in comparison.refused[:_TEXT_ROWS]
     ]
+    lines += [f"  Hint: {hint}" for hint in hints_of(comparison.refused[:_TEXT_ROWS])]
     return "\n".join(lines)
+
+
+def hints_of(refused: Sequence[Refusal]) -> tuple[str, ...]:
+    """What would help against refusals, each once: many are refused for one reason."""
+    return tuple(dict.fromkeys(refusal.hint for refusal in refused if refusal.hint))
