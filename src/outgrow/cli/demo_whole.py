@@ -101,24 +101,26 @@ def _folder(keep: Path | None, model: Path) -> Iterator[Path]:
     if keep is not None:
         from outgrow.store.writer import make_directory
 
+        # Asked before the folder is made: a refusal leaves nothing behind.
+        above = next(place for place in (keep, *keep.absolute().parents) if place.exists())
+        _check_space(above, model, another="another folder for --keep")
         make_directory(keep)
-        _check_space(keep, model)
         yield keep
         return
     with tempfile.TemporaryDirectory(prefix="outgrow-demo-", ignore_cleanup_errors=True) as name:
-        _check_space(Path(name), model)
+        _check_space(Path(name).parent, model, another="another directory in TMPDIR")
         yield Path(name)
 
 
-def _check_space(folder: Path, model: Path) -> None:
+def _check_space(folder: Path, model: Path, *, another: str) -> None:
     # The grown model is written once in float32, to be streamed from there: twice the bytes of the files.
     weights = 2 * sum(file.stat().st_size for file in model.glob("*.safetensors"))
     needed, free = weights + _RECORDINGS_BYTES, shutil.disk_usage(folder).free
     if free < needed:
         raise StoreError(
-            f"no space in {str(folder.parent)!r}: {format_bytes(needed)} are needed for a while, "
+            f"no space in {str(folder)!r}: {format_bytes(needed)} are needed for a while, "
             f"{format_bytes(free)} are free",
-            hint="free some space, or name another directory in TMPDIR",
+            hint=f"free some space, or name {another}",
         )
 
 
