@@ -71,6 +71,7 @@ def complete(environment):
         (["run", "x", "--backend", "g"], ["gpudirect"]),
         (["run", "x", "--dtype", "f"], ["float16", "float32", "float64"]),
         (["record", "--kinds", "outputs,i"], ["outputs,inputs"]),
+        (["record", "--kinds", "outputs,o"], ["outputs,optimizer"]),
         (["evolve", "run", "--data", "f"], ["fashion-mnist"]),
         (["evolve", "run", "--data", "./"], ["<-o default>"]),
         (["compare", "run_a.zip", ""], ["<-o default>"]),
@@ -167,6 +168,11 @@ def test_the_script_asks_the_program_in_the_way_of_its_shell(shell, capsys, monk
     line = COMMANDS["plan"].help
     offered = {"bash": "plain,plan", "zsh": f"plain\nplan\n{line}", "fish": f"plain,plan\t{line}"}
     assert capsys.readouterr().out.rstrip("\n") == offered[shell]
+
+
+def test_a_shell_that_is_left_out_is_an_error_that_lists_them(capsys):
+    assert main(["completion"]) == 2
+    assert "missing argument 'SHELL': one of bash, zsh, fish\n" in capsys.readouterr().err
 
 
 def test_an_unknown_shell_is_an_error(capsys):

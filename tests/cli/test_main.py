@@ -115,13 +115,18 @@ def test_a_fault_of_ours_shows_a_traceback_and_how_to_report_it(command, capsys)
     assert "outgrow doctor --json" in errors.splitlines()[-1]
 
 
-def test_a_full_disk_that_nobody_foresaw_is_still_a_message(command, capsys):
+@pytest.mark.parametrize(
+    ("code", "hint"), [(errno.ENOSPC, "free some space"), (errno.EACCES, "choose a path that you may read")]
+)
+def test_a_disk_that_says_no_where_nobody_foresaw_it_is_still_a_message(command, capsys, code, hint):
     def fail(number):
-        raise OSError(errno.ENOSPC, "No space left on device", "/data/weights")
+        raise OSError(code, os.strerror(code), "/data/weights")
 
     command(fail)
     assert main(["probe"]) == 2
-    assert "/data/weights: No space left on device" in capsys.readouterr().err
+    message, advice = capsys.readouterr().err.splitlines()
+    assert message == f"StoreError: /data/weights: {os.strerror(code)}"
+    assert hint in advice
 
 
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, click.Abort])

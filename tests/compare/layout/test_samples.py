@@ -41,6 +41,7 @@ def test_complex_numbers_differ_where_either_part_does(view):
     places = np.arange(tensor.numel())
     expected = VIEWS[view](plain).double().flatten().numpy() * (1 - 0.618)
     assert Numbers([tensor]).at(places) == pytest.approx(expected)
+    assert Numbers([tensor.conj()]).tensors[0].data_ptr() == tensor.data_ptr()
     assert Numbers([tensor.conj()]).at(places) == pytest.approx(expected / 0.382 * 1.618)
     assert Numbers([tensor.conj().imag]).at(places) == pytest.approx(expected / 0.382)
 

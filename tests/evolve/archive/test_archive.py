@@ -1,6 +1,7 @@
 """An archive opens without the class, gives the same bits, learns on, and is refused where it is damaged."""
 
 import copy
+import dataclasses
 import json
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from outgrow.evolve.archive import (
     replay,
     save,
 )
+from outgrow.evolve.errors import EditUnreadable
 from outgrow.store import read_header
 from tests.evolve.archive.fresh import facts
 from tests.evolve.archive.models import Odd, gpt2, llama
@@ -138,6 +140,17 @@ def test_replay_makes_the_same_weights(odd):
     fresh = copy.deepcopy(before)
     replay(fresh, edits, example_inputs=x)
     assert all(torch.equal(tensor, fresh.state_dict()[name]) for name, tensor in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"operator": "fold"}, {"arguments": {"inches": 2}}], ids=["name", "arguments"]
+)
+def test_nothing_is_replayed_where_one_edit_cannot_be(odd, wrong):
+    _, _, edits, x, before = odd
+    fresh = copy.deepcopy(before)
+    with pytest.raises((InputError, EditUnreadable)):
+        replay(fresh, [*edits, dataclasses.replace(edits[0], **wrong)], example_inputs=x)
+    assert all(torch.equal(tensor, fresh.state_dict()[name]) for name, tensor in before.state_dict().items())
 
 
 def test_nothing_is_written_over_unless_asked(odd, tmp_path):

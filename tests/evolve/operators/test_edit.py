@@ -9,7 +9,7 @@ from torch.optim.swa_utils import AveragedModel
 from outgrow import evolve
 from outgrow.errors import InputError
 from outgrow.evolve.edits.edit import EDIT_VERSION
-from outgrow.evolve.errors import CannotUndo, EditUnreadable
+from outgrow.evolve.errors import CannotUndo, EditUnreadable, SiteRefused
 from outgrow.evolve.operators import OPERATORS
 from tests.evolve.operators.nets import build, contents, perceptron, same, step
 
@@ -73,6 +73,21 @@ def test_undo_holds_only_what_cannot_be_found_in_the_model():
     edit = change(model, "widen", site="2", by=1)
     (slices,) = [one for name, one in edit.tensors().items() if "slices" in name]
     assert slices.shape == (2, 1)
+
+
+def test_what_was_exact_has_to_be_exact_on_other_weights_unless_less_is_allowed():
+    idle, busy = perceptron(), perceptron()
+    first, second, *_ = (module for module in idle if isinstance(module, torch.nn.Linear))
+    with torch.no_grad():
+        first.weight[:2], first.bias[:2], second.weight[:, :2] = 0, 0, 0
+    edit = evolve.prune(idle, "0", amount=2, example_inputs=INPUTS)
+    assert edit.promise == "exact"
+    before = contents(busy)
+    with pytest.raises(SiteRefused, match="the outputs would move"):
+        evolve.apply(busy, edit, INPUTS)
+    assert same(busy, before)
+    again = evolve.apply(busy, edit, INPUTS, allow="lossy")
+    assert (again.promise, again.arguments) == ("lossy", edit.arguments)
 
 
 def test_undo_takes_the_optimizer_along():

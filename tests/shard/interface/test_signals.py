@@ -217,6 +217,15 @@ def test_signals_from_programs_are_checked(name, config):
         gt.register_config(name, config)
 
 
+def test_a_signal_that_a_program_replaced_is_no_line_of_a_file_any_more(tmp_path):
+    path = tmp_path / "signals.yaml"
+    path.write_text("a: {}\n")
+    gt.load_config(path)
+    assert gt.get_config().title("a") == f"signal 'a' ({path}, line 1)"
+    gt.register_config("a", gt.SignalConfig())
+    assert gt.get_config().title("a") == "signal 'a'"
+
+
 @pytest.mark.parametrize("given", [{"shard": 1}, {"backward_signal": 2}, {"compile": "yes"}], ids=str)
 def test_fields_are_checked(given):
     with pytest.raises(ConfigurationError):

@@ -18,12 +18,10 @@ _BY_SIZE = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 class Numbers:
-    """The numbers of one side, one tensor for each rank; nothing but conjugates is copied until positions are
-    asked for."""
+    """The numbers of one side, one tensor for each rank; nothing is copied until positions are asked for."""
 
     def __init__(self, tensors: Sequence[Tensor]) -> None:
-        # Before the strides are asked for: a conjugate that is resolved may be a copy with others.
-        self.tensors = tuple(tensor.detach().resolve_conj() for tensor in tensors)
+        self.tensors = tuple(tensor.detach() for tensor in tensors)
         self._flat = [_flat(tensor) for tensor in self.tensors]
 
     def at(self, positions: Positions, layout: Layout | None = None) -> NDArray[np.float64]:
