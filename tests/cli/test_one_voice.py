@@ -1,5 +1,6 @@
 """All commands, walked by machine: the same words, options, units, JSON and failures everywhere."""
 
+import errno
 import inspect
 import json
 import os
@@ -7,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import click
@@ -365,3 +367,15 @@ def test_defaults_of_a_growing_run_are_those_of_its_configuration():
     for known, option in ((DATA_SETS, options["data"]), (MODELS, options["model"])):
         offered = option.shell_complete(click.Context(LEAVES["evolve run"]), "")
         assert {item.value for item in offered} == set(known)
+
+
+def test_no_place_for_temporary_files_is_named_and_no_fault(capsys, monkeypatch):
+    def none(*_):
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_get_default_tempdir", none)
+    assert main(["demo", "evolve", "--json"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("StoreError: nowhere can a temporary file be written")
+    assert "Hint: set TMPDIR" in said
