@@ -25,6 +25,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from outgrow.cache import cache_directory
 from outgrow.errors import InputError, StoreError, hint_for
 from outgrow.events import Listener, Progress, ignore
 from outgrow.interrupts import let_interrupts_through
@@ -100,7 +101,7 @@ def make_private_directory(path: Path) -> None:
     Raises:
         StoreError: it cannot be made, or is not a directory.
     """
-    _make(path, 0o700, more="; that of the cache is in OUTGROW_CACHE")
+    _make(path, 0o700)
 
 
 def make_directory(path: Path) -> None:
@@ -112,7 +113,7 @@ def make_directory(path: Path) -> None:
     _make(path, 0o777)
 
 
-def _make(path: Path, mode: int, *, more: str = "") -> None:
+def _make(path: Path, mode: int) -> None:
     try:
         missing = [part for part in (path, *path.parents) if not part.exists()]
         for part in reversed(missing):
@@ -120,13 +121,23 @@ def _make(path: Path, mode: int, *, more: str = "") -> None:
     except OSError as err:
         raise StoreError(
             f"cannot make the directory {str(path)!r}: {err.strerror or err}",
-            hint=hint_for(err) + more,
+            hint=_what_helps(path, err),
         ) from err
     if not path.is_dir():
         raise StoreError(
             f"{str(path)!r} is in the way: it is not a directory",
-            hint=f"remove it, or choose another path{more}",
+            hint="remove it, or choose another path",
         )
+
+
+def _what_helps(path: Path, err: OSError) -> str:
+    # Its parents would have been made: there are places, such as /proc, where nothing can be.
+    hint = "nothing can be made there: choose another place" if err.errno == errno.ENOENT else hint_for(err)
+    try:
+        is_cache = path.absolute().is_relative_to(cache_directory().absolute())
+    except InputError:  # nobody knows where it would be
+        is_cache = False
+    return f"{hint}; OUTGROW_CACHE says where the cache is" if is_cache else hint
 
 
 def _same(tensor: Tensor) -> Callable[[], Tensor]:
