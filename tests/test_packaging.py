@@ -142,6 +142,16 @@ def test_every_extra_that_the_code_speaks_of_is_one():
                 assert set(names.split(",")) <= extras, f"{file}: outgrow[{names}]"
 
 
+def test_wheels_that_pages_name_have_the_name_of_this_one():
+    named = {
+        name
+        for page in (ROOT / "docs").rglob("*.md")
+        if "_build" not in page.parts
+        for name in re.findall(r"outgrow-[\w.]+-py3-none-any\.whl", page.read_text())
+    }
+    assert named == {f"outgrow-{outgrow.__version__}-py3-none-any.whl"}
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_the_wheel_works_in_an_empty_environment(tmp_path):
