@@ -7,6 +7,7 @@ import pytest
 
 from bench.cases import CASES
 from tests.measured import (
+    PREFIX,
     ROOT,
     alarms,
     curves,
@@ -162,11 +163,26 @@ ROWS: dict[str, Callable[[], str]] = {
         f"{web('two .zip dropped'):.1f} s, {web('two .tar.gz dropped'):.1f} s; "
         f"{percent(web('frames over 33 ms, fast scrolling'), 1)}"
     ),
+    "importing `stream`": lambda: ", ".join(
+        f"{entry('import_times', what=f'outgrow.{room}')['per_torch']['median']:.2f}"
+        for room in ("stream", "shard", "evolve", "compare.comparison")
+    ),
+    "`outgrow --help` /": lambda: "{:.1f}".format(
+        entry("import_times", what="outgrow --help")["cpu_seconds"]["median"]
+        / entry("import_times", what="python -c pass")["cpu_seconds"]["median"]
+    ),
+    "promises kept by": lambda: of(
+        (
+            sum(row["is_kept"] for row in result("whole")["summary"]["rooms"]),
+            len(result("whole")["summary"]["rooms"]),
+        )
+    ),
 }
 
 
 def rows_of_figures() -> list[list[str]]:
-    rows = [line.strip("|").split(" | ") for line in FIGURES.splitlines() if line.startswith("| ")]
+    above = FIGURES.partition("\n## Files without a row\n")[0]
+    rows = [line.strip("|").split(" | ") for line in above.splitlines() if line.startswith("| ")]
     return [[cell.strip() for cell in row] for row in rows if row[0].strip() != "figure"]
 
 
@@ -188,6 +204,17 @@ def test_the_files_of_a_figure_are_there(row):
     assert names or "architectures.md" in row[2]
     for name in names:
         assert not result(name)["toy"]
+
+
+def test_every_result_file_is_on_the_page():
+    """In a row with a figure, or in the table of files without one."""
+    names = [re.findall(r"`(\w[\w-]*)`", cell) for row in rows_of_figures() for cell in row[2:]]
+    others = re.findall(r"`([\w-]+)`", FIGURES.partition("\n## Files without a row\n")[2])
+    quoted = {name for cell in names for name in cell}
+    assert quoted.isdisjoint(others)
+    files = {path.stem.removeprefix(PREFIX) for path in (ROOT / "bench" / "results").glob("*.json")}
+    # Of the tests, for developers: CONTRIBUTING.md speaks of it.
+    assert sorted(quoted | set(others)) == sorted(files - {"deciding"})
 
 
 def test_every_question_that_is_measured_has_a_row():
