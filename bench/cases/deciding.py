@@ -37,6 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--mutants", type=Path, nargs="+", default=[], help="folders that mutmut has written")
     parser.add_argument("--judged", type=Path, nargs="+", default=[], help="JSON: why survivors do no harm")
+    parser.add_argument(
+        "--counted", type=Path, help="JSON: what mutants of more modules came to, from another runner"
+    )
     parser.add_argument("--dry", action="store_true", help="write no result file")
     parser.add_argument("--results", type=Path, default=RESULTS, help="directory of the JSON file")
     parser.add_argument("--name", help="name of the result, where it should differ from the case's")
@@ -53,6 +56,10 @@ def run(options: argparse.Namespace) -> Path:
         files = _files(chosen, Path(directory))
     judged = [entry for path in options.judged for entry in json.loads(path.read_text())]
     mutants = _mutants(options.mutants, {entry["mutant"] for entry in judged})
+    if options.counted:
+        mutants |= {
+            module: Counter(found) for module, found in json.loads(options.counted.read_text()).items()
+        }
     summary = [
         _row(part, [files[path] for path in modules(part)], mutants, took)
         for part, took in zip(chosen, seconds, strict=True)
