@@ -46,6 +46,15 @@ def run(capsys, *words):
     return code, said.out, said.err
 
 
+@pytest.mark.parametrize("command", ["top", "trace"])
+def test_the_token_is_read_from_the_file_that_is_named(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("GT_TOKEN", raising=False)
+    monkeypatch.chdir(tmp_path)
+    code, _, said = run(capsys, command, "--address", "127.0.0.1:1", "--token-file", "gone.token")
+    assert code == 2
+    assert "gone.token" in said
+
+
 def test_top_shows_a_row_for_each_worker(running, capsys):
     code, out, _ = run(capsys, "top", "--address", running[0], "--interval", "0.3")
     assert code == 0

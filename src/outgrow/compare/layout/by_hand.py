@@ -237,7 +237,6 @@ def _whole_dims(layout: Rearrange) -> tuple[int, ...] | None:
     found = dims_of(layout)
     if found is None or any(len(dim) > 1 for dims in found for dim in dims):
         return None
-    pieces, order = found
-    moved = [place for dim in order for place in dim if pieces[place] != [1]]
+    moved = [place for dim in found[1] for place in dim]
     ranked = sorted(moved)
     return tuple(ranked.index(place) for place in moved)
