@@ -116,7 +116,15 @@ def test_a_fault_of_ours_shows_a_traceback_and_how_to_report_it(command, capsys)
 
 
 @pytest.mark.parametrize(
-    ("code", "hint"), [(errno.ENOSPC, "free some space"), (errno.EACCES, "choose a path that you may read")]
+    ("code", "hint"),
+    [
+        (errno.ENOSPC, "free some space"),
+        (errno.EACCES, "the right to it"),
+        (errno.EFBIG, "space"),
+        (errno.ENAMETOOLONG, "choose a shorter one"),
+        (errno.EMFILE, "open"),
+        (errno.EIO, "use a copy"),
+    ],
 )
 def test_a_disk_that_says_no_where_nobody_foresaw_it_is_still_a_message(command, capsys, code, hint):
     def fail(number):
@@ -295,3 +303,22 @@ def test_a_closed_input_is_an_empty_one():
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, f"'' {os.devnull}\n", "")
+
+
+NAMES = [
+    ["plan", "LONG", "--budget", "1MB"], ["store", "ls", "LONG"], ["store", "verify", "LONG"],
+    ["store", "convert", "LONG", "out"], ["compare", "LONG", "LONG"], ["web", "LONG", "LONG"],
+    ["record", "--out", "LONG", "--", "true"], ["evolve", "run", "--out", "LONG"], ["evolve", "show", "LONG"],
+    ["evolve", "run", "--out", "out", "--data", "LONG"], ["shard", "visualize", "LONG"],
+    ["demo", "whole", "--keep", "LONG"], ["doctor", "--path", "LONG"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", NAMES, ids=[" ".join(words) for words in NAMES])
+def test_a_name_longer_than_names_can_be_is_no_fault(words, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main([word.replace("LONG", "x" * 300) for word in words]) == 2
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    assert "Hint:" in said
+    assert list(tmp_path.iterdir()) == []

@@ -177,6 +177,19 @@ def test_endings(folder, record, body, arguments, code, message):
     assert message in " ".join(done.stderr.split())
 
 
+@pytest.mark.parametrize("kind", ["a file in the way", "no right to write"])
+def test_a_recording_that_cannot_be_made_is_told_before_the_script_runs(folder, record, kind, monkeypatch):
+    out = "here/below"
+    if kind == "a file in the way":
+        (folder / "here").write_text("")
+    else:
+        monkeypatch.setattr("os.access", lambda path, mode: Path(path) != folder)
+    done = record("--out", out, body="raise SystemExit('it ran')")
+    assert done.returncode == 2
+    assert f"cannot make the directory '{out}'" in " ".join(done.stderr.split())
+    assert "it ran" not in done.stderr
+
+
 def test_what_cannot_be_run_or_written_is_told_first(folder, capsys):
     (folder / "recording").mkdir()
     (folder / "recording" / "mine").write_text("")

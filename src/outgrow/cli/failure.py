@@ -11,10 +11,15 @@ from collections.abc import Sequence
 import click
 
 from outgrow.cli import render
-from outgrow.errors import InputError, OutgrowError, nearest_names, no_temporary_directory
+from outgrow.errors import InputError, OutgrowError, hint_for, nearest_names, no_temporary_directory
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-_NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
+# What only the user or who runs the machine can change, whichever line of ours meets it first. A file that is
+# not there is not among these: who looks for one says which, so that it would be a fault of ours.
+_NOT_OURS = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS),
+    *(errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR),
+    *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE),
+)
 
 
 # click's words for what a value is not, and ours.
@@ -42,9 +47,10 @@ def report_failure(error: Exception, *, command: str, fault_code: int) -> int:
     if isinstance(error, click.ClickException):
         render.error(_usage_message(error), hint=_usage_hint(error), kind="InputError")
         return 2
-    if isinstance(error, OSError) and error.errno in (*_NO_ROOM, *_NOT_ALLOWED):
-        hint = "free some space" if error.errno in _NO_ROOM else "choose a path that you may read and write"
-        render.error(f"{error.filename or 'the output'}: {error.strerror}", hint=hint, kind="StoreError")
+    if isinstance(error, OSError) and error.errno in _NOT_OURS:
+        render.error(
+            f"{error.filename or 'the output'}: {error.strerror}", hint=hint_for(error), kind="StoreError"
+        )
         return 2
     sys.stderr.write("".join(traceback.format_exception(error)).rstrip() + "\n")
     render.error(

@@ -26,16 +26,24 @@ def check_writable(path: Path | None) -> None:
 
 
 def check_empty(folder: Path | None) -> None:
-    """Make sure that nothing would be mixed with what is there; None is a folder that nobody asked for.
+    """Make sure that a folder can be made and written to, and that nothing would be mixed with what is there;
+    None is a folder that nobody asked for.
 
     Raises:
-        InputError: it holds something, or is no folder.
+        InputError: it holds something, is no folder, or cannot be made.
     """
-    if folder is None or not folder.exists():
+    if folder is None:
         return
-    if not folder.is_dir() or any(folder.iterdir()):
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(
             f"{str(folder)!r} is not an empty folder", hint="name one that is empty or does not exist yet"
+        )
+    place = folder.absolute()
+    nearest = next(path for path in (place, *place.parents) if path.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise InputError(
+            f"cannot make the directory {str(folder)!r}: nothing can be written to {str(nearest)!r}",
+            hint="name one below a directory that you may write to",
         )
 
 
