@@ -2,6 +2,9 @@
 
 import subprocess
 import sys
+import threading
+
+import pytest
 
 # Every module takes a moment to be found, so that the threads meet in the middle of packages, where Python
 # itself gives half a module to one of them (without the lock two of three runs fail).
@@ -30,6 +33,30 @@ threads = [threading.Thread(target=ask, args=(name,)) for name in names]
 [thread.join() for thread in threads]
 sys.exit("; ".join(wrong) or 0)
 """
+
+
+def test_one_thread_at_a_time_loads():
+    """For certain, which the race below is not."""
+    from outgrow.compare.web import loading
+
+    waiting = threading.Thread(target=loading.load, daemon=True)
+    with loading._one_at_a_time:
+        waiting.start()
+        waiting.join(0.2)
+        assert waiting.is_alive()
+    waiting.join(60)
+    assert not waiting.is_alive()
+
+
+def test_the_list_of_folders_is_not_made_before(monkeypatch):
+    from outgrow.compare.web.api import places
+
+    def load():
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(places, "load", load)
+    with pytest.raises(ZeroDivisionError):
+        places._places(None)
 
 
 def test_threads_that_need_parts_of_one_package_at_once_all_get_them():
