@@ -39,6 +39,7 @@ def test_one_thread_at_a_time_loads():
     """For certain, which the race below is not."""
     from outgrow.compare.web import loading
 
+    loading.load()  # so that nothing but the lock can hold the next one up
     waiting = threading.Thread(target=loading.load, daemon=True)
     with loading._one_at_a_time:
         waiting.start()
