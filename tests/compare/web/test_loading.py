@@ -35,6 +35,20 @@ sys.exit("; ".join(wrong) or 0)
 """
 
 
+@pytest.mark.parametrize(
+    ("module", "is_of_an_extra"),
+    [("starlette", True), ("uvicorn", True), ("outgrow.compare.web.server", False)],
+)
+def test_only_a_missing_package_is_blamed_on_the_extra(module, is_of_an_extra):
+    program = f"import sys\nsys.modules[{module!r}] = None\nimport outgrow.compare.web"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("ModuleNotFoundError: ")
+    assert module in last
+    assert ("pip install 'outgrow[web]'" in last) == is_of_an_extra
+
+
 def test_one_thread_at_a_time_loads():
     """For certain, which the race below is not."""
     from outgrow.compare.web import loading
