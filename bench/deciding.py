@@ -83,12 +83,17 @@ PARTS = (
     Part(
         name="evolve sites",
         modules=["evolve/sites/*.py"],
-        tests=["evolve/coupling/test_prune_sites.py", "evolve/operators"],
+        tests=["evolve/sites", "evolve/coupling/test_prune_sites.py", "evolve/coupling/test_refusals.py"],
     ),
     Part(
         name="evolve policies",
         modules=["evolve/policies/*.py", "evolve/measures/*.py"],
-        tests=["evolve/policies", "evolve/measures"],
+        tests=[
+            "evolve/policies",
+            "evolve/measures",
+            "evolve/test_environment.py",
+            "evolve/test_experience.py",
+        ],
     ),
     Part(name="shard planner", modules=["shard/planner/*.py"], tests=["shard/planner"]),
     Part(name="shard rules", modules=["shard/rules/*.py"], tests=["shard/rules"]),

@@ -39,10 +39,17 @@ class Of(nn.Module):
         return self._forward(self, rows)
 
 
-def blocks(*each: dict) -> nn.Sequential:
-    """A block for each set of options; between them only their outputs, which do not change."""
+class Beside(nn.Sequential):
+    """The sum of what its modules give for the same: none hides behind another."""
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return torch.stack([module(rows) for module in self]).sum(0)
+
+
+def blocks(*each: dict) -> Beside:
+    """A block for each set of options, side by side."""
     torch.manual_seed(0)
-    return nn.Sequential(*(Block(**options) for options in each))
+    return Beside(*(Block(**options) for options in each))
 
 
 def rows() -> Tensor:
