@@ -114,6 +114,26 @@ def test_what_needs_only_a_shape_loses_its_input(op: str, args: tuple) -> None:
     assert [step.inputs for step in segment.steps] == [()]
 
 
+STAYS: dict[str, Callable[[], Sample]] = {
+    "filled with what a tensor holds": lambda: sample_of("aten.fill_.Tensor", _r(4, 3), _r()),
+    "numbers of all in one tensor": lambda: sample_of(
+        "aten._foreach_addcdiv.Tensor", _pair(), _pair(), _pair(), torch.tensor([0.5, 2.5])
+    ),
+    "a sum over targets": lambda: sample_of(
+        "aten.nll_loss_forward.default", _r(4, 3), torch.tensor([1, 0, 1, 2]), None, 2, -100
+    ),
+    "no norm at all": lambda: sample_of("aten.linalg_vector_norm.default", _r(4, 3), 1),
+}
+
+
+@pytest.mark.parametrize("name", STAYS)
+def test_what_is_one_op_already_stays_as_it_is(name: str) -> None:
+    sample = STAYS[name]()
+    segment = _check(sample)
+    assert [template.op for template in segment.templates] == [sample.template.op]
+    assert [step.inputs for step in segment.steps] == [tuple(range(-1, -1 - len(sample.inputs), -1))]
+
+
 def test_a_copy_forgets_what_it_overwrites() -> None:
     segment = _check(sample_of("aten.copy_.default", _r(4, 3), _r(4, 3)))
     assert [step.inputs for step in segment.steps] == [(-2,)]
