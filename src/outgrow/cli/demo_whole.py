@@ -5,6 +5,7 @@ __all__ = ["run_chapter"]
 import contextlib
 import importlib.util
 import json
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -78,7 +79,9 @@ def run_chapter(
         _conclude(rows, sentence, is_found=is_found)
         files: list[tuple[str, object]] = [("Report", page), ("Picture", picture)]
         if keep is not None:
-            files.append(("Look", f"outgrow web '{keep / 'resident'}' '{keep / 'faulty'}'"))
+            files.append(
+                ("Look", shlex.join(["outgrow", "web", str(keep / "resident"), str(keep / "faulty")]))
+            )
         render.picture("", files)
     return {
         "model": DEMO_MODEL.name,

@@ -54,6 +54,7 @@ def replay(
         InputError: an edit is by an operator that this outgrow does not know; nothing has changed.
         EditUnreadable: an operator takes other arguments than an edit says; nothing has changed.
         SiteNotFound: there is no such site in this model; the edits before that one stay.
+        SiteRefused: what was exact with the weights of the first time cannot be with these; the same.
         NotExact: a change moved the outputs further than it did the first time; the ones before it stay.
     """
     edits = list(edits)
