@@ -127,3 +127,35 @@ def test_sites_of_another_model_are_refused(pictures):
     evolve.widen(model, "0", by=1, example_inputs=pictures)
     with pytest.raises(SiteNotFound, match="no longer there"):
         site_activations(model, sites, [read_batch(pictures)], inputs=call_form(pictures))
+
+
+class Product(nn.Module):
+    """A layer that is none of torch's: nobody knows which of its dims are channels."""
+
+    def __init__(self, before, after):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(before, after))
+
+    def forward(self, values):
+        return values @ self.weight
+
+
+def test_units_that_no_known_layer_reads_are_seen_where_they_are_made():
+    model, values = nn.Sequential(nn.Linear(3, 5), nn.ReLU(), Product(5, 2)), torch.randn(7, 3)
+    found = seen(model, values, [read_batch(values)])
+    assert torch.equal(found["0"].pooled, model[0](values))
+
+
+def test_units_between_unknown_layers_are_not_seen():
+    model, values = nn.Sequential(Product(3, 5), nn.ReLU(), Product(5, 2)), torch.randn(7, 3)
+    assert [site.name for site in evolve.sites(model, values)] == ["0"]
+    assert seen(model, values, [read_batch(values)]) == {}
+
+
+def test_targets_of_another_shape_are_no_labels():
+    model = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 2))
+    values = torch.randn(4, 5, 3)
+    for labels in (torch.zeros(4, 5, 2).long(), torch.zeros(4, 3).long()):
+        found = seen(model, values, [read_batch((values, labels))])["0"]
+        assert found.targets is None
+        assert found.labelled() is None

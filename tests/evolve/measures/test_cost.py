@@ -129,3 +129,12 @@ def test_heads_of_a_transformer_cost_what_they_cost():
         by = site.width if site.methods[0] == "duplicate" else site.step
         evolve.widen(wider, site.name, by=by, example_inputs=inputs)
         assert_same(costs.of(site, by), measure_cost(wider, form) - before)
+
+
+def test_a_frozen_model_costs_only_what_it_computes():
+    """Nothing is trained: a step is a forward pass."""
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)).requires_grad_(False)
+    values = torch.randn(5, 3)
+    (site,) = evolve.sites(model, values, kind="prune")
+    cost = SiteCosts(model, call_form(values)).of(site, -1)
+    assert cost == Cost(parameters=-6, bytes=-24, flops=-2 * (3 + 2), training_flops=-2 * (3 + 2))

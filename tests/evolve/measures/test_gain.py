@@ -124,3 +124,14 @@ def test_abstains_where_nothing_can_be_said():
     broken = gains(perceptron(), given, objective=lambda model, batch: own_loss(model, batch) * math.nan)
     assert isinstance(broken["0"], Abstention)
     assert "NaN" in broken["0"].reason
+
+
+def test_fresh_weights_abstain_where_nothing_can_be_said():
+    model, given = perceptron(), batches(3)
+    few = measure_fresh_gain(model, ["2.weight"], given[:1])
+    assert few.reason == "1 batches, and at least 2 are needed to tell a gradient from its noise"
+    assert few.samples == 1
+    broken = measure_fresh_gain(
+        model, ["2.weight"], given, objective=lambda model, batch: own_loss(model, batch) * math.nan
+    )
+    assert broken == Abstention(reason="the gradients hold NaN or Inf", samples=3)

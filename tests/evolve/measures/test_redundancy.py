@@ -79,3 +79,18 @@ def test_half_shared_activations_are_in_between():
 
 def test_constant_side_has_no_likeness():
     assert debiased_cka(normal(100, 3), torch.ones(100, 2)).reason == "one side is constant"
+
+
+def test_likeness_abstains_with_few_samples():
+    found = debiased_cka(normal(31, 3), normal(31, 3, 1))
+    assert found.reason == "31 samples, and at least 32 are needed"
+    assert found.samples == 31
+
+
+def test_what_only_a_tenth_of_the_samples_says_is_left_out_of_the_spread_without_it():
+    """All that varies is in every tenth sample: a block less, and one side is constant."""
+    one = torch.zeros(100, 2)
+    one[::10] = normal(10, 2)
+    found = debiased_cka(one, one)
+    assert found.value == pytest.approx(1)
+    assert found.standard_error == pytest.approx(0, abs=1e-6)

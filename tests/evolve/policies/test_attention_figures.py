@@ -77,3 +77,37 @@ def test_hooks_go_when_the_model_fails():
     with pytest.raises(RuntimeError):
         layer_figures(model, Batch(inputs=read_batch(torch.randn(2, 3, 5, 5)).inputs, target=torch.zeros(2)))
     assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_attention_is_one_layer_with_the_weights_of_its_parts():
+    class Attending(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.attention = nn.MultiheadAttention(4, 2, batch_first=True)
+
+        def forward(self, inputs):
+            return self.attention(inputs, inputs, inputs)[0].mean(1)
+
+    given = read_batch((torch.randn(8, 5, 4), torch.randint(4, (8,))))
+    (figures,) = layer_figures(Attending(), given)
+    # Four matrices of 4 x 4 (queries, keys, values, outputs) with a bias each, at five places.
+    assert (figures.name, figures.kind, figures.width) == ("attention", "attention", 4)
+    assert (figures.parameters, figures.macs) == (4 * 16 + 16, 5 * 4 * 16)
+
+
+def test_a_layer_that_runs_twice_is_seen_where_it_ran_first():
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+    both = nn.Sequential(model, model)
+    inputs = torch.randn(16, 4)
+    given = read_batch((inputs, torch.randint(4, (16,))))
+    (figures,) = layer_figures(both, given)
+    alike = torch.corrcoef(model[0](inputs).detach().double().T).abs().fill_diagonal_(0)
+    assert figures.redundancy == pytest.approx(float(alike.max(1).values.mean()), rel=1e-6)
+
+
+def test_a_single_channel_repeats_nothing(batch):
+    model = nn.Sequential(nn.Conv2d(1, 1, 5), nn.Flatten(), nn.Linear(1, 4))
+    conv, head = layer_figures(model, batch)
+    assert (conv.width, conv.redundancy) == (1, 0.0)
+    # One number is all that the head reads: its channels are copies of each other.
+    assert head.redundancy == pytest.approx(1)
