@@ -63,6 +63,53 @@ def test_a_step_is_told_in_a_line(wide):
     assert told.endswith(" on one worker, no exchange")
 
 
+def _with_details(wide, **changes):
+    """The same answer with other details of the plan that runs."""
+    (cycle,) = wide["cycles"]
+    first, *others = cycle["candidates"]
+    changed = {**first, "details": {**first["details"], **changes}}
+    return {**wide, "cycles": [{**cycle, "candidates": [changed, *others]}]}
+
+
+def test_a_plan_that_exchanges_nothing_says_so():
+    text = explanation_text(answer(make_plan(linear_step(outputs=128)), 2))
+    assert text.splitlines()[-1] == "Nothing is exchanged."
+
+
+def test_long_tables_end_with_what_is_left_out(wide):
+    details = wide["cycles"][0]["candidates"][0]["details"]
+    leaf = {**details["leaves"][0], "bytes": 1000, "name": "small"}
+    others = {"count": 4, "bytes": 2000}
+    text = explanation_text(_with_details(wide, leaves=[leaf] * 30, other_leaves=others))
+    assert sum(line.startswith("small ") for line in text.splitlines()) == 24
+    assert "and 10 more of 8.00 kB together" in text.splitlines()
+    (move,) = details["collectives"]
+    moves = [{**move, "bytes": 1000 * number} for number in range(1, 28)]
+    text = explanation_text(_with_details(wide, collectives=[*moves, *moves]))
+    lines = text.splitlines()
+    assert sum(line.startswith("all_reduce ") for line in lines) == 24
+    assert lines[-1] == "and 3 kinds more"
+
+
+def test_a_picture_shows_times_only_where_they_were_measured(wide):
+    (cycle,) = wide["cycles"]
+    assert "·  measured " in picture(wide)
+    unmeasured = [{**one, "measured_seconds": None} for one in cycle["candidates"]]
+    drawn = picture({**wide, "cycles": [{**cycle, "candidates": unmeasured}]})
+    assert "·  measured " not in drawn
+    assert picture(wide).count("<rect") - drawn.count("<rect") == len(unmeasured)
+
+
+def test_a_picture_shows_what_is_exchanged_on_the_way_back_and_who_owns_what(wide):
+    *before, last = wide["cycles"][0]["candidates"][0]["details"]["stages"]
+    move = {"collective": "all_gather", "bytes": 3000}
+    stages = [*before, {**last, "backward": [move, move], "placement": "O(1)"}]
+    drawn = picture(_with_details(wide, stages=stages))
+    assert "all-gather 6.00 kB in 2" in drawn
+    assert "on worker 1" in drawn
+    assert "all-gather" not in picture(wide)
+
+
 def test_placements_have_words():
     texts = ("R", "S(0)", "P(sum)", "P(max)", "O(1)")
     assert [placement_text(text) for text in texts] == [
