@@ -2,10 +2,13 @@ import dataclasses
 
 import pytest
 import torch
+from torch import nn
 
 from outgrow.errors import InputError
 from outgrow.evolve.batches import own_loss
+from outgrow.evolve.errors import NotExact, SiteRefused
 from outgrow.evolve.measures.cost import measure_cost
+from outgrow.evolve.operators import OPERATORS
 from outgrow.evolve.policies.candidates import apply_candidate, find_candidates
 from outgrow.evolve.policies.policy import Budget, Candidate
 from tests.evolve.policies.situations import fingerprint, perceptron, same, situation
@@ -104,3 +107,23 @@ def test_budget_counts():
     assert Budget(flops=200, spent=500).share == 1
     assert Budget(flops=200, spent=500).left == 0
     assert Budget().share == 0
+
+
+def test_behind_a_norm_a_site_grows_by_whole_copies():
+    model = nn.Sequential(nn.Linear(6, 5), nn.LayerNorm(5), nn.ReLU(), nn.Linear(5, 3))
+    by_share = {}
+    for share in (0.25, 1.0, 2.0):
+        (one,) = find_candidates(situation(model), operators=("widen",), share=share)
+        by_share[share] = one.arguments["by"]
+    assert by_share == {0.25: 5, 1.0: 5, 2.0: 10}
+
+
+def test_what_the_operator_refuses_is_no_candidate(monkeypatch):
+    def refuse(model, site, *, example_inputs, optimizer, scheduler, ema):
+        raise NotExact("moved", hint="none") if site == "0" else SiteRefused("refused", hint="none")
+
+    monkeypatch.setitem(OPERATORS, "deepen", refuse)
+    given = situation()
+    before = fingerprint(given)
+    assert find_candidates(given, operators=("deepen",)) == []
+    assert same(before, fingerprint(given))

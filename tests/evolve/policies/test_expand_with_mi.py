@@ -98,3 +98,22 @@ def test_options_that_cannot_be_are_refused(options):
 def test_without_batches_it_cannot_measure():
     with pytest.raises(InputError, match="no batch"):
         ExpandWithMI().decide(dataclasses.replace(situation(), training=()))
+
+
+def test_a_site_between_layers_of_nobodys_kind_is_said_to_be_unseen():
+    class Product(nn.Module):
+        def __init__(self, before, after):
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(before, after))
+
+        def forward(self, values):
+            return values @ self.weight
+
+    model = nn.Sequential(Product(6, 5), nn.ReLU(), Product(5, 3))
+    decision = ExpandWithMI().decide(situation(model))
+    assert decision.candidate is None
+    assert decision.reason == "no site tells much and repeats itself little"
+    (site,) = decision.evidence["sites"]
+    assert (site["site"], site["score"]) == ("0", 0.0)
+    assert site["reason"] == "its activations cannot be seen"
+    assert [site[name] for name in ("relevance", "relevance_error", "redundancy")] == [None] * 3

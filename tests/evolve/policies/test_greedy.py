@@ -207,6 +207,32 @@ def test_thompson_tries_what_is_not_the_best_now_and_then():
     assert tried == {"0", "2"}
 
 
+def test_thompson_takes_the_odds_for_even_where_nothing_is_scored():
+    """Pruning has no score; what is known of it is how often it won, and no change is nobody's win."""
+    even = {"arms": [{"operator": None, "site": None, "lower": 0.5}] * 30}
+    history = (Decision(candidate=None, reason="", evidence=even),)
+    tried = []
+    for some in ((), history):
+        for seed in range(6):
+            known, given = Known({}), dataclasses.replace(situation(steps=2, history=some), seed=seed)
+            decide(known, given, operators=("prune",), tried=1, thompson=True)
+            tried.append(known.ran[1][0].site)
+    assert tried[:6] == tried[6:]
+    assert set(tried) == {"0", "2"}
+
+
+def test_where_even_scoring_is_too_dear_nothing_is_tried():
+    """A quarter of 3 % of what is left has to pay for two batches of scores."""
+    known, given = Known({"0": 1.0}), situation(steps=2)
+    step = measure_cost(given.model, given.inputs).training_flops * 32
+    given = dataclasses.replace(given, budget=Budget(flops=100 * step))
+    assert find_candidates(given, operators=("widen",))
+    decision = decide(known, given)
+    assert decision.candidate is None
+    assert decision.reason == "too little is left to try anything for 3% of it"
+    assert not known.ran
+
+
 def test_too_little_to_compare_on_is_refused():
     given = situation()
     for short in ({"validation": given.validation[:1]}, {"training": given.training[:1]}):
