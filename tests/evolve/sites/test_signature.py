@@ -96,9 +96,20 @@ def of(*weights):
         ("", ""),
         ("layers.0.gate", "layers.7.gate"),
         ("layers.0.deep.gate.part", "layers.7.deep.gate.part"),
+        ("layers.1.gate", "layers.1.gate"),
         ("other", "other"),
     ],
-    ids=["first", "second", "block", "all blocks", "model", "beside", "beside the second", "elsewhere"],
+    ids=[
+        "first",
+        "second",
+        "block",
+        "all blocks",
+        "model",
+        "beside",
+        "beside the second",
+        "another block",
+        "elsewhere",
+    ],
 )
 def test_a_number_is_in_the_module_that_stands_to_the_weights_as_the_known_one_does(module, expected):
     one = of("layers.0.up.weight", "layers.0.deep.down.weight")
