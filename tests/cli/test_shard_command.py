@@ -10,7 +10,7 @@ import torch
 from outgrow.cli.main import main
 from outgrow.cli.shard import SUBCOMMANDS
 from outgrow.shard.client.session import Session
-from outgrow.shard.engines.remote import connect_to, default_token_file
+from outgrow.shard.engines.remote import connect_to, default_token_file, served_here
 from outgrow.shard.messages import Ask
 from outgrow.shard.wire.address import Address
 from outgrow.shard.wire.handshake import HandshakeFailed
@@ -38,6 +38,11 @@ def test_served_workers_are_used_with_the_token_that_was_left_and_end_with_ctrl_
         address = server.stdout.readline().strip()
         token_file = default_token_file(Address.parse(address).port)
         assert token_file.stat().st_mode & 0o777 == 0o600
+        stale = token_file.with_name("1.token")  # of a port where nobody listens any more
+        stale.touch()
+        assert [str(one) for one in served_here() if one.port == Address.parse(address).port] == [address]
+        assert 1 not in [one.port for one in served_here()]
+        stale.unlink()
         link = connect_to(address)
         session = Session(link)
         tensor = torch.randn(300, 200)  # large enough for a file, which TCP does not pass

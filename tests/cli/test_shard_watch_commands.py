@@ -128,6 +128,7 @@ def test_wrong_files_and_addresses_are_named(tmp_path, capsys):
 def test_no_dispatcher_and_too_many_are_told_apart(monkeypatch, capsys):
     from outgrow.shard.monitor import watching
 
+    monkeypatch.setattr(watching, "served_here", list)
     monkeypatch.setattr(watching, "local_dispatchers", list)
     code, _, err = run(capsys, "top")
     assert code == 2

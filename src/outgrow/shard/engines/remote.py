@@ -1,7 +1,8 @@
 """Workers of a dispatcher that somebody else started."""
 
-__all__ = ["DispatcherUnreachable", "connect_to", "default_token_file", "reach", "token_for"]
+__all__ = ["DispatcherUnreachable", "connect_to", "default_token_file", "reach", "served_here", "token_for"]
 
+import contextlib
 import socket
 import time
 from pathlib import Path
@@ -110,3 +111,16 @@ def default_token_file(port: int) -> Path:
     """Where `outgrow shard serve` leaves the token of a port while it runs, and where programs of the same
     user look for it."""
     return cache_directory() / "shard" / f"{port}.token"
+
+
+def served_here() -> list[Address]:
+    """Where `outgrow shard serve` of this user listens on this machine."""
+    found = []
+    for file in sorted(default_token_file(0).parent.glob("*.token")):
+        if file.stem.isdecimal() and 0 < int(file.stem) < 1 << 16:
+            address = Address(host="127.0.0.1", port=int(file.stem))
+            # A killed one leaves its file.
+            with contextlib.suppress(OSError):
+                address.connect(1.0).close()
+                found.append(address)
+    return found

@@ -11,7 +11,7 @@ from typing import Any
 
 from outgrow.errors import InputError
 from outgrow.shard.client.link import Link
-from outgrow.shard.engines.remote import connect_to
+from outgrow.shard.engines.remote import connect_to, served_here
 from outgrow.shard.messages import Ask
 from outgrow.shard.wire.address import local_dispatchers
 
@@ -63,11 +63,11 @@ def open_monitor(
 
 
 def _only_one() -> str:
-    found = [str(address) for address in local_dispatchers()]
+    found = [str(address) for address in (*local_dispatchers(), *served_here())]
     if not found:
         raise InputError(
             "no program of yours has workers on this machine",
-            hint="start one, or give --address of a dispatcher that `outgrow shard serve` started",
+            hint="start one, or give --address of a dispatcher on another machine or of another user",
         )
     if len(found) > 1:
         raise InputError(
