@@ -72,6 +72,7 @@ PARTS = (
             "stream/pressure.py",
         ],
         tests=[
+            "stream/test_plan.py",
             "stream/test_ring.py",
             "stream/test_weights.py",
             "stream/test_window_size.py",
