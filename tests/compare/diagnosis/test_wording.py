@@ -106,3 +106,10 @@ def test_heads_of_two_pairs_have_no_base():
     assert "heads of 4" in told["rotation"]
     assert "turned: by angles that grow with the position;" in told["rotation"]
     assert "base" not in told["rotation"]
+
+
+def test_steps_are_told_as_people_count_them():
+    assert tell_indices([0, 2, 4, 6], 8) == "only every second from 0 on"
+    assert tell_indices([1, 4, 7], 9) == "only every third from 1 on"
+    assert tell_indices([0, 21, 42], 50) == "only every 21st from 0 on"
+    assert tell_indices([0, 112, 224], 300) == "only every 112th from 0 on"

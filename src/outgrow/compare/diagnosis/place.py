@@ -54,7 +54,9 @@ def tell_indices(indices: Sequence[int], size: int) -> str:
         return f"only the first {count:,}" if first == 0 else f"only {first} to {last}"
     steps = {after - before for before, after in pairwise(indices)}
     if len(steps) == 1 and count > 2:
-        return f"only every {steps.pop()}th from {first} on"
+        step = steps.pop()
+        nth = {2: "second", 3: "third"}.get(step, f"{step}{_suffix(step)}")
+        return f"only every {nth} from {first} on"
     shown = ", ".join(str(index) for index in indices[:6])
     return f"only {count:,} ({shown}{', ...' if count > 6 else ''})"
 
@@ -95,3 +97,8 @@ def _chunks(expected: Tensor, actual: Tensor) -> Iterator[tuple[int, int, Tensor
             as_double(expected.narrow(dim, start, length)),
             as_double(actual.narrow(dim, start, length)),
         )
+
+
+def _suffix(number: int) -> str:
+    """Of an ordinal: `21st`, `112th`."""
+    return "th" if 10 < number % 100 < 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")

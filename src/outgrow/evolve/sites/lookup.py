@@ -25,7 +25,7 @@ def look_up(known: Sequence[Site], name: str, kind: str) -> Site:
         raise SiteNotFound(
             f"{name!r} belongs to several sites", hint=f"name one of {', '.join(one.name for one in also)}"
         )
-    near = nearest_names(name, [other for one in known for other in (one.name, *one.also)])
+    near = nearest_names(name, dict.fromkeys(other for one in known for other in (one.name, *one.also)))
     if not known:
         hint = f"this model has no site to {kind}"
     elif near:

@@ -11,9 +11,10 @@ FAR: Final = 64
 
 
 class Deferral:
-    """Found once for a problem; variables are numbered as in `Graph`."""
+    """Which reads nothing waits for but the update of one parameter; found once for a problem.
 
-    """Which reads nothing waits for but the update of one parameter."""
+    Variables are numbered as in `Graph`.
+    """
 
     def __init__(
         self, problem: Problem, makers: list[tuple[int, int]], uses: list[list[tuple[int, int]]]
