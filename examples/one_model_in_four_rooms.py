@@ -97,7 +97,7 @@ def visit(source: Path, folder: Path, tokens: Tensor, tell: Callable[[str], obje
     yield row("streamed", SAME, how=tenth, memory_bytes=memory, **seconds)
 
     tell("running it on two workers, until they have a plan")
-    gt.connect(workers=2)
+    gt.connect(workers=2, memory=whole * 3 // 4)  # neither could hold it alone
     try:
         sharded, there = copy.deepcopy(model).to("workers"), tokens.to("workers")
         for _ in range(12):

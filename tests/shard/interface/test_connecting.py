@@ -6,6 +6,7 @@ import torch
 import outgrow.shard as gt
 from outgrow.errors import InputError, RemoteError
 from outgrow.shard.client.session import Session, set_default_session, use_session
+from outgrow.shard.engines import default
 from outgrow.shard.engines.simulated import SimulatedLink
 from outgrow.shard.environment import Environment
 from outgrow.shard.interface.connecting import AlreadyStarted
@@ -35,8 +36,11 @@ def test_workers_come_and_go(monkeypatch):
     gt.shutdown()
     with pytest.raises(RemoteError):
         x.sum().item()
-    gt.connect(workers=1)
+    gt.connect(workers=1, memory="2kB")
     assert torch.ones(3, device="workers").sum().item() == 3
+    assert gt.statistics()["workers"][0]["memory_bytes"] == 2000
+    with pytest.raises(RemoteError, match="OutOfMemory"):
+        torch.ones(1000, device="workers").sum().item()
 
 
 @pytest.mark.parametrize("count", [0, -1, 1.5, "2", True])
@@ -52,6 +56,16 @@ def test_addresses_are_checked():
         gt.connect("https://localhost:7070")
     with pytest.raises(InputError, match="both an address and a number"):
         gt.connect("localhost:1", workers=2)
+    with pytest.raises(InputError, match="both an address and the memory"):
+        gt.connect("localhost:1", memory="1GB")
+    with pytest.raises(InputError, match="not a size: '2 pints'"):
+        gt.connect(workers=2, memory="2 pints")
+
+
+def test_the_workers_of_torchrun_keep_their_memory(monkeypatch):
+    monkeypatch.setattr(default, "is_under_torchrun", lambda: True)
+    with pytest.raises(InputError, match="workers of torchrun were started without a limit"):
+        gt.connect(memory="1GB")
 
 
 def test_what_goes_through_is_said_where_it_is_asked_for(capsys):

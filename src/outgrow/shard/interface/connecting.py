@@ -5,6 +5,7 @@ __all__ = ["AlreadyStarted", "connect", "gpu_workers", "shutdown", "statistics"]
 from typing import Any
 
 from outgrow.errors import InputError
+from outgrow.quantities import parse_bytes
 from outgrow.shard.client.session import Session, default_session, set_default_session
 from outgrow.shard.environment import Environment
 from outgrow.shard.interface.placing import world_size
@@ -15,25 +16,36 @@ class AlreadyStarted(InputError, RuntimeError):
     """This program has workers already; what it asks for has to be asked before."""
 
 
-def connect(address: str | None = None, *, token: str | None = None, workers: int | None = None) -> None:
+def connect(
+    address: str | None = None,
+    *,
+    token: str | None = None,
+    workers: int | None = None,
+    memory: int | str | None = None,
+) -> None:
     """Use the workers of a dispatcher at `host:port`, or start `workers` local ones.
+
+    `memory` is what each of the local ones may hold between two steps, in bytes or as `512MB`: no plan needs
+    more. Left out, it is as `GT_WORKER_MEMORY` says.
 
     Tensors made before belong to other workers, and cannot meet those made after: connect first.
 
     Raises:
         AlreadyStarted: the program has workers; `shutdown()` lets them go.
-        InputError: an address that is none, or both an address and a number of workers.
+        InputError: an address or a size that is none, or an address beside what is for local workers.
         RemoteError: nobody answers there, or not to this token, or in another version.
     """
     _check_not_started("connect()")
     if address is None:
         from outgrow.shard.engines.default import start_default
 
-        set_default_session(Session(start_default(workers)))
+        memory_bytes = None if memory is None else parse_bytes(memory)
+        set_default_session(Session(start_default(workers, memory_bytes)))
         return
-    if workers is not None:
+    if workers is not None or memory is not None:
+        what = "a number of workers" if memory is None else "the memory of workers"
         raise InputError(
-            "connect() was given both an address and a number of workers",
+            f"connect() was given both an address and {what}",
             hint="the dispatcher there has its own",
         )
     from outgrow.shard.engines.remote import connect_to
