@@ -105,7 +105,8 @@ def visit(source: Path, folder: Path, tokens: Tensor, tell: Callable[[str], obje
         tell("recording it on two workers")
         gt.shutdown()
         gt.connect(workers=2)
-        seconds = keep(copy.deepcopy(model).to("workers"), tokens.to("workers"), folder / "sharded")
+        sharded, there = copy.deepcopy(model).to("workers"), tokens.to("workers")
+        seconds = keep(sharded, there, folder / "sharded")
         most = max(one["held_bytes"] for one in gt.statistics()["workers"])
     finally:
         gt.shutdown()

@@ -74,6 +74,9 @@ def test_the_whole_demo_says_what_changed_in_every_room(tmp_path, capsys):
     assert main(["demo", "whole", *options]) == 0
     found = json.loads(capsys.readouterr().out)["whole"]
     rows = {(row["room"], row["like"]): row for row in found["rooms"]}
+    whole = rows["resident, again", "resident"]["memory_bytes"]
+    assert all(row["memory_bytes"] > whole / 20 for row in rows.values())
+    assert rows["sharded, planned", "resident"]["memory_bytes"] < whole
     assert {key: row["promise"] for key, row in rows.items()} == {
         ("resident, again", "resident"): SAME,
         ("streamed", "resident"): SAME,
