@@ -148,8 +148,8 @@ def test_nothing_is_left_when_it_is_closed():
     link.request(Ask(request=1, topic="barrier"))
     link.close()
     link.close()
-    assert set(children(os.getpid())) == before
-    assert open_files() == files
+    assert set(children(os.getpid())) <= before  # one of another test may end meanwhile
+    assert open_files() <= files
     with pytest.raises(RemoteError, match="closed"):
         link.request(Ask(request=2, topic="barrier"))
 
