@@ -83,7 +83,7 @@ def test_trace_writes_what_perfetto_opens(running, tmp_path, capsys):
     target = tmp_path / "trace.json"
     code, out, err = run(capsys, "trace", "--address", running[0], "--seconds", "0.3", "--out", str(target))
     assert code == 0
-    assert re.search(r"[1-9]\d* messages? in 300 ms", out)
+    assert re.search(r": \d+ messages? in 300 ms;", out)  # the program may be idle then
     assert "recording" in err
     trace = json.loads(target.read_text())
     names = [event["args"]["name"] for event in trace["traceEvents"] if event["name"] == "thread_name"]
